@@ -1,0 +1,127 @@
+"""Losses on pictures; every one is a mean under a weight, and a pixel of weight 0 enters none of them.
+
+Pictures are (B, C, H, W) in [0, 1]; a weight is (B, 1, H, W), not negative. Where a whole batch has no
+weight a loss is 0, and so is its gradient.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import warnings
+from functools import lru_cache
+
+import torch
+from torch.nn import functional as F
+
+
+def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The mean of values (B, C, H, W) under a weight (B, 1, H, W), one scalar."""
+    total = (weight.sum() * values.shape[1]).clamp(min=torch.finfo(values.dtype).tiny)
+    return (values * weight).sum() / total
+
+
+def l1(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference."""
+    return weighted_mean((prediction - target).abs(), weight)
+
+
+def mse(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference."""
+    return weighted_mean((prediction - target).square(), weight)
+
+
+def mask_entropy(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of a predicted mask (B, 1, H, W), a probability, against the true one."""
+    # Squeezed, not clamped: a clamp would silence the gradient exactly where the mask is most wrong.
+    squeezed = 1e-3 + (1 - 2e-3) * prediction.to(target.dtype)
+    return weighted_mean(-(target * squeezed.log() + (1 - target) * (1 - squeezed).log()), weight)
+
+
+def structure(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """1 - SSIM; a window counts for its centre's weight and for the share of it that has any."""
+    similarity, share = ssim_map(prediction, target, weight)
+    return weighted_mean(1 - similarity, weight * share)
+
+
+def ssim_map(prediction: torch.Tensor, target: torch.Tensor,
+             weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """SSIM around every pixel with statistics under the weight, and the weight that each window holds.
+
+    returns  (B, C, H, W) in [-1, 1], (B, 1, H, W); what lies at pixels of weight 0 changes neither.
+    Source: Wang et al. 2004, equation 13, Gaussian window of 11 pixels with sigma 1.5; weighted statistics
+    are normalised convolution (Knutsson and Westin 1993).
+    """
+    # An offset cancels in every variance, but E[x^2] - E[x]^2 loses fewer digits around 0. Channels-last:
+    # twice as fast on a CPU.
+    x, y = ((picture.to(target.dtype, memory_format=torch.channels_last) - 0.5) * (weight > 0)
+            for picture in (prediction, target))
+    wx, wy, share = x * weight, y * weight, _blur(weight)
+    moments = _blur(torch.cat([wx, wy, wx * x, wy * y, wx * y], 1))
+    x, y, xx, yy, xy = (moments / share.clamp(min=1e-6)).chunk(5, 1)
+    structure = (2 * (xy - x * y) + 0.03**2) / (xx - x * x + yy - y * y + 0.03**2)
+    x, y = x + 0.5, y + 0.5
+    luminance = (2 * x * y + 0.01**2) / (x * x + y * y + 0.01**2)
+    return luminance * structure, share
+
+
+def _blur(pictures: torch.Tensor) -> torch.Tensor:
+    """Convolve each channel with SSIM's Gaussian window; beyond the edge lies zero."""
+    offsets = torch.arange(-5, 6, device=pictures.device, dtype=pictures.dtype)
+    window = torch.softmax(-offsets.square() / (2 * 1.5**2), 0).expand(pictures.shape[1], 1, 1, 11)
+    with torch.autocast(pictures.device.type, enabled=False):  # bfloat16 has too few digits for a variance
+        pictures = F.conv2d(pictures, window, padding=(0, 5), groups=len(window))
+        return F.conv2d(pictures, window.transpose(2, 3), padding=(5, 0), groups=len(window))
+
+
+def perceptual(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor,
+               backbone: str = "vgg") -> torch.Tensor | None:
+    """LPIPS: the distance in a trained network's features, or None where the network can't be had.
+
+    Pictures are sRGB (B, 3, H, W) of 32 pixels a side or more. Pixels of weight 0 are black in both.
+    Source: Zhang et al. 2018.
+    """
+    network = perceptual_network(backbone)
+    if network is None:
+        return None
+    seen = weight > 0
+    distance = network.to(target.device)(prediction * seen, target * seen, normalize=True)
+    return weighted_mean(distance, weight)
+
+
+@lru_cache
+def perceptual_network(backbone: str) -> torch.nn.Module | None:
+    """LPIPS on "vgg" or "alex", downloaded once by torchvision; one printed line says whether it is used."""
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(10)  # seconds; without it a network that swallows packets stops the program
+    try:
+        _import_torchvision()
+        import lpips
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it asks torchvision for weights in the old way
+            network = lpips.LPIPS(net=backbone, spatial=True, verbose=False)
+    except Exception as error:  # no package, no network, a broken file: training goes on without it
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"LPIPS ({backbone}) is left out: {reason}", file=sys.stderr)
+        return None
+    finally:
+        socket.setdefaulttimeout(patience)
+    print(f"LPIPS ({backbone}) is used.", file=sys.stderr)
+    return network.eval().requires_grad_(False)
+
+
+def _import_torchvision() -> None:
+    """Import torchvision, also where its compiled operators don't fit the torch that is installed.
+
+    Beside a CPU torch it fails with "operator torchvision::nms does not exist", because it describes two
+    operators that were never loaded. Its networks need neither; declaring both is enough.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        global _declared  # the declaration lives as long as its library object
+        _declared = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            _declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision  # noqa: F401
