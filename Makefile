@@ -1,0 +1,41 @@
+# make test    set up, run every test        make demo    set up, train a small avatar, look at it
+# make lint    set up, check the style       make bench   set up, time the parts
+#
+# PYTHON is only used to make the virtual environment: `make test PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV   ?= .venv
+python := $(VENV)/bin/python
+ready  := $(VENV)/.ready
+
+CAPTURE ?= captures/demo
+RUN     ?= runs/demo
+MINUTES ?= 3
+
+.PHONY: test demo lint bench
+
+test: $(ready)
+	$(python) -m pytest
+
+demo: $(ready)
+	$(python) -m tests.small_capture $(CAPTURE)-source
+	$(python) -m anr_core prepare $(CAPTURE)-source $(CAPTURE)
+	$(python) -m anr_core train $(CAPTURE) $(RUN) --minutes $(MINUTES)
+	$(python) -m anr_core evaluate $(RUN)
+	$(python) -m anr_core render $(RUN) $(RUN)/orbit.mp4
+
+lint: $(ready)
+	$(python) -m ruff check .
+
+bench: $(ready)
+	$(python) -m anr_core bench
+
+# The stamp makes a second run free: only a change of the requirements sets up again.
+$(ready): requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is missing or older than 3.11. Name another: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "$(PYTHON) can't make virtual environments. On Debian: apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(python) -m pip install --quiet -r requirements.txt -c constraints.txt
+	@touch $@
