@@ -25,7 +25,7 @@ class Camera:
     K           (B, 3, 3)  pixels; may hold skew
     R           (B, 3, 3)  camera from world
     t           (B, 3)     metres
-    distortion  (B, D)     OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4]]], D one of 0, 4, 5, 8, 12; or None
+    distortion  (B, D)     OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4]]]: D is 0, 4, 5, 8 or 12; or None
     projection  "perspective" or "weak"
     size        (H, W) of the pictures, pixels, or None; between a crop and a resize it may hold fractions,
                 or (B,) tensors
@@ -49,9 +49,10 @@ class Camera:
             raise ValueError(f"Camera.projection is {self.projection!r}; use 'perspective' or 'weak'.")
         if self.distortion is None:
             return
-        if self.distortion.ndim != 2 or self.distortion.shape[1] not in COEFFICIENT_COUNTS:
-            raise ValueError(f"Camera.distortion has shape {tuple(self.distortion.shape)}, expected (B, D) with D "
-                             f"one of {COEFFICIENT_COUNTS}; pad with zeros up to the next of these.")
+        if tuple(self.distortion.shape) not in [(batch, count) for count in COEFFICIENT_COUNTS]:
+            found = tuple(self.distortion.shape)
+            raise ValueError(f"Camera.distortion has shape {found}, expected ({batch}, D) with D one "
+                             f"of {COEFFICIENT_COUNTS}; pad with zeros up to the next of these.")
 
     @staticmethod
     def cat(cameras: list[Camera]) -> Camera:
@@ -59,12 +60,13 @@ class Camera:
         if len({camera.projection for camera in cameras}) > 1:
             raise ValueError("Perspective and weak cameras can't share a batch; call as_weak on all or none.")
         widest = max(camera._coefficient_count() for camera in cameras)
+        distortion = torch.cat([camera._coefficients(widest) for camera in cameras]) if widest else None
         sizes = {camera.size for camera in cameras}
         return replace(cameras[0],
                        K=torch.cat([camera.K for camera in cameras]),
                        R=torch.cat([camera.R for camera in cameras]),
                        t=torch.cat([camera.t for camera in cameras]),
-                       distortion=torch.cat([camera._coefficients(widest) for camera in cameras]) if widest else None,
+                       distortion=distortion,
                        size=sizes.pop() if len(sizes) == 1 else None)
 
     def __len__(self) -> int:
@@ -106,9 +108,9 @@ class Camera:
         return points @ self.R.transpose(1, 2) + self.t[:, None]
 
     def straightened(self, points: torch.Tensor) -> torch.Tensor:
-        """Camera coordinates (B, N, 3) of world points, moved sideways so that K alone projects them rightly.
+        """Camera coordinates (B, N, 3) of world points, moved sideways until K alone projects them.
 
-        The lens distortion is folded into X / Z and Y / Z, so whoever draws straight edges between the results
+        The lens distortion is folded into X / Z and Y / Z, so that drawing straight edges between the results
         is exact at the vertices. Points at or behind the camera's plane stay where they are.
         """
         local = self.camera_from_world(points)
@@ -169,7 +171,7 @@ class Camera:
         return replace(self, K=self.K - functional.pad(corner[..., None], (2, 0, 0, 1)), size=(h, w))
 
     def resize(self, size: tuple[int, int]) -> Camera:
-        """The camera of the same picture at another size (H, W): a pixel (u, v) comes to (u W / W0, v H / H0)."""
+        """The camera of the same picture at another size (H, W): (u, v) comes to (u W / W0, v H / H0)."""
         if self.size is None:
             raise ValueError("Camera.resize needs the picture's present size, but Camera.size is None; "
                              "make the camera with size=(H, W), or crop it first.")
@@ -179,7 +181,7 @@ class Camera:
                        size=tuple(size))
 
     def as_weak(self, point: torch.Tensor) -> Camera:
-        """The weak-perspective camera that agrees with this one in the plane of depth of a world point (B, 3).
+        """The weak-perspective camera that agrees with this one at the depth of a world point (B, 3).
 
         Distortion is dropped. A camera that is weak already is returned as it is.
         """
@@ -187,8 +189,8 @@ class Camera:
             return self
         depth = self.camera_from_world(point[:, None])[:, 0, 2]
         if bool((depth <= 0).any()):
-            raise ValueError(f"Camera.as_weak: the point lies behind the camera (depth {float(depth.min()):.3g} m); "
-                             "give the world point of the body's root.")
+            raise ValueError(f"Camera.as_weak: the point lies behind the camera, at a depth of "
+                             f"{float(depth.min()):.3g} m; give the world point of the body's root.")
         metres = torch.ones_like(self.K)
         metres[:, :2, :2] = depth[:, None, None]
         return replace(self, K=self.K / metres, distortion=None, projection="weak")
@@ -199,41 +201,41 @@ class Camera:
 def distort(points: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     """Where the lens puts points (B, N, 2) of the plane at depth 1, by OpenCV's model.
 
-    coefficients (B, 4|5|8|12). OpenCV's radial polynomial may turn back towards the middle outside of the
-    picture that it was fitted to; from the radius where it does, it is continued in a straight line here, so
-    that a vertex far outside of the picture is not drawn into it.
+    coefficients (B, 4|5|8|12). Outside of the picture that it was fitted to, OpenCV's radial polynomial may
+    turn back towards the middle; from the radius where it does, it goes on in a straight line here, so that a
+    vertex far outside of the picture is not drawn into it.
     """
     return _distort(points, _by_name(coefficients))[0]
 
 
 def undistort(points: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
-    """The inverse of `distort`, to first order differentiable in both arguments.
+    """The inverse of `distort`, once differentiable in both arguments.
 
     Newton's method; the gradient is that of its last step, which the implicit function theorem makes exact.
     """
     named = _by_name(coefficients)
     with torch.no_grad():
         guess = points
-        for _ in range(12):  # from outside inwards it is monotonic; 12 reach 1e-12 close to the turning radius
+        for _ in range(10):  # 5 suffice inside of a picture, 10 close to the radius where the lens turns back
             guess = _newton(guess, points, named)
     return _newton(guess, points, named)
 
 
 def _newton(guess, points, named):
     distorted, jacobian = _distort(guess, named)
-    step = torch.linalg.solve(jacobian.detach(), (distorted - points)[..., None])[..., 0]
-    return guess - step
+    a, b, c, d = (entry.detach() for entry in jacobian)
+    x, y = (points - distorted).unbind(-1)
+    return guess + torch.stack([d * x - b * y, a * y - c * x], -1) / (a * d - b * c)[..., None]
 
 
 def _by_name(coefficients):
-    """The twelve coefficients, each (B, 1), and the squared radius (B, 1) where the radial part turns back."""
+    """The twelve coefficients, and the squared radius at which the straight line begins, each (B, 1)."""
     padded = functional.pad(coefficients, (0, 12 - coefficients.shape[1]))
     named = padded[:, :, None].unbind(1)
     with torch.no_grad():
-        radii = torch.linspace(0, 8, 801, dtype=coefficients.dtype, device=coefficients.device)  # up to 83 degrees
+        radii = torch.linspace(0, 8, 801).to(coefficients)  # up to 83 degrees off the axis
         grows = (radii * _radial(radii.square(), named)[0]).diff() > 0
-        last = torch.cat([grows, torch.zeros_like(grows[:, :1])], 1).int().argmin(1)
-        turn = torch.where(last < len(radii) - 1, radii[last], math.inf)
+        turn = radii[functional.pad(grows, (0, 1)).int().argmin(1)]
     return *named, turn.square()[:, None]
 
 
@@ -246,7 +248,7 @@ def _radial(r2, named):
 
 
 def _distort(points, named):
-    """Distorted points (B, N, 2) and the Jacobian (B, N, 2, 2)."""
+    """Distorted points (B, N, 2) and the Jacobian's entries, each (B, N): xx, xy, yx, yy."""
     p1, p2 = named[2:4]
     s1, s2, s3, s4, turn = named[8:]
     x, y = points.unbind(-1)
@@ -259,10 +261,8 @@ def _distort(points, named):
         y * radial + p2 * cross + p1 * (r2 + 2 * y.square()) + r2 * (s3 + s4 * r2)], -1)
     shared = cross * slope + 2 * p1 * x + 2 * p2 * y
     prism_u, prism_v = 2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)
-    jacobian = torch.stack([
-        radial + 2 * x.square() * slope + 2 * p1 * y + 6 * p2 * x + prism_u * x, shared + prism_u * y,
-        shared + prism_v * x, radial + 2 * y.square() * slope + 6 * p1 * y + 2 * p2 * x + prism_v * y,
-    ], -1).unflatten(-1, (2, 2))
+    jacobian = (radial + 2 * x.square() * slope + 2 * p1 * y + 6 * p2 * x + prism_u * x, shared + prism_u * y,
+                shared + prism_v * x, radial + 2 * y.square() * slope + 6 * p1 * y + 2 * p2 * x + prism_v * y)
     return distorted, jacobian
 
 
@@ -285,40 +285,45 @@ def pixel_centres(size: tuple[int, int]) -> torch.Tensor:
 
 # where to look from
 
-def look_at(eye: torch.Tensor, target: torch.Tensor, up: torch.Tensor, K: torch.Tensor,
+def look_at(eye: torch.Tensor, target: torch.Tensor, up, K: torch.Tensor,
             size: tuple[int, int] | None = None) -> Camera:
-    """Cameras at eye (B, 3) that have target (B, 3) on the optical axis and up (3,) upwards in the picture."""
+    """Cameras at eye (B, 3) with target (B, 3) on the optical axis and the direction up (3,) up."""
     forward = functional.normalize(target - eye, dim=-1)
-    right = torch.linalg.cross(forward, up.to(forward).expand_as(forward))
-    if bool((right.norm(dim=-1) < 1e-6 * up.norm()).any()):
-        raise ValueError("look_at: the camera looks along `up`, or eye and target coincide, so the picture has no "
-                         "upright; move the eye or give another up.")
+    up = functional.normalize(torch.as_tensor(up).to(forward), dim=-1)
+    right = torch.linalg.cross(forward, up.expand_as(forward))
+    if bool((right.norm(dim=-1) < 1e-6).any()):
+        raise ValueError("look_at: the camera looks along `up`, or eye and target coincide, so nothing tells "
+                         "the picture's top; move the eye or give another up.")
     return _looking(eye, forward, functional.normalize(right, dim=-1), K, size)
 
 
 def orbit(target: torch.Tensor, azimuth, elevation, distance, field_of_view: float, size: tuple[int, int],
-          up: torch.Tensor) -> Camera:
-    """Cameras on a sphere around target (3,) or (B, 3), with up (3,) upwards in the picture.
+          up) -> Camera:
+    """Cameras on a sphere around target (3,) or (B, 3), with the direction up (3,) up in the picture.
 
-    Azimuth 0 has the world's +X to the right: with Y up the camera stands at +Z of the target, with Z up at -Y.
-    It grows counterclockwise seen from above. Elevation is positive from above, +-pi/2 included.
-    azimuth, elevation and distance are floats or (B,) tensors; angles in radians, distance in metres.
-    field_of_view is the picture's vertical one; size is (H, W).
+    azimuth        radians; at 0 the world's +X points right: the camera stands at +Z of the target where Y is
+                   up, at -Y where Z is up; grows counterclockwise seen from above
+    elevation      radians, positive from above; straight down and straight up work too
+    distance       metres
+    field_of_view  radians, from the picture's top to its bottom
+    size           (H, W)
+
+    azimuth, elevation and distance are floats or (B,) tensors.
     """
-    target = target.expand(max(torch.as_tensor(n).numel() for n in (target[..., 0], azimuth, elevation, distance)), 3)
-    azimuth, elevation, distance = (torch.as_tensor(n).to(target).expand(len(target))[:, None]
-                                    for n in (azimuth, elevation, distance))
-    up = functional.normalize(up.to(target), dim=-1)
+    angles = [torch.as_tensor(n).to(target).reshape(-1, 1) for n in (azimuth, elevation, distance)]
+    target, azimuth, elevation, distance = torch.broadcast_tensors(target.reshape(-1, 3), *angles)
+    up = functional.normalize(torch.as_tensor(up).to(target), dim=-1)
     east = target.new_tensor([1.0, 0.0, 0.0])
-    east = functional.normalize(east - (east @ up) * up, dim=-1)
-    if bool(east.norm() < 0.5):
-        raise ValueError("orbit: `up` is the world's X axis, from which azimuth is counted; turn the world first.")
-    front = torch.linalg.cross(east, up)
+    east = east - (east @ up) * up
+    if bool(east.norm() < 1e-6):
+        raise ValueError("orbit: `up` is the world's X axis, where azimuth is counted from; give another up.")
+    east = functional.normalize(east, dim=-1).expand_as(target)
+    front = torch.linalg.cross(east, up.expand_as(target))
     outward = elevation.cos() * (azimuth.cos() * front + azimuth.sin() * east) + elevation.sin() * up
     right = azimuth.cos() * east - azimuth.sin() * front
     focal = size[0] / 2 / math.tan(field_of_view / 2)
-    K = target.new_tensor([[focal, 0, size[1] / 2], [0, focal, size[0] / 2], [0, 0, 1]]).expand(len(target), 3, 3)
-    return _looking(target + distance * outward, -outward, right, K, size)
+    K = target.new_tensor([[focal, 0, size[1] / 2], [0, focal, size[0] / 2], [0, 0, 1]])
+    return _looking(target + distance * outward, -outward, right, K.repeat(len(target), 1, 1), tuple(size))
 
 
 def _looking(eye, forward, right, K, size):
