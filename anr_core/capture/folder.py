@@ -1,0 +1,232 @@
+"""A capture on disk. `prepare` makes one from any format; everything after reads only this.
+
+    capture.json        what there is, in words and numbers: the fields of `Capture` and one entry a picture
+    body.npz            frames (n,), vertices (n, V, 3) metres, faces, uv, uv_faces, part
+    frames/             CAMERA/0008.jpg, undistorted
+    masks/              CAMERA/0008.png, 255 where the person is
+    certain/            CAMERA/0008.png, 255 where the mask can be believed; absent where it can be everywhere
+    background/         CAMERA.jpg, the scene without the person, where it is known
+    LICENSE...          what the source said
+
+Cameras hold K (3, 3) for these pictures, R, t and size [H, W]; `original` keeps the source's own K, distortion and
+size. Paths are relative to the folder, so it can be moved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from anr_core.body import Pose, Surface
+from anr_core.body.tracked import TrackedBody
+from anr_core.camera import Camera
+from anr_core.capture.pictures import Memory, read_image, read_mask
+from anr_core.capture.view import View
+from anr_core.capture.window import BODY_MARGIN, body_box, resample, resize
+
+VERSION = 1
+
+# How far around the body `crop="loose"` reaches, as a multiple of its box: enough for a crop 1.2 times as large
+# and turned by 20 degrees.
+LOOSE_MARGIN = 1.8
+
+# Decoded pictures that are kept, bytes: 200 loose crops of a person 800 pixels tall.
+MEMORY = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of a capture: who took it and when, and its files, relative to the capture.
+
+    registered  the mesh was fitted to this frame; else it is interpolated between two that were
+    split       "train", or the name of what it is held out for
+    """
+
+    camera: str
+    frame: int
+    image: str
+    mask: str
+    certain: str | None = None
+    registered: bool = True
+    split: str = "train"
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A person, filmed: an index in memory, the pictures on disk until a view is read.
+
+    cameras      each a batch of one, for the pictures as they are here
+    shots        all pictures
+    body         the registered mesh of every frame
+    format       what it was prepared from
+    fps          frames a second
+    up           (3,) the world's unit vector against gravity
+    person       the person's name
+    backgrounds  file of the scene without the person, by camera
+    """
+
+    path: Path
+    cameras: dict[str, Camera]
+    shots: list[Shot]
+    body: TrackedBody
+    format: str
+    licence: str
+    fps: float
+    up: torch.Tensor
+    person: str
+    backgrounds: dict[str, str]
+    memory: Memory = field(default_factory=lambda: Memory(MEMORY), repr=False, compare=False)
+
+    def views(self, cameras: Iterable[str] | None = None, frames: Iterable[int] | None = None,
+              crop: str | None = None, size: int | tuple[int, int] | None = None) -> Views:
+        """The views of some cameras and frames (None: all); a picture is opened only when its view is read.
+
+        crop  None     the whole picture, resized to size (H, W) where that is given
+              "body"   a square of 1.15 times the body's box, at size x size pixels
+              "loose"  the pixels around the body as they are, no resizing: for `resample` to draw from
+        """
+        kept = _chosen(self.shots, "camera", cameras)
+        return Views(self, _chosen(kept, "frame", frames), crop, size)
+
+    @property
+    def splits(self) -> list[str]:
+        return sorted({shot.split for shot in self.shots})
+
+    def split(self, name: str) -> Capture:
+        """The same capture with only the views marked so: "train", or what others are held out for."""
+        if name not in self.splits:
+            raise ValueError(f"{self.path} has no split {name!r}; it has {', '.join(self.splits)}.")
+        return self.only(lambda shot: shot.split == name)
+
+    def only(self, wanted: Callable[[Shot], bool]) -> Capture:
+        """The same capture with only the shots that are wanted."""
+        return replace(self, shots=[shot for shot in self.shots if wanted(shot)])
+
+    def background(self, camera: str) -> torch.Tensor | None:
+        """(1, 3, H, W) the scene without the person as that camera sees it, or None where it isn't known."""
+        if camera not in self.backgrounds:
+            return None
+        return _float(read_image(self.path / self.backgrounds[camera]))
+
+
+class Views(Dataset):
+    """A lazy sequence of views, each a batch of one; `shots` tells in the same order what they are."""
+
+    def __init__(self, capture: Capture, shots: list[Shot], crop: str | None, size: int | tuple[int, int] | None):
+        wants_size = {None: (tuple, type(None)), "body": (int,), "loose": (type(None),)}
+        if crop not in wants_size:
+            raise ValueError(f"crop is {crop!r}; use None, 'body' or 'loose'.")
+        if not isinstance(size, wants_size[crop]):
+            raise ValueError(f"crop {crop!r} doesn't go with size {size!r}: None takes (H, W) or None, 'body' takes "
+                             "one number of pixels, 'loose' takes None.")
+        self.capture, self.shots, self.crop, self.size = capture, shots, crop, size
+
+    def __len__(self) -> int:
+        return len(self.shots)
+
+    def __getitem__(self, index: int) -> View:
+        shot = self.shots[index]
+        camera = self.capture.cameras[shot.camera]
+        if self.crop is None:
+            view = self._view(shot, camera, self._read(shot, (0, 0, *reversed(camera.size))))
+            return view if self.size is None else resize(view, self.size)
+        pose = Pose.of_frame(torch.tensor([shot.frame]))
+        center, side = body_box(camera, self.capture.body(pose).vertices)
+        box = _inside(center[0], LOOSE_MARGIN * side[0], camera.size)
+        planes = self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
+        left, top, right, bottom = box
+        view = self._view(shot, camera.crop(left, top, right - left, bottom - top), planes)
+        if self.crop == "loose":
+            return view
+        corner = center.new_tensor([left, top])
+        return resample(view, center - corner, BODY_MARGIN * side, side.new_zeros(1), self.size)
+
+    def _view(self, shot, camera, planes):
+        image, mask, certain = planes
+        frame = torch.tensor([shot.frame])
+        return View(_float(image), _float(mask[..., None]), torch.from_numpy(certain)[None, None], camera,
+                    Pose.of_frame(frame), None, [self.capture.person], [shot.camera], frame,
+                    frame / self.capture.fps)
+
+    def _read(self, shot, box):
+        """Image, mask and certain of a box (left, top, right, bottom) of a shot's picture, as arrays."""
+        path, size = self.capture.path, self.capture.cameras[shot.camera].size
+        planes = [read_image(path / shot.image), read_mask(path / shot.mask)]
+        planes.append(read_mask(path / shot.certain) > 0 if shot.certain else np.ones(size, bool))
+        for plane, name in zip(planes, (shot.image, shot.mask, shot.certain), strict=True):
+            if plane.shape[:2] != size:
+                raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]}, but capture.json says that "
+                                 f"{shot.camera} is {size[1]}x{size[0]}. Prepare the capture again.")
+        left, top, right, bottom = box
+        return tuple(plane[top:bottom, left:right].copy() for plane in planes)
+
+
+def _chosen(shots, name, wanted):
+    """Shots whose field is among the wanted values, each of which must occur."""
+    if wanted is None:
+        return shots
+    wanted, there = set(wanted), {getattr(shot, name) for shot in shots}
+    if missing := wanted - there:
+        raise ValueError(f"The capture has no {name} {_listed(missing)}; it has {_listed(there)}.")
+    return [shot for shot in shots if getattr(shot, name) in wanted]
+
+
+def _listed(values):
+    listed = [str(value) for value in sorted(values)]
+    return ", ".join(listed if len(listed) <= 12 else [*listed[:5], "...", *listed[-2:]])
+
+
+def _inside(center, side, size):
+    """The whole pixels (left, top, right, bottom) of a square that lie in the picture, at least one."""
+    low, high = (center - side / 2).floor().long(), (center + side / 2).ceil().long()
+    (left, top), (right, bottom) = low.tolist(), high.tolist()
+    left, top = min(max(left, 0), size[1] - 1), min(max(top, 0), size[0] - 1)
+    return left, top, max(min(right, size[1]), left + 1), max(min(bottom, size[0]), top + 1)
+
+
+def _float(image):
+    """(H, W, C) uint8 as (1, C, H, W) in [0, 1]."""
+    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+
+
+def load_capture(path: str | Path) -> Capture:
+    """Read a capture's index and body; its pictures stay on disk."""
+    path = Path(path).resolve()
+    index = _read_index(path)
+    cameras = {name: Camera(*(torch.tensor(camera[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
+                            size=tuple(camera["size"])) for name, camera in index["cameras"].items()}
+    return Capture(path, cameras, [Shot(**shot) for shot in index["shots"]], _read_body(path / "body.npz"),
+                   index["format"], index["licence"], index["fps"], torch.tensor(index["up"]), index["person"],
+                   index["backgrounds"])
+
+
+def _read_index(path):
+    file = path / "capture.json"
+    remedy = f"Make it with: python -m anr_core prepare SOURCE {path.name}"
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} has no capture.json, so it is not a capture. {remedy}")
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is broken ({error}). {remedy}") from None
+    if index.get("version") != VERSION:
+        raise ValueError(f"{file} is of version {index.get('version')}, this program reads {VERSION}. {remedy}")
+    return index
+
+
+def _read_body(file):
+    try:
+        with np.load(file) as arrays:
+            body = {name: torch.from_numpy(arrays[name]) for name in
+                    ("frames", "vertices", "faces", "uv", "uv_faces", "part")}
+    except (FileNotFoundError, KeyError, ValueError, BadZipFile, EOFError) as error:
+        raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
+    surface = Surface(body["faces"], body["uv"], body["uv_faces"], body["part"])
+    return TrackedBody(body["frames"], body["vertices"], surface)

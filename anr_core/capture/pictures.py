@@ -1,0 +1,90 @@
+"""Pictures on disk: reading and writing them with errors that name the file, and a bounded memory of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A picture (H, W, 3) uint8."""
+    return _read(path, "RGB")
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """A mask (H, W) uint8, 255 where the person is."""
+    return _read(path, "L")
+
+
+def _read(path, mode):
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert(mode))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing. Put it back, or prepare the capture again.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # SyntaxError: what Pillow makes of a broken PNG
+        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source again.") from None
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a picture, from its header alone."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source again.") from None
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 as JPEG or PNG, by the name."""
+    # 95 and full colour resolution: what a video lost already is not to be lost twice
+    options = {"quality": 95, "subsampling": 0} if path.suffix == ".jpg" else {}
+    Image.fromarray(image).save(path, **options)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write (H, W), uint8 or bool, as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path, optimize=True)
+
+
+class Memory:
+    """What was read last, by key, up to a number of bytes: training comes back to the same views again and again.
+
+    Entries are tuples of arrays. Several threads may ask at once.
+    """
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self._held = 0
+        self._entries = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key, read):
+        """The entry of that key; `read()` makes it where it is not remembered."""
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        entry = read()
+        with self._lock:
+            if key not in self._entries:
+                self._entries[key] = entry
+                self._held += _bytes(entry)
+            while self._held > self.limit and self._entries:
+                self._held -= _bytes(self._entries.popitem(last=False)[1])
+        return entry
+
+    def __getstate__(self):
+        return self.limit  # a worker process starts with an empty memory of its own
+
+    def __setstate__(self, limit):
+        self.__init__(limit)
+
+
+def _bytes(entry):
+    return sum(array.nbytes for array in entry)

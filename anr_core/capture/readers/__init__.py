@@ -1,0 +1,29 @@
+"""One file a format. A reader's module has
+
+    ABOUT                   what makes a folder one of this format, for messages
+    recognises(source)      whether a folder is
+    read(source, fps, start, end) -> Footage
+
+fps asks for that many frames a second, also from videos (None: the pictures there are); start and end in seconds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+READERS = {"registered": "anr_core.capture.readers.registered"}
+
+
+def find_reader(source: Path, name: str = "auto"):
+    """The module that reads a source, by the format's name or by looking, and the format's name."""
+    if name != "auto" and name not in READERS:
+        raise ValueError(f"There is no format {name!r}; use auto or {', '.join(READERS)}.")
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist. Give the folder that holds the source.")
+    readers = {key: import_module(READERS[key]) for key in (READERS if name == "auto" else [name])}
+    for key, reader in readers.items():
+        if name != "auto" or reader.recognises(source):
+            return key, reader
+    known = "; ".join(f"{key}: {reader.ABOUT}" for key, reader in readers.items())
+    raise ValueError(f"{source} is of no known format ({known}). Name it with --format to learn what is missing.")

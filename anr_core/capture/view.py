@@ -1,0 +1,73 @@
+"""One picture of a person and all that is known of it, batched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+from anr_core.body import Pose
+from anr_core.camera import Camera
+
+
+@dataclass(frozen=True)
+class View:
+    """B pictures of one size.
+
+    image        (B, 3, H, W)  in [0, 1], sRGB-encoded
+    mask         (B, 1, H, W)  how much of each pixel the person covers, in [0, 1]
+    certain      (B, 1, H, W)  bool: the pixels whose mask can be believed; others enter no loss and no metric
+    camera       B cameras of pictures of this size
+    pose         B poses
+    keypoints    (B, K, 3)     pixels and confidence, or None
+    person       B names
+    camera_name  B names
+    frame        (B,)          int64
+    time         (B,)          seconds since frame 0
+    """
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    certain: torch.Tensor
+    camera: Camera
+    pose: Pose
+    keypoints: torch.Tensor | None
+    person: list[str]
+    camera_name: list[str]
+    frame: torch.Tensor
+    time: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the pictures, pixels."""
+        return tuple(self.image.shape[-2:])
+
+    def to(self, device) -> View:
+        return replace(self, **{field.name: value.to(device) for field in fields(self)
+                                if hasattr(value := getattr(self, field.name), "to")})
+
+    @staticmethod
+    def cat(views: list[View]) -> View:
+        """One batch of many; keypoints stay where all have them. The pictures must have one size."""
+        if len(sizes := {view.size for view in views}) > 1:
+            raise ValueError(f"Views of {len(sizes)} sizes can't share a batch: {sorted(sizes)} (H, W). "
+                             "Read them with one size, or resample them first.")
+        first = views[0]
+        joined = {field.name: _join([getattr(view, field.name) for view in views]) for field in fields(first)}
+        return View(**joined)
+
+
+def _join(values):
+    """Concatenate tensors, cameras, poses or lists; None where one is missing."""
+    if any(value is None for value in values):
+        return None
+    if isinstance(values[0], Camera):
+        return Camera.cat(values)
+    if isinstance(values[0], Pose):
+        return Pose(*(_join([getattr(value, field.name) for value in values]) for field in fields(Pose)))
+    if isinstance(values[0], list):
+        return sum(values, [])
+    return torch.cat(values)

@@ -1,0 +1,108 @@
+"""Windows onto a view: square, turned, scaled, anti-aliased, and the camera that belongs to them.
+
+A window is a rectangle in the pixels of the picture: its centre (B, 2), its extent (B, 2), and its roll (B,), the
+angle in radians from the picture's x axis to the window's, towards y (clockwise as seen). A positive roll
+therefore shows the person turned counterclockwise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch.nn import functional
+
+from anr_core.camera import Camera
+from anr_core.capture.view import View
+
+# Room around the mesh, so that hair and clothes that stick out are in the picture.
+BODY_MARGIN = 1.15
+
+
+def body_box(camera: Camera, vertices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The square around a mesh in the picture: centre (B, 2) and side (B,), pixels.
+
+    vertices (B, V, 3) metres, world; those behind the camera don't count, and where all are, the square is NaN.
+    """
+    pixels, depth = camera.project(vertices)
+    behind = (depth <= 0)[..., None]
+    low = pixels.masked_fill(behind, math.inf).amin(1)
+    high = pixels.masked_fill(behind, -math.inf).amax(1)
+    return (low + high) / 2, torch.where(behind.all(1), math.nan, high - low).amax(-1)
+
+
+def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.Tensor, size: int) -> View:
+    """Draw a square window of each picture at size x size pixels, the camera likewise.
+
+    center (B, 2) and side (B,) in pixels of the picture, roll (B,) in radians. What lies outside of the picture
+    is uncertain and its mask is 0. Projected points stay exactly on what they were on; `certain` holds only
+    pixels whose whole footprint was certain.
+    """
+    return _draw(view, center, side[:, None].expand(-1, 2), roll, (size, size))
+
+
+def resize(view: View, size: tuple[int, int]) -> View:
+    """The whole picture at another size (H, W), anti-aliased, the camera likewise."""
+    extent = view.image.new_tensor(view.size[::-1]).expand(len(view), 2)
+    return _draw(view, extent / 2, extent, extent.new_zeros(len(view)), size)
+
+
+def _draw(view, center, extent, roll, size):
+    planes = torch.cat([view.image, view.mask, view.certain.to(view.image)], 1)  # (B, 5, H, W)
+    drawn = _sample(planes, center, extent, roll, size)
+    return replace(view, image=drawn[:, :3], mask=drawn[:, 3:4], certain=drawn[:, 4:] > 0.999,
+                   camera=_window_camera(view.camera, center, extent, roll, size),
+                   keypoints=None if view.keypoints is None else _move(view.keypoints, center, extent, roll, size))
+
+
+def _turn(roll):
+    """(B, 2, 2) picture from window: rotation by roll."""
+    cos, sin = roll.cos(), roll.sin()
+    return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
+
+
+def _sample(planes, center, extent, roll, size):
+    """Average each window's pixel over a grid of bilinear samples at most one source pixel apart."""
+    height, width = size
+    finer = max(1, math.ceil(float((extent / extent.new_tensor([width, height])).max()) - 1e-4))
+    rows, columns = ((torch.arange(n * finer, device=planes.device) + 0.5) / (n * finer) - 0.5 for n in size)
+    turn = _turn(roll) * extent[:, None]  # (B, 2, 2), its columns are the window's edges
+    place = (center[:, None, None] + columns[None, None, :, None] * turn[:, None, None, :, 0]
+             + rows[None, :, None, None] * turn[:, None, None, :, 1])  # (B, H', W', 2) pixels
+    grid = 2 * place / place.new_tensor([planes.shape[3], planes.shape[2]]) - 1
+    sampled = functional.grid_sample(planes, grid, align_corners=False)
+    return functional.avg_pool2d(sampled, finer) if finer > 1 else sampled
+
+
+def _window_from_picture(extent, roll, size):
+    """(B, 2, 2) the linear part of window pixels from picture pixels."""
+    return (extent.new_tensor(size[::-1]) / extent)[..., None] * _turn(-roll)
+
+
+def _move(keypoints, center, extent, roll, size):
+    pixels = (keypoints[..., :2] - center[:, None]) @ _window_from_picture(extent, roll, size).transpose(1, 2)
+    return torch.cat([pixels + pixels.new_tensor(size[::-1]) / 2, keypoints[..., 2:]], -1)
+
+
+def _window_camera(camera, center, extent, roll, size):
+    """The camera of a window: shift and scale go into K, the roll into R and t, and K stays upper triangular.
+
+    With M the 2x2 part of K after the window, M = U Q splits into an upper triangle and a rotation about the
+    optical axis. Where fx and fy differ, a roll leaves skew in U. Tangential lens distortion would not turn with Q.
+    """
+    if camera.distortion is not None and bool(camera.distortion.any()) and bool(roll.any()):
+        raise ValueError("A picture with lens distortion can't be rolled exactly; undistort it first "
+                         "(prepare does), or resample it with roll 0.")
+    linear = _window_from_picture(extent, roll, size)
+    (a, b), (c, d) = (row.unbind(-1) for row in (linear @ camera.K[:, :2, :2]).unbind(-2))
+    low = torch.hypot(c, d)
+    cos, sin = d / low, c / low
+    zero, one = torch.zeros_like(low), torch.ones_like(low)
+    offset = (linear @ (camera.K[:, :2, 2] - center)[..., None])[..., 0] + center.new_tensor(size[::-1]) / 2
+    K = torch.stack([a * cos - b * sin, a * sin + b * cos, offset[:, 0],
+                     zero, low, offset[:, 1],
+                     zero, zero, one], -1).unflatten(-1, (3, 3))
+    about_axis = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).unflatten(-1, (3, 3))
+    return replace(camera, K=K, R=about_axis @ camera.R, t=(about_axis @ camera.t[..., None])[..., 0],
+                   size=tuple(size))
