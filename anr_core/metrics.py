@@ -1,10 +1,14 @@
-"""Figures for one picture against the truth, over chosen pixels.
+"""Figures for one picture against the truth, and the protocols that say over which pixels.
 
 Pictures are (H, W, 3) numpy arrays of sRGB in [0, 1]; `pixels` is a boolean (H, W). A figure that its pixels
 can't give is None.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +17,8 @@ from scipy.ndimage import minimum_filter
 from skimage.metrics import structural_similarity
 
 from anr_core import losses
+
+FIGURES = ("psnr", "psnr_aligned", "ssim", "lpips", "flip", "mask_iou", "flicker")
 
 # dB. Equal pictures' PSNR is infinite, which neither averages nor is JSON; rounding to 8 bits alone is 59.
 PSNR_CAP = 100.0
@@ -125,3 +131,65 @@ def flicker(errors: tuple[np.ndarray, np.ndarray], pixels: tuple[np.ndarray, np.
     """
     both = pixels[0] & pixels[1]
     return float(np.abs(errors[1] - errors[0])[both].mean()) if both.any() else None
+
+
+# protocols: what is compared over which pixels
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One view as the protocols see it.
+
+    image    (H, W, 3)  sRGB in [0, 1]
+    mask     (H, W)     the person's share of a pixel
+    certain  (H, W)     bool: the mask can be believed
+    covered  (H, W)     bool: the registered mesh covers the pixel's centre
+    boxed    (H, W)     bool: the pixel's ray hits the padded box around the registered mesh
+    iuv      (H, W, 3)  the mesh's part and texture coordinates as a colour, for the eye alone
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    certain: np.ndarray
+    covered: np.ndarray
+    boxed: np.ndarray
+    iuv: np.ndarray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two pictures (H, W, 3), the pixels (H, W) over which they are compared, and the SSIM that fits."""
+
+    prediction: np.ndarray
+    truth: np.ndarray
+    pixels: np.ndarray
+    ssim: Callable = ssim
+
+    def figures(self) -> dict[str, float | None]:
+        pictures = self.prediction, self.truth, self.pixels
+        return {"psnr": psnr(*pictures), "psnr_aligned": psnr_aligned(*pictures),
+                "ssim": self.ssim(*pictures), "lpips": lpips(*pictures), "flip": flip(*pictures)}
+
+
+def whole(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
+    """The whole crop, but for uncertain pixels: prediction and truth, each over black by its own mask.
+
+    Mostly measures the outline and the empty background."""
+    return Comparison(rgb * mask[..., None], truth.image * truth.mask[..., None], truth.certain)
+
+
+def neuralbody(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
+    """Pixels whose rays hit the box around the registered mesh, padded by 5 cm, but for uncertain ones:
+    prediction and truth, each over black by its own mask. SSIM on the pixels' bounding rectangle, uniform
+    windows of 7x7, data range 2, as published for Neural Body."""
+    return replace(whole(truth, rgb, mask), pixels=truth.boxed & truth.certain,
+                   ssim=partial(ssim_in_box, certain=truth.certain))
+
+
+def inside(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
+    """Certain pixels that the true mask covers wholly and the registered mesh too: colour alone, without
+    compositing, so that the outline decides nothing."""
+    return Comparison(rgb, truth.image, truth.certain & truth.covered & (truth.mask > 0.999))
+
+
+PROTOCOLS = {protocol.__name__: protocol for protocol in (whole, neuralbody, inside)}

@@ -1,0 +1,309 @@
+"""How well an avatar draws views that it was not trained on, beside what a texture and a flat colour reach.
+
+The protocols, which say what pixels are compared and over what background, stand in `metrics`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from scipy.ndimage import distance_transform_edt
+from tqdm import tqdm
+
+from anr_core import metrics
+from anr_core.avatars.base import Avatar, Rendering, Scene
+from anr_core.body import Posed, Surface
+from anr_core.camera import Camera, pixel_centres
+from anr_core.capture.folder import Capture, Shot
+from anr_core.capture.view import View
+from anr_core.rasterizer import Fragments, rasterize
+
+# Seconds. Two pictures further apart are no neighbours: what changed between them is the pose, not a flicker.
+NEIGHBOURS = 0.2
+
+# Metres around the mesh: Neural Body's padding.
+BOX_PADDING = 0.05
+
+DIGITS = {"psnr": 2, "psnr_aligned": 2}
+
+SHEET_COLUMNS = ("input IUV", "static texture", "prediction", "predicted mask", "truth", "error, twice")
+SHEET_ROWS = 4
+SHEET_TILE = 160  # pixels; four rows come to 200 KB or so
+
+
+# what is compared
+
+
+def truth_of(view: View, posed: Posed) -> metrics.Truth:
+    """What the protocols need of one view (a batch of one) and its registered mesh."""
+    fragments = rasterize(posed.vertices, posed.surface.faces, view.camera, view.size)
+    boxed = hits_box(view.camera, view.size, posed.vertices.amin(1) - BOX_PADDING,
+                     posed.vertices.amax(1) + BOX_PADDING)
+    return metrics.Truth(_array(view.image), _plane(view.mask), _plane(view.certain),
+                         _plane(fragments.face_id[:, None] >= 0), _plane(boxed),
+                         _iuv(fragments, posed.surface))
+
+
+def hits_box(camera: Camera, size: tuple[int, int], low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """Pixels (B, 1, H, W) whose rays meet the axis-aligned box from low to high, both (B, 3), metres."""
+    origins, directions = camera.rays(pixel_centres(size).to(low).expand(len(low), -1, -1))
+    directions = torch.where(directions.abs() < 1e-9, 1e-9, directions)
+    entries, exits = (low[:, None] - origins) / directions, (high[:, None] - origins) / directions
+    near, far = torch.minimum(entries, exits).amax(-1), torch.maximum(entries, exits).amin(-1)
+    return (far >= near.clamp(min=0)).view(len(low), 1, *size)
+
+
+def _iuv(fragments: Fragments, surface: Surface) -> np.ndarray:
+    """Part, u and v of the mesh as a colour, black beside it."""
+    face, barycentric = fragments.face_id[0].long(), fragments.barycentric[0]
+    part = surface.part[face] / surface.part.max()
+    uv = (surface.uv[surface.uv_faces[face]] * barycentric[..., None]).sum(-2)
+    return (torch.cat([part[..., None], uv], -1) * (face >= 0)[..., None]).clamp(0, 1).cpu().numpy()
+
+
+def _array(batch: torch.Tensor) -> np.ndarray:
+    return batch[0].permute(1, 2, 0).cpu().numpy()
+
+
+def _plane(batch: torch.Tensor) -> np.ndarray:
+    return batch[0, 0].cpu().numpy()
+
+
+# what draws
+
+
+@dataclass(frozen=True)
+class Contestants:
+    """Who draws: the system by its name, and the yardsticks that stand beside it, made of the same frames.
+
+    static   the texture unwrapped from the training frames
+    mean     (3,) the mean colour of the person in the training frames
+    cameras  names of the cameras that were trained; an avatar may know their exposure
+    """
+
+    name: str
+    avatar: Avatar
+    static: Avatar
+    mean: torch.Tensor
+    cameras: frozenset[str]
+
+    @torch.no_grad()
+    def draw(self, view: View, posed: Posed) -> dict[str, Rendering]:
+        """A rendering of the view by every method."""
+        predicted = self._draw(self.avatar, view, posed)
+        texture = self._draw(self.static, view, posed)
+        filled = extend(texture.rgb, texture.mask > 0.5)
+        flat = self.mean.to(filled)[:, None, None].expand_as(filled)
+        return {"static": texture, "static_masked": Rendering(filled, predicted.mask),
+                "mean": Rendering(flat, predicted.mask), self.name: predicted}
+
+    def _draw(self, avatar, view, posed):
+        rendering = avatar(scene_for(avatar, view, posed, self.cameras))
+        if not (rendering.rgb.isfinite().all() and rendering.mask.isfinite().all()):
+            raise ValueError(f"The avatar draws NaN in {view.camera_name[0]}, frame {int(view.frame)}: its "
+                             "training diverged. Train again with another --seed or lower learning rates.")
+        return rendering
+
+
+def scene_for(avatar: Avatar, view: View, posed: Posed, cameras: Iterable[str]) -> Scene:
+    """The fields that the avatar needs, from the view's inputs alone: never from its picture or mask."""
+    inputs = {"posed": posed, "camera": view.camera, "keypoints": view.keypoints, "frame": view.frame,
+              "camera_name": [name if name in cameras else None for name in view.camera_name]}
+    return Scene(size=view.size, **{name: inputs[name] if name in avatar.needs else None for name in inputs})
+
+
+def extend(rgb: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
+    """Give every pixel of rgb (B, 3, H, W) the colour of the nearest one that is covered (B, 1, H, W)."""
+    extended = []
+    for picture, there in zip(rgb, covered[:, 0], strict=True):
+        _, nearest = distance_transform_edt(~there.cpu().numpy(), return_indices=True)
+        rows, columns = torch.from_numpy(nearest).to(rgb.device)
+        extended.append(picture[:, rows, columns])
+    return torch.stack(extended)
+
+
+def mean_colour(views: Iterable[View]) -> torch.Tensor:
+    """The mean colour (3,) of the certain pixels that the person covers."""
+    total, count = torch.zeros(3), 0
+    for view in views:
+        person = (view.certain & (view.mask > 0.999)).float()
+        total = total + (view.image * person).sum((0, 2, 3))
+        count = count + person.sum()
+    if not count:
+        raise ValueError("No pixel of the training views is certain to show the person; see if their masks "
+                         "are empty, and prepare the capture again.")
+    return total / count
+
+
+# which views
+
+
+def split_of(shots: Iterable[Shot], trained: Iterable[Shot]) -> dict[str, list[Shot]]:
+    """Sort shots by what of them training has seen; trained and interpolated ones are left out.
+
+    novel_view  another camera saw this frame in training, or no two of all pictures share a camera or a
+                frame: then it is one pose seen from around, however the person turned
+    novel_pose  this camera was trained, in other frames
+    novel_both  neither
+
+    returns     {split: shots by camera and frame}, without empty splits
+    """
+    seen = {(shot.camera, shot.frame) for shot in trained}
+    new = [shot for shot in shots if shot.registered and (shot.camera, shot.frame) not in seen]
+    pictures = seen | {(shot.camera, shot.frame) for shot in new}
+    cameras, frames = ({value for value in values} for values in zip(*seen, strict=True))
+    around = all(len(set(values)) == len(pictures) for values in zip(*pictures, strict=True))
+    splits = {"novel_view": [], "novel_pose": [], "novel_both": []}
+    for shot in sorted(new, key=lambda shot: (shot.camera, shot.frame)):
+        known = "novel_view" if around or shot.frame in frames else \
+            "novel_pose" if shot.camera in cameras else "novel_both"
+        splits[known].append(shot)
+    return {name: shots for name, shots in splits.items() if shots}
+
+
+# the figures
+
+
+def measure(views: Iterable[tuple[View, Posed]], contestants: Contestants,
+            protocols: dict[str, Callable] = metrics.PROTOCOLS,
+            ) -> Iterator[tuple[metrics.Truth, dict[str, Rendering], dict]]:
+    """Draw and compare views, each a batch of one, ordered by camera and time.
+
+    Yields for each its truth, the renderings by method, and {protocol: {method: {figure: number or None}}}.
+    `mask_iou` compares the masks over all certain pixels, whatever the protocol. `flicker` compares a view
+    with the one before it where that is of the same camera and at most 0.2 s older.
+    """
+    before, errors_before = None, {}
+    for view, posed in views:
+        truth, drawn, errors = truth_of(view, posed), contestants.draw(view, posed), {}
+        neighbours = before is not None and before.camera_name == view.camera_name and \
+            0 < float(view.time - before.time) <= NEIGHBOURS
+        figures = {name: {} for name in protocols}
+        for method, rendering in drawn.items():
+            rgb, mask = _array(rendering.rgb), _plane(rendering.mask)
+            overlap = metrics.mask_iou(mask, truth.mask, truth.certain)
+            for name, protocol in protocols.items():
+                compared = protocol(truth, rgb, mask)
+                error = compared.prediction - compared.truth, compared.pixels
+                errors[name, method] = error
+                flicker = metrics.flicker(*zip(errors_before[name, method], error, strict=True)) \
+                    if neighbours else None
+                figures[name][method] = compared.figures() | {"mask_iou": overlap, "flicker": flicker}
+        before, errors_before = view, errors
+        yield truth, drawn, figures
+
+
+def average(figures: list[dict]) -> dict:
+    """Of views' {protocol: {method: {figure: number or None}}}, the means over those that have the figure."""
+    def mean(numbers):
+        known = [number for number in numbers if number is not None]
+        return sum(known) / len(known) if known else None
+
+    return {protocol: {method: {name: mean([view[protocol][method][name] for view in figures])
+                                for name in metrics.FIGURES} for method in methods}
+            for protocol, methods in figures[0].items()}
+
+
+def evaluate_capture(contestants: Contestants, trained: Iterable[Shot], capture: Capture, size: int,
+                     protocols: dict[str, Callable] = metrics.PROTOCOLS, folder: Path | None = None) -> dict:
+    """Judge every registered view of a capture that was not trained, on crops of size x size pixels.
+
+    Prints a table a split and, with a folder, writes a picture a split into it.
+    Returns {split: {protocol: {method: {figure: number or None}}}}, without empty splits.
+    """
+    surface, given = contestants.avatar.surface, capture.body.surface.faces
+    if not torch.equal(given.to(surface.faces), surface.faces):
+        raise ValueError(f"{capture.path} has a body of {len(given)} faces, not the {len(surface.faces)} that "
+                         "the avatar was trained on, or not in their order. Give a capture of the same body.")
+    splits = split_of(capture.shots, trained)
+    if not splits:
+        raise ValueError(f"The avatar was trained on every registered view of {capture.path}: none is left "
+                         "to judge it by. Hold some back with train --frames, or give another --capture.")
+    results = {}
+    for split, shots in splits.items():
+        views = replace(capture, shots=shots).views(crop="body", size=size)
+        shown, rows, figures = set(_spread(len(shots), SHEET_ROWS)), [], []
+        judged = measure(_posed(views, capture, surface), contestants, protocols)
+        for index, (truth, drawn, numbers) in enumerate(tqdm(judged, split, len(shots), leave=False)):
+            figures.append(numbers)
+            if index in shown:
+                rows.append(sheet_row(truth, drawn["static"], drawn[contestants.name]))
+        results[split] = average(figures)
+        print(table(f"{split}: {len(shots)} views at {size}x{size} pixels", results[split], protocols))
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / f"{split}.png", sheet(rows))
+    return results
+
+
+def _posed(views: Iterable[View], capture: Capture, surface: Surface) -> Iterator[tuple[View, Posed]]:
+    """Views with their registered meshes, on the avatar's own surface and device."""
+    device = surface.faces.device
+    for index in range(len(views)):
+        view = views[index]
+        mesh = capture.body(view.pose)
+        yield view.to(device), Posed(mesh.vertices.to(device), mesh.joints, surface)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most so many of range(count), evenly spread, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+
+
+# what is shown
+
+
+def table(title: str, figures: dict, protocols: dict[str, Callable]) -> str:
+    """Figures of one split as text, each protocol under its own words; n/a is what can't be had."""
+    lines = ["", title]
+    for protocol, methods in figures.items():
+        stated = f"{protocol}: " + " ".join(inspect.getdoc(protocols[protocol]).split())
+        lines += textwrap.wrap(stated, 100, initial_indent="  ", subsequent_indent="    ")
+        lines.append(" " * 20 + "".join(f"{name:>14}" for name in metrics.FIGURES))
+        for method, numbers in methods.items():
+            shown = ("n/a" if numbers[name] is None else f"{numbers[name]:.{DIGITS.get(name, 3)}f}"
+                     for name in metrics.FIGURES)
+            lines.append(f"    {method:<16}" + "".join(f"{number:>14}" for number in shown))
+    return "\n".join(lines)
+
+
+def sheet_row(truth: metrics.Truth, static: Rendering, predicted: Rendering) -> list[np.ndarray]:
+    """The tiles (H, W, 3) of one view, as SHEET_COLUMNS names them."""
+    mask = _plane(predicted.mask)[..., None]
+    error = np.abs(_array(predicted.rgb) * mask - truth.image * truth.mask[..., None])
+    return [truth.iuv, _array(static.over(0)), _array(predicted.over(0)), mask.repeat(3, -1), truth.image,
+            (2 * error * truth.certain[..., None]).clip(0, 1)]
+
+
+def sheet(rows: list[list[np.ndarray]]) -> bytes:
+    """A PNG of rows of tiles under their captions."""
+    side, head = SHEET_TILE, 16
+    page = Image.new("RGB", (side * len(SHEET_COLUMNS), head + side * len(rows)), "white")
+    draw = ImageDraw.Draw(page)
+    for column, caption in enumerate(SHEET_COLUMNS):
+        draw.text((column * side + 4, 2), caption, "black")
+        for row, tiles in enumerate(rows):
+            tile = Image.fromarray((tiles[column] * 255).round().astype(np.uint8))
+            page.paste(tile.resize((side, side), Image.Resampling.BOX), (column * side, head + row * side))
+    encoded = io.BytesIO()
+    page.save(encoded, "PNG", optimize=True)
+    return encoded.getvalue()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file as a whole: whoever reads it finds the old one or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.write_bytes(content)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
