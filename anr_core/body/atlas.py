@@ -52,7 +52,7 @@ def unwrap(vertices, faces) -> tuple[np.ndarray, np.ndarray]:
 def _indices(faces, name: str, count: int) -> torch.Tensor:
     faces = torch.as_tensor(np.asarray(faces, dtype=np.int64))
     if faces.ndim != 2 or faces.shape[1] != 3:
-        raise ValueError(f"{name} has shape {tuple(faces.shape)}, expected (F, 3); triangulate the mesh first.")
+        raise ValueError(f"{name} has shape {tuple(faces.shape)}, expected (F, 3); triangulate the mesh.")
     if faces.numel() and not 0 <= int(faces.min()) <= int(faces.max()) < count:
         raise ValueError(f"{name} names indices from {int(faces.min())} to {int(faces.max())}, but there "
                          f"are {count}; the mesh and its faces don't belong together.")

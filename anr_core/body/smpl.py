@@ -1,0 +1,215 @@
+"""SMPL, SMPL-H, SMPL-X, FLAME and MANO, through `smplx`, from the user's own model files.
+
+The files are read plainly first: only the arrays below, by a reader that runs no code of the file and needs
+no chumpy, whose classes the older files hold. `smplx` then gets them under the names that it looks for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anr_core import skeleton
+from anr_core.body.atlas import make_surface
+from anr_core.body.base import Body, Pose, Posed
+
+ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
+
+# smplx's name for each stretch of joints after the root, and how many joints it has
+_HANDS = (("left_hand_pose", 15), ("right_hand_pose", 15))
+_EYES = (("jaw_pose", 1), ("leye_pose", 1), ("reye_pose", 1))
+STRETCHES = {
+    "smpl": (("body_pose", 23),),
+    "smplh": (("body_pose", 21), *_HANDS),
+    "smplx": (("body_pose", 21), *_EYES, *_HANDS),
+    "flame": (("neck_pose", 1), *_EYES),
+    "mano": (("hand_pose", 15),),
+}
+SKELETONS = {"smpl": skeleton.SMPL, "smplh": skeleton.SMPLH, "smplx": skeleton.SMPLX, "flame": skeleton.FLAME,
+             "mano": skeleton.MANO}
+HOMES = {"smpl": "https://smpl.is.tue.mpg.de", "smplh": "https://mano.is.tue.mpg.de",
+         "smplx": "https://smpl-x.is.tue.mpg.de", "flame": "https://flame.is.tue.mpg.de",
+         "mano": "https://mano.is.tue.mpg.de"}
+
+
+class SmplBody(Body):
+    """A body of the SMPL family; smplx's conventions, with flat hands as the rest pose.
+
+    model_path  the model's .pkl or .npz, or a folder that holds SMPL_NEUTRAL.pkl or smpl/SMPL_NEUTRAL.pkl
+    model_type  "smpl", "smplh", "smplx", "flame" or "mano"
+    variant     "neutral", "female" or "male"; "right" or "left" for MANO; only chooses a file in a folder
+    betas       (S,) shape of the person, None for the mean
+    uv_obj      a Wavefront file with the model's faces and UVs; None has an atlas made (2 s)
+
+    `Pose.rotations` follow the model's joints after the root. `root_rotation` turns the mesh about its
+    resting root joint, then `root_translation` moves it: at zero translation the root is not at the origin.
+    The model's arrays enter no checkpoint, since their licence does not let them travel.
+    """
+
+    def __init__(self, model_path, model_type: str = "smpl", variant: str | None = None, betas=None,
+                 uv_obj=None):
+        if model_type not in STRETCHES:
+            raise ValueError(f"model_type is {model_type!r}; use one of {', '.join(STRETCHES)}.")
+        arrays = read_model(find_model(Path(model_path), model_type, variant))
+        joints, expected = arrays["weights"].shape[1], len(SKELETONS[model_type])
+        if joints != expected:
+            raise ValueError(f"{model_path} has {joints} joints, but {model_type} has {expected}; "
+                             "name the model_type that the file holds.")
+        faces, uv, uv_faces = arrays["f"], None, None
+        if uv_obj is not None:
+            faces, uv, uv_faces = read_uv(Path(uv_obj), faces)
+        skeleton_of_type = SKELETONS[model_type]
+        super().__init__(make_surface(arrays["v_template"], faces, uv, uv_faces, skeleton=skeleton_of_type))
+        betas = torch.as_tensor(np.zeros(10) if betas is None else betas, dtype=torch.float32).reshape(1, -1)
+        model = _create(arrays, model_type, betas.shape[1])
+        if betas.shape[1] > model.num_betas:
+            raise ValueError(f"{betas.shape[1]} betas were given, but {model_path} has {model.num_betas}.")
+        self.register_buffer("betas", betas, persistent=False)
+        self._unsaved = (model,)  # in a tuple, torch doesn't see it, and so it enters no checkpoint
+        self.model_type = model_type
+
+    def _apply(self, change, recurse=True):
+        self._unsaved[0]._apply(change)
+        return super()._apply(change, recurse)
+
+    def forward(self, pose: Pose) -> Posed:
+        (model,), batch = self._unsaved, len(pose.root_rotation)
+        stretches = STRETCHES[self.model_type]
+        counts = [count for _, count in stretches]
+        if pose.rotations.shape[1] != sum(counts):
+            raise ValueError(f"The pose has {pose.rotations.shape[1]} joint rotations, but {self.model_type} "
+                             f"takes {sum(counts)} after the root.")
+        given = {name: part.flatten(1) for (name, _), part in
+                 zip(stretches, pose.rotations.split(counts, 1), strict=True)}
+        if model.num_expression_coeffs:
+            given["expression"] = self.betas.new_zeros(batch, model.num_expression_coeffs)
+        output = model(betas=self.betas.expand(batch, -1), global_orient=pose.root_rotation,
+                       transl=pose.root_translation, **given)
+        return Posed(output.vertices, output.joints[:, :1 + sum(counts)], self.surface)
+
+
+def find_model(path: Path, model_type: str, variant: str | None = None) -> Path:
+    """The model's file, looked for as smplx lays out its folders."""
+    name = f"{model_type}_{variant or ('right' if model_type == 'mano' else 'neutral')}".upper()
+    folders = [path / model_type, path] if path.is_dir() else []
+    candidates = [folder / f"{name}{suffix}" for folder in folders for suffix in (".npz", ".pkl")]
+    for file in candidates or [path]:
+        if file.is_file():
+            return file
+    wanted = f"{name}.npz or {name}.pkl in the folder {path}" if candidates else path
+    raise FileNotFoundError(f"Found no {wanted}. The models may not be passed on: register at "
+                            f"{HOMES[model_type]}, download yours, and give its path.")
+
+
+def read_model(file: Path) -> dict[str, np.ndarray]:
+    """The seven arrays of a model's .npz or .pkl, whatever wrote it; no code of the file is run."""
+    try:
+        if file.suffix == ".npz":
+            with np.load(file) as stored:
+                found = {key: stored[key] for key in ARRAYS if key in stored}
+        else:
+            with open(file, "rb") as stored:
+                found = _PlainUnpickler(stored, encoding="latin1").load()
+        missing = [key for key in ARRAYS if key not in found]
+        if not missing:
+            return {key: _plain(found[key]) for key in ARRAYS}
+    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file} can't be read as a body model: {error}. Download it again.") from error
+    raise ValueError(f"{file} lacks {', '.join(missing)}; a body model's file holds {', '.join(ARRAYS)}.")
+
+
+def read_uv(file: Path, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """faces (F, 3), uv (U, 2) and uv_faces (F, 3) of a Wavefront file with the same triangles as given."""
+    if not file.is_file():
+        raise FileNotFoundError(f"Found no UV file {file}; leave uv_obj out to have an atlas made.")
+    lines = [line.split() for line in file.read_text().splitlines()]
+    uv = np.array([line[1:3] for line in lines if line[:1] == ["vt"]], np.float32)
+    corners = [[corner.split("/")[:2] for corner in line[1:]] for line in lines if line[:1] == ["f"]]
+    try:
+        corners = np.array(corners, np.int64).reshape(-1, 3, 2) - 1
+    except ValueError as error:
+        raise ValueError(f"{file} must hold triangles with UVs, lines like 'f 1/1 2/2 3/3'.") from error
+    if not np.array_equal(_sorted_triangles(corners[..., 0]), _sorted_triangles(faces)):
+        raise ValueError(f"The {len(corners)} triangles of {file} are not the model's {len(faces)}; "
+                         "take the UV file of the same model.")
+    return corners[..., 0], uv, corners[..., 1]
+
+
+def _sorted_triangles(faces):
+    triangles = np.sort(np.asarray(faces, np.int64), 1)
+    return triangles[np.lexsort(triangles.T)]
+
+
+def _create(arrays, model_type: str, shape_count: int):
+    try:
+        import smplx
+    except ImportError as error:
+        raise ImportError("SMPL bodies need the package smplx (for non-commercial use). "
+                          "Install it with: pip install smplx") from error
+    # what smplx demands of a file, but neither flat hands nor joints without landmarks ever use
+    unused = {"lmk_faces_idx": np.zeros(1, np.int64), "lmk_bary_coords": np.eye(3)[:1],
+              **{f"hands_mean{side}": np.zeros(45) for side in ("", "l", "r")},
+              **{f"hands_components{side}": np.eye(45) for side in ("", "l", "r")}}
+    landmarks = {"lmk_face_idx": unused["lmk_faces_idx"], "lmk_b_coords": unused["lmk_bary_coords"]}
+    parts = ("global_orient", "transl", "betas", "expression", *dict(STRETCHES[model_type]))
+    quiet = contextlib.redirect_stdout(io.StringIO())  # smplx prints how many betas the file has
+    with tempfile.TemporaryDirectory() as root, quiet:
+        folder = Path(root, model_type)
+        folder.mkdir()
+        name = "MANO_RIGHT" if model_type == "mano" else f"{model_type.upper()}_NEUTRAL"
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps({**arrays, **unused}))
+        (folder / "flame_static_embedding.pkl").write_bytes(pickle.dumps(landmarks))
+        model = smplx.create(root, model_type, ext="pkl", use_pca=False, flat_hand_mean=True,
+                             num_betas=shape_count, **{f"create_{part}": False for part in parts})
+    # no keypoints picked from vertices: a trimmed mesh need not have them
+    model.vertex_joint_selector.extra_joints_idxs = torch.zeros(0, dtype=torch.int64)
+    return model.requires_grad_(False)
+
+
+class _Chumpy:
+    """Stands in for chumpy's arrays, which the older files hold in place of numpy's."""
+
+    def __setstate__(self, state):
+        self.state = state
+
+    def array(self):
+        if "x" in self.state:  # chumpy.ch.Ch, an array
+            return self.state["x"]
+        if "idxs" in self.state:  # chumpy.reordering.Select, elements of another
+            chosen = np.ravel(_plain(self.state["a"]))[self.state["idxs"]]
+            return chosen.reshape(self.state["preferred_shape"])
+        raise ValueError(f"a chumpy object with {', '.join(self.state)} holds no array")
+
+
+def _plain(value) -> np.ndarray:
+    if isinstance(value, _Chumpy):
+        value = value.array()
+    return value.toarray() if hasattr(value, "toarray") else np.asarray(value)
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads arrays, sparse matrices and chumpy's shells; anything else might run code and is refused."""
+
+    HARMLESS = {  # both names of a module: Python 2's and today's
+        "numpy": ("_reconstruct", "ndarray", "dtype", "scalar"), "_codecs": ("encode",),
+        "copy_reg": ("_reconstructor",), "copyreg": ("_reconstructor",),
+        "__builtin__": ("object", "set"), "builtins": ("object", "set")}
+
+    def find_class(self, module, name):
+        package = module.split(".")[0]
+        if package == "chumpy":
+            return _Chumpy
+        if module.startswith("scipy.sparse") and name in ("csc_matrix", "csr_matrix", "coo_matrix"):
+            import scipy.sparse  # its inner modules have moved since those files were written
+
+            return getattr(scipy.sparse, name)
+        if name in self.HARMLESS.get(package, ()):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it wants {module}.{name}, which is no array")

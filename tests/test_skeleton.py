@@ -1,0 +1,50 @@
+import pytest
+
+from anr_core.skeleton import BODY25, COCO17, FLAME, MANO, SMPL, SMPLH, SMPLX, shared_joints
+
+ALL = {"smpl": (SMPL, 24), "smplh": (SMPLH, 52), "smplx": (SMPLX, 55), "flame": (FLAME, 5),
+       "mano": (MANO, 16), "body25": (BODY25, 25), "coco17": (COCO17, 17)}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_skeleton_has_its_published_count_of_distinct_joints(name):
+    skeleton, count = ALL[name]
+    assert len(skeleton) == len(set(skeleton.names)) == count
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_mirroring_twice_is_the_identity_and_keeps_edges(name):
+    skeleton, _ = ALL[name]
+    mirror = skeleton.mirror
+    assert [mirror[mirror[i]] for i in range(len(skeleton))] == list(range(len(skeleton)))
+    edges = {frozenset(edge) for edge in skeleton.edges}
+    assert {frozenset(mirror[i] for i in edge) for edge in edges} == edges
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "coco17"])
+def test_every_joint_hangs_on_one_root(name):
+    skeleton, _ = ALL[name]
+    assert skeleton.parents.count(-1) == 1
+    for joint in range(len(skeleton)):
+        steps = 0
+        while (joint := skeleton.parents[joint]) >= 0:
+            steps += 1
+            assert steps < len(skeleton)
+
+
+def test_smpl_parents_are_those_of_its_published_files():
+    assert SMPL.parents == (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+    assert SMPLH.parents[22:28] == (20, 22, 23, 20, 25, 26) and SMPLH.parents[37:40] == (21, 37, 38)
+    assert SMPLX.parents[22:28] == (15, 15, 15, 20, 25, 26)
+
+
+def test_a_knee_mirrors_to_the_other_knee_and_the_neck_to_itself():
+    assert SMPL.mirror[SMPL.names.index("left_knee")] == SMPL.names.index("right_knee")
+    assert SMPL.mirror[12] == 12
+
+
+def test_shared_joints_pair_equal_names():
+    body25, coco = shared_joints(BODY25, COCO17)
+    assert [BODY25.names[i] for i in body25] == [COCO17.names[j] for j in coco]
+    assert len(coco) == 17  # BODY_25 holds all of COCO
+    assert shared_joints(SMPL, SMPLX)[0] == list(range(22))
