@@ -68,11 +68,11 @@ MANO = _tree("wrist " + _hand(""))
 
 # OpenPose's 25; its hips sit lower and further in than COCO's
 BODY25 = _tree("""nose<neck neck<middle_hip right_shoulder<neck right_elbow<right_shoulder
-    right_wrist<right_elbow left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow middle_hip
-    right_hip<middle_hip right_knee<right_hip right_ankle<right_knee left_hip<middle_hip left_knee<left_hip left_ankle<left_knee
-    right_eye<nose left_eye<nose right_ear<right_eye left_ear<left_eye left_big_toe<left_ankle
-    left_small_toe<left_big_toe left_heel<left_ankle right_big_toe<right_ankle right_small_toe<right_big_toe
-    right_heel<right_ankle""")
+    right_wrist<right_elbow left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow
+    middle_hip right_hip<middle_hip right_knee<right_hip right_ankle<right_knee left_hip<middle_hip
+    left_knee<left_hip left_ankle<left_knee right_eye<nose left_eye<nose right_ear<right_eye
+    left_ear<left_eye left_big_toe<left_ankle left_small_toe<left_big_toe left_heel<left_ankle
+    right_big_toe<right_ankle right_small_toe<right_big_toe right_heel<right_ankle""")
 
 _COCO_NAMES = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
                "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",

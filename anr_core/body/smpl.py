@@ -153,20 +153,20 @@ def _create(arrays, model_type: str, shape_count: int):
     except ImportError as error:
         raise ImportError("SMPL bodies need the package smplx (for non-commercial use). "
                           "Install it with: pip install smplx") from error
-    # what smplx demands of a file, but neither flat hands nor joints without landmarks ever use
-    unused = {"lmk_faces_idx": np.zeros(1, np.int64), "lmk_bary_coords": np.eye(3)[:1],
-              **{f"hands_mean{side}": np.zeros(45) for side in ("", "l", "r")},
-              **{f"hands_components{side}": np.eye(45) for side in ("", "l", "r")}}
-    landmarks = {"lmk_face_idx": unused["lmk_faces_idx"], "lmk_b_coords": unused["lmk_bary_coords"]}
+    # what smplx demands of a file beside; means of zero make flat hands the rest pose
+    demanded = {"lmk_faces_idx": np.zeros(1, np.int64), "lmk_bary_coords": np.eye(3)[:1],
+                **{f"hands_mean{side}": np.zeros(45) for side in ("", "l", "r")},
+                **{f"hands_components{side}": np.eye(45) for side in ("", "l", "r")}}
+    landmarks = {"lmk_face_idx": demanded["lmk_faces_idx"], "lmk_b_coords": demanded["lmk_bary_coords"]}
     parts = ("global_orient", "transl", "betas", "expression", *dict(STRETCHES[model_type]))
     quiet = contextlib.redirect_stdout(io.StringIO())  # smplx prints how many betas the file has
     with tempfile.TemporaryDirectory() as root, quiet:
         folder = Path(root, model_type)
         folder.mkdir()
         name = "MANO_RIGHT" if model_type == "mano" else f"{model_type.upper()}_NEUTRAL"
-        (folder / f"{name}.pkl").write_bytes(pickle.dumps({**arrays, **unused}))
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps({**arrays, **demanded}))
         (folder / "flame_static_embedding.pkl").write_bytes(pickle.dumps(landmarks))
-        model = smplx.create(root, model_type, ext="pkl", use_pca=False, flat_hand_mean=True,
+        model = smplx.create(root, model_type, ext="pkl", use_pca=False,
                              num_betas=shape_count, **{f"create_{part}": False for part in parts})
     # no keypoints picked from vertices: a trimmed mesh need not have them
     model.vertex_joint_selector.extra_joints_idxs = torch.zeros(0, dtype=torch.int64)
