@@ -222,8 +222,8 @@ def evaluate_capture(contestants: Contestants, trained: Iterable[Shot], capture:
     """
     surface, given = contestants.avatar.surface, capture.body.surface.faces
     if not torch.equal(given.to(surface.faces), surface.faces):
-        raise ValueError(f"{capture.path} has a body of {len(given)} faces, not the {len(surface.faces)} that "
-                         "the avatar was trained on, or not in their order. Give a capture of the same body.")
+        raise ValueError(f"{capture.path} has a body of {len(given)} faces, not the {len(surface.faces)} "
+                         "that the avatar was trained on. Give a capture of the same body.")
     splits = split_of(capture.shots, trained)
     if not splits:
         raise ValueError(f"The avatar was trained on every registered view of {capture.path}: none is left "

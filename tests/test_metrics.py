@@ -2,6 +2,7 @@
 
 import math
 
+import flip_evaluator
 import numpy as np
 import pytest
 
@@ -130,6 +131,16 @@ def test_equal_pictures_are_alike_and_black_against_white_is_not():
     assert metrics.ssim(picture(0), picture(0), ALL) == pytest.approx(1)
     assert metrics.flip(picture(0), picture(0), ALL) == 0
     assert metrics.flip(np.zeros((24, 20, 3)), np.ones((24, 20, 3)), ALL) > 0.9
+
+
+def test_flip_is_the_mean_over_the_whole_picture():
+    target = picture(0, (96, 96))
+    prediction = target.copy()
+    prediction[50:60, 40:45] = 1 - prediction[50:60, 40:45]
+    pixels = block((96, 96), slice(0, 55), slice(0, 96))
+    black = [np.where(pixels[..., None], p, 0).astype(np.float32) for p in (target, prediction)]
+    error, _, _ = flip_evaluator.evaluate(*black, "LDR", applyMagma=False)
+    assert metrics.flip(prediction, target, pixels) == pytest.approx(error[..., 0][pixels].mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
