@@ -12,9 +12,9 @@ def meshes_between(frames: np.ndarray, vertices: np.ndarray, wanted: np.ndarray)
     vertices  (n, V, 3)  metres
     wanted    (m,)       frame numbers within the registered range
 
-    At a registered frame the vertex has exactly its registered place, and there the velocity is that of the parabola
-    through the frame and its two neighbours, so a swing is followed and not cut short, as a straight line would.
-    Source: Catmull and Rom, "A class of local interpolating splines", 1974, for unequal spacing.
+    At a registered frame the vertex has exactly its registered place, and there its velocity is that of the
+    parabola through the frame and its two neighbours: a swing is followed, where straight lines would cut it
+    short. Source: Catmull and Rom, "A class of local interpolating splines", 1974, for unequal spacing.
     """
     frames = frames.astype(np.float64)
     velocity = np.gradient(vertices.astype(np.float64), frames, axis=0, edge_order=min(2, len(frames) - 1))

@@ -8,8 +8,8 @@
     background/         CAMERA.jpg, the scene without the person, where it is known
     LICENSE...          what the source said
 
-Cameras hold K (3, 3) for these pictures, R, t and size [H, W]; `original` keeps the source's own K, distortion and
-size. Paths are relative to the folder, so it can be moved.
+Cameras hold K (3, 3) for these pictures, R, t and size [H, W]; `original` keeps the source's own K,
+distortion and size. Paths are relative to the folder, so it can be moved.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from anr_core.capture.window import BODY_MARGIN, body_box, resample, resize
 
 VERSION = 1
 
-# How far around the body `crop="loose"` reaches, as a multiple of its box: enough for a crop 1.2 times as large
-# and turned by 20 degrees.
+# How far around the body `crop="loose"` reaches, as a multiple of its box: enough for a crop that is 1.2
+# times as large and turned by 20 degrees.
 LOOSE_MARGIN = 1.8
 
 # Decoded pictures that are kept, bytes: 200 loose crops of a person 800 pixels tall.
@@ -119,13 +119,14 @@ class Capture:
 class Views(Dataset):
     """A lazy sequence of views, each a batch of one; `shots` tells in the same order what they are."""
 
-    def __init__(self, capture: Capture, shots: list[Shot], crop: str | None, size: int | tuple[int, int] | None):
+    def __init__(self, capture: Capture, shots: list[Shot], crop: str | None,
+                 size: int | tuple[int, int] | None):
         wants_size = {None: (tuple, type(None)), "body": (int,), "loose": (type(None),)}
         if crop not in wants_size:
             raise ValueError(f"crop is {crop!r}; use None, 'body' or 'loose'.")
         if not isinstance(size, wants_size[crop]):
-            raise ValueError(f"crop {crop!r} doesn't go with size {size!r}: None takes (H, W) or None, 'body' takes "
-                             "one number of pixels, 'loose' takes None.")
+            raise ValueError(f"crop {crop!r} doesn't go with size {size!r}: None takes (H, W) or None, "
+                             "'body' takes one number of pixels, 'loose' takes None.")
         self.capture, self.shots, self.crop, self.size = capture, shots, crop, size
 
     def __len__(self) -> int:
@@ -162,8 +163,9 @@ class Views(Dataset):
         planes.append(read_mask(path / shot.certain) > 0 if shot.certain else np.ones(size, bool))
         for plane, name in zip(planes, (shot.image, shot.mask, shot.certain), strict=True):
             if plane.shape[:2] != size:
-                raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]}, but capture.json says that "
-                                 f"{shot.camera} is {size[1]}x{size[0]}. Prepare the capture again.")
+                raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]} pixels, but "
+                                 f"capture.json says that {shot.camera} is {size[1]}x{size[0]}. Prepare the "
+                                 "capture again.")
         left, top, right, bottom = box
         return tuple(plane[top:bottom, left:right].copy() for plane in planes)
 
@@ -200,11 +202,11 @@ def load_capture(path: str | Path) -> Capture:
     """Read a capture's index and body; its pictures stay on disk."""
     path = Path(path).resolve()
     index = _read_index(path)
-    cameras = {name: Camera(*(torch.tensor(camera[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
-                            size=tuple(camera["size"])) for name, camera in index["cameras"].items()}
+    cameras = {name: Camera(*(torch.tensor(entry[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
+                            size=tuple(entry["size"])) for name, entry in index["cameras"].items()}
     return Capture(path, cameras, [Shot(**shot) for shot in index["shots"]], _read_body(path / "body.npz"),
-                   index["format"], index["licence"], index["fps"], torch.tensor(index["up"]), index["person"],
-                   index["backgrounds"])
+                   index["format"], index["licence"], index["fps"], torch.tensor(index["up"]),
+                   index["person"], index["backgrounds"])
 
 
 def _read_index(path):
@@ -217,7 +219,8 @@ def _read_index(path):
     except ValueError as error:
         raise ValueError(f"{file} is broken ({error}). {remedy}") from None
     if index.get("version") != VERSION:
-        raise ValueError(f"{file} is of version {index.get('version')}, this program reads {VERSION}. {remedy}")
+        raise ValueError(f"{file} is of version {index.get('version')}, and {VERSION} is what is read. "
+                         f"{remedy}")
     return index
 
 

@@ -1,4 +1,4 @@
-"""What a reader hands over: cameras, takes and registered meshes, in our conventions, not yet looked at closely."""
+"""What a reader hands over: cameras, takes and registered meshes, in our conventions, not yet checked."""
 
 from __future__ import annotations
 

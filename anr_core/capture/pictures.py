@@ -9,6 +9,8 @@ from threading import Lock
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+BROKEN = (UnidentifiedImageError, OSError, SyntaxError)  # the last is what Pillow makes of a damaged PNG
+
 
 def read_image(path: Path) -> np.ndarray:
     """A picture (H, W, 3) uint8."""
@@ -26,8 +28,9 @@ def _read(path, mode):
             return np.asarray(image.convert(mode))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing. Put it back, or prepare the capture again.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # SyntaxError: what Pillow makes of a broken PNG
-        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source again.") from None
+    except BROKEN as error:
+        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source "
+                         "again.") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -35,8 +38,9 @@ def picture_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source again.") from None
+    except BROKEN as error:
+        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source "
+                         "again.") from None
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -53,7 +57,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 
 class Memory:
-    """What was read last, by key, up to a number of bytes: training comes back to the same views again and again.
+    """What was read last, by key, up to a number of bytes: training comes back to the same views.
 
     Entries are tuples of arrays. Several threads may ask at once.
     """

@@ -1,8 +1,8 @@
 """Windows onto a view: square, turned, scaled, anti-aliased, and the camera that belongs to them.
 
-A window is a rectangle in the pixels of the picture: its centre (B, 2), its extent (B, 2), and its roll (B,), the
-angle in radians from the picture's x axis to the window's, towards y (clockwise as seen). A positive roll
-therefore shows the person turned counterclockwise.
+A window is a rectangle in the pixels of the picture: its centre (B, 2), its extent (B, 2), and its roll
+(B,), the angle in radians from the picture's x axis to the window's, towards y (clockwise as seen). A
+positive roll therefore shows the person turned counterclockwise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BODY_MARGIN = 1.15
 def body_box(camera: Camera, vertices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The square around a mesh in the picture: centre (B, 2) and side (B,), pixels.
 
-    vertices (B, V, 3) metres, world; those behind the camera don't count, and where all are, the square is NaN.
+    vertices (B, V, 3) metres, world; those behind the camera don't count; where all are, the square is NaN.
     """
     pixels, depth = camera.project(vertices)
     behind = (depth <= 0)[..., None]
@@ -35,9 +35,9 @@ def body_box(camera: Camera, vertices: torch.Tensor) -> tuple[torch.Tensor, torc
 def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.Tensor, size: int) -> View:
     """Draw a square window of each picture at size x size pixels, the camera likewise.
 
-    center (B, 2) and side (B,) in pixels of the picture, roll (B,) in radians. What lies outside of the picture
-    is uncertain and its mask is 0. Projected points stay exactly on what they were on; `certain` holds only
-    pixels whose whole footprint was certain.
+    center (B, 2) and side (B,) in pixels of the picture, roll (B,) in radians. What lies outside of the
+    picture is uncertain and its mask is 0. Projected points stay exactly on what they were on; `certain`
+    holds only pixels whose whole footprint was certain.
     """
     return _draw(view, center, side[:, None].expand(-1, 2), roll, (size, size))
 
@@ -53,7 +53,7 @@ def _draw(view, center, extent, roll, size):
     drawn = _sample(planes, center, extent, roll, size)
     return replace(view, image=drawn[:, :3], mask=drawn[:, 3:4], certain=drawn[:, 4:] > 0.999,
                    camera=_window_camera(view.camera, center, extent, roll, size),
-                   keypoints=None if view.keypoints is None else _move(view.keypoints, center, extent, roll, size))
+                   keypoints=_moved(view.keypoints, center, extent, roll, size))
 
 
 def _turn(roll):
@@ -80,7 +80,9 @@ def _window_from_picture(extent, roll, size):
     return (extent.new_tensor(size[::-1]) / extent)[..., None] * _turn(-roll)
 
 
-def _move(keypoints, center, extent, roll, size):
+def _moved(keypoints, center, extent, roll, size):
+    if keypoints is None:
+        return None
     pixels = (keypoints[..., :2] - center[:, None]) @ _window_from_picture(extent, roll, size).transpose(1, 2)
     return torch.cat([pixels + pixels.new_tensor(size[::-1]) / 2, keypoints[..., 2:]], -1)
 
@@ -89,7 +91,8 @@ def _window_camera(camera, center, extent, roll, size):
     """The camera of a window: shift and scale go into K, the roll into R and t, and K stays upper triangular.
 
     With M the 2x2 part of K after the window, M = U Q splits into an upper triangle and a rotation about the
-    optical axis. Where fx and fy differ, a roll leaves skew in U. Tangential lens distortion would not turn with Q.
+    optical axis. Where fx and fy differ, a roll leaves skew in U. Tangential lens distortion would not turn
+    with Q.
     """
     if camera.distortion is not None and bool(camera.distortion.any()) and bool(roll.any()):
         raise ValueError("A picture with lens distortion can't be rolled exactly; undistort it first "

@@ -26,10 +26,10 @@ LEAST_VISIBLE = 0.01
 
 @contextmanager
 def whole_or_nothing(target: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `target` when the block ends well, and vanishes when it doesn't.
+    """An empty folder that takes the place of `target` if the block ends well, and vanishes if it doesn't.
 
-    Only a capture or an empty folder is ever replaced. A killed process leaves the old capture or the new one;
-    what it leaves beside them is cleared away by the next.
+    Only a capture or an empty folder is ever replaced. A killed process leaves the old capture or the new
+    one; what it leaves beside them is cleared away by the next.
     """
     fresh, old = (target.with_name(f".{target.name}.{state}") for state in ("new", "old"))
     if old.exists() and not target.exists():
@@ -53,12 +53,13 @@ def whole_or_nothing(target: Path) -> Iterator[Path]:
 def write_capture(footage: Footage, folder: Path) -> list[str]:
     """Fill an empty folder with a capture; returns the notes that writing added.
 
-    Raises ValueError for a picture that can't be read or has not its camera's size, for an empty mask, and for a
-    camera that never sees the person.
+    Raises ValueError for a picture that can't be read or has not its camera's size, for an empty mask, and
+    for a camera that never sees the person.
     """
     for name in footage.cameras:
         if not re.fullmatch(r"\w[\w.-]*", name):
-            raise ValueError(f"Camera name {name!r} can't be a folder's name; use letters, digits, '_', '-' and '.'.")
+            raise ValueError(f"Camera name {name!r} can't be a folder's name; use letters, digits, '_', '-' "
+                             "and '.'.")
     cameras = {name: replace(camera, distortion=None) for name, camera in footage.cameras.items()}
     row_of_frame = {int(frame): row for row, frame in enumerate(footage.frames)}
     shots, unseen = [], {}
@@ -71,7 +72,8 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
             shots.append(_write_take(take, footage, cameras[take.camera], vertices, folder))
     for name, problems in unseen.items():
         if name not in {shot.camera for shot in shots}:
-            raise ValueError(f"Camera {name} looks away from the person in every frame ({next(iter(problems.values()))})"
+            raise ValueError(f"Camera {name} looks away from the person in every frame "
+                             f"({next(iter(problems.values()))})"
                              ". Check its R and t: x_camera = R x_world + t, +Z forward, metres.")
     backgrounds = {name: _write_background(path, name, footage.cameras[name], folder)
                    for name, path in footage.backgrounds.items() if name in footage.cameras}
@@ -167,7 +169,7 @@ def near_outline(mask: np.ndarray, distance: float) -> np.ndarray:
         return near
     reach = int(np.ceil(distance)) + 1
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    part = np.s_[max(rows[0] - reach, 0):rows[-1] + reach + 1, max(columns[0] - reach, 0):columns[-1] + reach + 1]
+    part = tuple(slice(max(line[0] - reach, 0), line[-1] + reach + 1) for line in (rows, columns))
     # the outline runs half a pixel before the nearest pixel of the other kind
     inside, outside = distance_transform_edt(mask[part]), distance_transform_edt(~mask[part])
     near[part] = inside + outside - 0.5 <= distance

@@ -44,7 +44,8 @@ def _described(capture: Capture) -> list[str]:
     fitted = [shot for shot in capture.shots if shot.registered]
     frames = sorted({shot.frame for shot in capture.shots})
     lines = [f"{len(capture.cameras)} cameras, {len(capture.shots)} pictures ({len(fitted)} registered, "
-             f"{len(capture.shots) - len(fitted)} between), frames {frames[0]} to {frames[-1]} at {capture.fps:g} a second",
+             f"{len(capture.shots) - len(fitted)} between), frames {frames[0]} to {frames[-1]} at "
+             f"{capture.fps:g} a second",
              f"licence: {capture.licence}"]
     for name, overlap in overlaps(capture).items():
         height, width = capture.cameras[name].size
@@ -56,8 +57,8 @@ def overlaps(capture: Capture) -> dict[str, float]:
     """By camera, the mean intersection over union of masks and projected meshes in the registered frames."""
     found = defaultdict(list)
     for view in capture.only(lambda shot: shot.registered).views():
-        drawn = rasterize(capture.body(view.pose).vertices, capture.body.surface.faces, view.camera, view.size)
-        covered, mask = drawn.face_id >= 0, view.mask[:, 0] > 0.5
-        union = (covered | mask).sum()
-        found[view.camera_name[0]].append(float((covered & mask).sum() / union))
+        vertices, faces = capture.body(view.pose).vertices, capture.body.surface.faces
+        covered = rasterize(vertices, faces, view.camera, view.size).face_id >= 0
+        mask = view.mask[:, 0] > 0.5
+        found[view.camera_name[0]].append(float((covered & mask).sum() / (covered | mask).sum()))
     return {name: float(torch.tensor(values).mean()) for name, values in found.items()}

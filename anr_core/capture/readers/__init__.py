@@ -4,7 +4,8 @@
     recognises(source)      whether a folder is
     read(source, fps, start, end) -> Footage
 
-fps asks for that many frames a second, also from videos (None: the pictures there are); start and end in seconds.
+fps asks for that many frames a second, also from videos (None: the pictures there are); start and end are in
+seconds.
 """
 
 from __future__ import annotations
@@ -26,4 +27,5 @@ def find_reader(source: Path, name: str = "auto"):
         if name != "auto" or reader.recognises(source):
             return key, reader
     known = "; ".join(f"{key}: {reader.ABOUT}" for key, reader in readers.items())
-    raise ValueError(f"{source} is of no known format ({known}). Name it with --format to learn what is missing.")
+    raise ValueError(f"{source} is of no known format ({known}). Name one with --format to learn what is "
+                     "missing.")

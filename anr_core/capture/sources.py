@@ -1,0 +1,86 @@
+"""What readers find in a source's folder: numbered pictures, videos, JSON; with errors that name the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import torch
+
+from anr_core.camera import Camera
+from anr_core.capture.pictures import picture_size, read_image
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def read_json(file: Path):
+    """What a JSON file holds."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing. Put it back.")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not whole JSON ({error}). Copy it from its source again.") from None
+
+
+def numbered_pictures(folder: Path) -> dict[int, Path]:
+    """The pictures of a folder by the number that is their name; none where there is no folder."""
+    numbered = {}
+    for file in sorted(folder.glob("*")):
+        if file.suffix.lower() not in PICTURE_SUFFIXES:
+            continue
+        if not file.stem.isdigit():
+            raise ValueError(f"{file} is not named by its frame number, as in 0008{file.suffix}.")
+        if (other := numbered.setdefault(int(file.stem), file)) != file:
+            raise ValueError(f"{file} and {other.name} are both frame {int(file.stem)}. Keep one.")
+    return numbered
+
+
+def common_size(files: list[Path]) -> tuple[int, int]:
+    """(H, W) that all pictures have, read from their headers."""
+    sizes = {file: picture_size(file) for file in files}
+    common = max(sorted(set(sizes.values())), key=list(sizes.values()).count)
+    for file, size in sizes.items():
+        if size != common:
+            raise ValueError(f"{file} is {size[1]}x{size[0]} pixels, but others of the same camera are "
+                             f"{common[1]}x{common[0]}. All pictures of a camera need one size.")
+    return common
+
+
+def upright_axis(cameras: list[Camera]) -> tuple[float, float, float]:
+    """The world's axis, with its sign, that points upwards in the pictures: cameras are held upright."""
+    upwards = -torch.cat([camera.R[:, 1] for camera in cameras]).mean(0)
+    axis = int(upwards.abs().argmax())
+    return tuple(float(upwards[axis].sign()) if i == axis else 0.0 for i in range(3))
+
+
+def video_frames(video: Path, pictures: dict[int, Path]) -> Iterator[tuple[int, np.ndarray]]:
+    """All frames (H, W, 3) uint8 of a video by number, after a look whether it counts as the pictures do.
+
+    Raises ValueError where the pictures resemble the video's frames before or after their own more than
+    these: the video was cut, and its numbers are off.
+    """
+    known = {frame: read_image(file)[::4, ::4].astype(np.int16)
+             for frame, file in sorted(pictures.items())[:16]}  # a few are enough, at a quarter of the size
+    difference = {shift: [] for shift in (0, 1, -1, 2, -2, 3, -3, 4, -4)}  # of equals the first wins
+    for index, image in _decoded(video):
+        for shift, found in difference.items():
+            if index - shift in known:
+                found.append(np.abs(image[::4, ::4] - known[index - shift]).mean())
+    shift = min(difference, key=lambda shift: np.mean(difference[shift] or np.inf))
+    if shift:
+        raise ValueError(f"{video}: its frame n looks like picture n{-shift:+d} of the source. Cut it so "
+                         "that they agree, or leave --fps away to use the pictures alone.")
+    yield from _decoded(video)
+
+
+def _decoded(video):
+    try:
+        yield from enumerate(iio.imiter(video, plugin="FFMPEG"))
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        raise ValueError(f"{video} can't be read as a video ({reason}). Copy it from its source "
+                         "again.") from None
