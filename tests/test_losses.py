@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
@@ -68,6 +69,15 @@ def test_ssim_map_agrees_with_a_loop_over_weighted_windows():
         by_hand = ((2 * mx * my + 1e-4) * (2 * cov + 9e-4)) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
         assert ours[0, 0, row, column].item() == pytest.approx(by_hand)
         assert share[0, 0, row, column].item() == pytest.approx(total)
+
+
+def test_a_window_counts_for_its_centre_and_for_what_it_holds():
+    prediction, target = pictures(0), pictures(1)
+    weight = (pictures(2, channels=1) > 0.6).double()
+    similarity, share = losses.ssim_map(prediction, target, weight)
+    counts = (weight * share).expand_as(similarity).flatten().numpy()
+    by_numpy = np.average(1 - similarity.flatten().numpy(), weights=counts)
+    assert losses.structure(prediction, target, weight).item() == pytest.approx(by_numpy)
 
 
 @pytest.mark.parametrize("loss", PICTURE_LOSSES)
