@@ -25,7 +25,7 @@ from anr_core.body import Posed, Surface
 from anr_core.camera import Camera, pixel_centres
 from anr_core.capture.folder import Capture, Shot
 from anr_core.capture.view import View
-from anr_core.rasterizer import Fragments, rasterize
+from anr_core.rasterizer import gbuffer
 
 # Seconds. Two pictures further apart are no neighbours: what changed between them is the pose, not a flicker.
 NEIGHBOURS = 0.2
@@ -45,12 +45,12 @@ SHEET_TILE = 160  # pixels; four rows come to 200 KB or so
 
 def truth_of(view: View, posed: Posed) -> metrics.Truth:
     """What the protocols need of one view (a batch of one) and its registered mesh."""
-    fragments = rasterize(posed.vertices, posed.surface.faces, view.camera, view.size)
+    mesh = gbuffer(posed, view.camera, view.size)
+    shown = mesh.iuv() / torch.stack([posed.surface.part.max(), *mesh.uv.new_ones(2)])[:, None, None]
     boxed = hits_box(view.camera, view.size, posed.vertices.amin(1) - BOX_PADDING,
                      posed.vertices.amax(1) + BOX_PADDING)
     return metrics.Truth(_array(view.image), _plane(view.mask), _plane(view.certain),
-                         _plane(fragments.face_id[:, None] >= 0), _plane(boxed),
-                         _iuv(fragments, posed.surface))
+                         _plane(mesh.coverage() > 0), _plane(boxed), _array(shown).clip(0, 1))
 
 
 def hits_box(camera: Camera, size: tuple[int, int], low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
@@ -60,14 +60,6 @@ def hits_box(camera: Camera, size: tuple[int, int], low: torch.Tensor, high: tor
     entries, exits = (low[:, None] - origins) / directions, (high[:, None] - origins) / directions
     near, far = torch.minimum(entries, exits).amax(-1), torch.maximum(entries, exits).amin(-1)
     return (far >= near.clamp(min=0)).view(len(low), 1, *size)
-
-
-def _iuv(fragments: Fragments, surface: Surface) -> np.ndarray:
-    """Part, u and v of the mesh as a colour, black beside it."""
-    face, barycentric = fragments.face_id[0].long(), fragments.barycentric[0]
-    part = surface.part[face] / surface.part.max()
-    uv = (surface.uv[surface.uv_faces[face]] * barycentric[..., None]).sum(-2)
-    return (torch.cat([part[..., None], uv], -1) * (face >= 0)[..., None]).clamp(0, 1).cpu().numpy()
 
 
 def _array(batch: torch.Tensor) -> np.ndarray:

@@ -57,9 +57,9 @@ def ssim_map(prediction: torch.Tensor, target: torch.Tensor,
     x, y = ((picture.to(target.dtype, memory_format=torch.channels_last) - 0.5) * (weight > 0)
             for picture in (prediction, target))
     wx, wy, share = x * weight, y * weight, _blur(weight)
-    moments = _blur(torch.cat([wx, wy, wx * x, wy * y, wx * y], 1))
-    x, y, xx, yy, xy = (moments / share.clamp(min=1e-6)).chunk(5, 1)
-    structure = (2 * (xy - x * y) + 0.03**2) / (xx - x * x + yy - y * y + 0.03**2)
+    moments = _blur(torch.cat([wx, wy, wx * x + wy * y, wx * y], 1))
+    x, y, squares, product = (moments / share.clamp(min=1e-6)).chunk(4, 1)
+    structure = (2 * (product - x * y) + 0.03**2) / (squares - x * x - y * y + 0.03**2)
     x, y = x + 0.5, y + 0.5
     luminance = (2 * x * y + 0.01**2) / (x * x + y * y + 0.01**2)
     return luminance * structure, share
