@@ -163,9 +163,8 @@ class Views(Dataset):
         planes.append(read_mask(path / shot.certain) > 0 if shot.certain else np.ones(size, bool))
         for plane, name in zip(planes, (shot.image, shot.mask, shot.certain), strict=True):
             if plane.shape[:2] != size:
-                raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]} pixels, but "
-                                 f"capture.json says that {shot.camera} is {size[1]}x{size[0]}. Prepare the "
-                                 "capture again.")
+                raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]} pixels, but in "
+                                 f"capture.json {shot.camera} is {size[1]}x{size[0]}. Prepare it again.")
         left, top, right, bottom = box
         return tuple(plane[top:bottom, left:right].copy() for plane in planes)
 
@@ -219,8 +218,7 @@ def _read_index(path):
     except ValueError as error:
         raise ValueError(f"{file} is broken ({error}). {remedy}") from None
     if index.get("version") != VERSION:
-        raise ValueError(f"{file} is of version {index.get('version')}, and {VERSION} is what is read. "
-                         f"{remedy}")
+        raise ValueError(f"{file} is of version {index.get('version')}, but {VERSION} is read. {remedy}")
     return index
 
 

@@ -25,12 +25,11 @@ def read_mask(path: Path) -> np.ndarray:
 def _read(path, mode):
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert(mode))
+            return np.array(image.convert(mode))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing. Put it back, or prepare the capture again.") from None
     except BROKEN as error:
-        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source "
-                         "again.") from None
+        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -39,8 +38,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.height, image.width
     except BROKEN as error:
-        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it from its source "
-                         "again.") from None
+        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -23,7 +23,7 @@ def read_json(file: Path):
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file} is not whole JSON ({error}). Copy it from its source again.") from None
+        raise ValueError(f"{file} is not whole JSON ({error}). Copy it again.") from None
 
 
 def numbered_pictures(folder: Path) -> dict[int, Path]:
@@ -82,5 +82,4 @@ def _decoded(video):
         yield from enumerate(iio.imiter(video, plugin="FFMPEG"))
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise ValueError(f"{video} can't be read as a video ({reason}). Copy it from its source "
-                         "again.") from None
+        raise ValueError(f"{video} can't be read as a video ({reason}). Copy it again.") from None

@@ -31,12 +31,14 @@ def whole_or_nothing(target: Path) -> Iterator[Path]:
     Only a capture or an empty folder is ever replaced. A killed process leaves the old capture or the new
     one; what it leaves beside them is cleared away by the next.
     """
+    target = target.resolve()
     fresh, old = (target.with_name(f".{target.name}.{state}") for state in ("new", "old"))
     if old.exists() and not target.exists():
         old.rename(target)  # killed between the two renames below
-    if target.exists() and not (target / "capture.json").is_file() and any(target.iterdir()):
-        raise ValueError(f"{target} holds something that is not a capture, and it is not overwritten. "
-                         "Name another folder, or remove this one.")
+    empty = not target.exists() or target.is_dir() and not any(target.iterdir())
+    if not empty and not (target / "capture.json").is_file():
+        raise ValueError(f"{target} is something else than a capture, so it is not overwritten. Name another "
+                         "folder, or remove this one.")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -58,8 +60,7 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
     """
     for name in footage.cameras:
         if not re.fullmatch(r"\w[\w.-]*", name):
-            raise ValueError(f"Camera name {name!r} can't be a folder's name; use letters, digits, '_', '-' "
-                             "and '.'.")
+            raise ValueError(f"Camera name {name!r} can't be a folder's name. Use letters, digits and _ - .")
     cameras = {name: replace(camera, distortion=None) for name, camera in footage.cameras.items()}
     row_of_frame = {int(frame): row for row, frame in enumerate(footage.frames)}
     shots, unseen = [], {}
@@ -72,9 +73,9 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
             shots.append(_write_take(take, footage, cameras[take.camera], vertices, folder))
     for name, problems in unseen.items():
         if name not in {shot.camera for shot in shots}:
-            raise ValueError(f"Camera {name} looks away from the person in every frame "
-                             f"({next(iter(problems.values()))})"
-                             ". Check its R and t: x_camera = R x_world + t, +Z forward, metres.")
+            raise ValueError(f"Camera {name} looks away from the person in every frame: "
+                             f"{next(iter(problems.values()))}. Check its R and t: x_camera = R x_world + t, "
+                             "+Z forward, metres.")
     backgrounds = {name: _write_background(path, name, footage.cameras[name], folder)
                    for name, path in footage.backgrounds.items() if name in footage.cameras}
     if footage.licence_file:

@@ -25,8 +25,8 @@ def prepare(source: Path, capture: Path, format: str = "auto", fps: float | None
     """
     source, capture = Path(source), Path(capture)
     name, reader = find_reader(source, format)
-    if source.resolve() == capture.resolve():
-        raise ValueError(f"{source} can't be prepared into itself; name another folder for the capture.")
+    if source.resolve().is_relative_to(capture.resolve()):  # it would be lost when the capture is replaced
+        raise ValueError(f"{source} lies in {capture}, where the capture is to be. Name another folder.")
     print(f"{source}: format {name}")
     footage = reader.read(source, fps, start, end)
     with whole_or_nothing(capture) as folder:
@@ -44,8 +44,8 @@ def _described(capture: Capture) -> list[str]:
     fitted = [shot for shot in capture.shots if shot.registered]
     frames = sorted({shot.frame for shot in capture.shots})
     lines = [f"{len(capture.cameras)} cameras, {len(capture.shots)} pictures ({len(fitted)} registered, "
-             f"{len(capture.shots) - len(fitted)} between), frames {frames[0]} to {frames[-1]} at "
-             f"{capture.fps:g} a second",
+             f"{len(capture.shots) - len(fitted)} between), frames {frames[0]} to {frames[-1]} "
+             f"at {capture.fps:g} a second",
              f"licence: {capture.licence}"]
     for name, overlap in overlaps(capture).items():
         height, width = capture.cameras[name].size

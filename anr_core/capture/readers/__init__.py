@@ -27,5 +27,4 @@ def find_reader(source: Path, name: str = "auto"):
         if name != "auto" or reader.recognises(source):
             return key, reader
     known = "; ".join(f"{key}: {reader.ABOUT}" for key, reader in readers.items())
-    raise ValueError(f"{source} is of no known format ({known}). Name one with --format to learn what is "
-                     "missing.")
+    raise ValueError(f"{source} is of no known format ({known}). Name one to learn what is missing.")

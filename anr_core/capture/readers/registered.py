@@ -52,20 +52,24 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     described = read_json(source / "cameras.json")
     registered, vertices, surface = _read_meshes(source)
     stations, notes = _read_stations(source, described)
-    rate = float(described.get("fps") or ASSUMED_FPS)
     if "fps" not in described:
         notes.append(f"cameras.json states no fps; times are counted at {ASSUMED_FPS:g} a second.")
-    first = -np.inf if start is None else start * rate
-    last = np.inf if end is None else end * rate
+    rate = described.get("fps", ASSUMED_FPS)
+    if not all(isinstance(one, int | float) and one > 0 for one in (rate, fps or 1)):
+        raise ValueError(f"{rate} frames a second in cameras.json and {fps} asked for: use positive numbers.")
     step = None if fps is None else max(1, round(rate / fps))
-    wanted = {station.name: {frame for frame in _frames_to_take(station, registered, rate, step)
-                             if first <= frame <= last} for station in stations}
+    first, last = -np.inf if start is None else start * rate, np.inf if end is None else end * rate
+    wanted = {}
+    for station in stations:
+        meshed = _meshed_frames(station, registered, LONGEST_GAP * rate)
+        wanted[station.name] = {frame for frame in _frames_to_take(station, registered, meshed, step)
+                                if first <= frame <= last}
+        notes += _shortcomings(station, registered, meshed)
     frames = np.array(sorted(set().union(*wanted.values())), np.int64)
     if not len(frames):
-        raise ValueError(f"{source / 'frames'} holds no picture from {first:g} to {last:g} that belongs to "
-                         "the "
-                         f"registered frames {registered[0]} to {registered[-1]}. Check start, end and "
-                         "names.")
+        asked = "" if start is None and end is None else " in the seconds asked for"
+        raise ValueError(f"{source / 'frames'} holds no picture of the registered frames {registered[0]} to "
+                         f"{registered[-1]}{asked}.")
     licence = next(iter(sorted(source.glob("LICENSE*"))), None)
     return Footage(
         format="registered",
@@ -75,12 +79,12 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         frames=frames,
         vertices=meshes_between(registered, vertices, frames),
         surface=surface,
-        fps=rate,
+        fps=float(rate),
         up=upright_axis([station.camera for station in stations]),
         licence=f"stated in {licence.name}" if licence else "not stated",
         licence_file=licence,
         backgrounds={station.name: station.background for station in stations if station.background},
-        notes=notes + [note for station in stations for note in _shortcomings(station, registered)],
+        notes=notes,
     )
 
 
@@ -90,21 +94,18 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
     """Registered frames (n,), rising, their vertices (n, V, 3), and the surface."""
     file = next((source / name for name in MESH_FILES if (source / name).is_file()), None)
     if file is None:
-        raise FileNotFoundError(f"{source} has no {' or '.join(MESH_FILES)}. Format registered needs a mesh "
-                                "a "
-                                "frame.")
+        raise FileNotFoundError(f"{source} has no {' or '.join(MESH_FILES)}, the mesh of every frame.")
     try:
         with np.load(file) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file} can't be read ({error}). Copy it from its source again.") from None
+        raise ValueError(f"{file} can't be read ({error}). Copy it again.") from None
     if missing := [name for name in ("frames", "vertices", "faces") if name not in arrays]:
         raise ValueError(f"{file} has no {', '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}.")
     frames, vertices = arrays["frames"].astype(np.int64), arrays["vertices"].astype(np.float32)
     if frames.ndim != 1 or not len(frames) or vertices.ndim != 3 or vertices.shape[::2] != (len(frames), 3):
         raise ValueError(f"{file}: frames {frames.shape} and vertices {vertices.shape} don't belong "
-                         "together; "
-                         "expected (n,) and (n, V, 3).")
+                         "together. Expected (n,) and (n, V, 3).")
     order = frames.argsort()
     frames, vertices = frames[order], vertices[order]
     if len(twice := frames[1:][np.diff(frames) == 0]):
@@ -112,8 +113,7 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
     for frame, mesh in zip(frames, vertices, strict=True):
         if broken := int((~np.isfinite(mesh).all(1)).sum()):
             raise ValueError(f"{file}: {broken} of {len(mesh)} vertices of frame {frame} are NaN or "
-                             "infinite. "
-                             "Register that frame again, or take it out.")
+                             "infinite. Register that frame again, or take it out.")
     try:
         surface = make_surface(vertices[0], arrays["faces"], arrays.get("uv"), arrays.get("uv_faces"))
     except ValueError as error:
@@ -143,13 +143,14 @@ def _read_stations(source: Path, described) -> tuple[list[_Station], list[str]]:
     file = source / "cameras.json"
     measured = (source / MEASURED_MASKS).is_dir()
     pictures, masks = source / "frames", source / (MEASURED_MASKS if measured else PROJECTED_MASKS)
+    entries = _entries(described, file)
+    pictures_of, masks_of = _files_by_camera(pictures, entries), _files_by_camera(masks, entries)
     stations, notes = [], []
-    for name, entry, static in _entries(described, file):
-        own_pictures, own_masks = (_own_files(folder, name, static) for folder in (pictures, masks))
-        if orphans := set(own_masks) - set(own_pictures):
-            raise FileNotFoundError(f"{own_masks[min(orphans)]} has no picture in {pictures}. Put the "
-                                    "picture of "
-                                    "that frame back, or remove the mask.")
+    for name, entry, static in entries:
+        own_pictures, own_masks = pictures_of[name], masks_of[name]
+        if hole := _hole(own_pictures, own_masks, static):
+            raise FileNotFoundError(f"{hole} is the mask of a picture that is not in {pictures}. Put "
+                                    "the picture back, or remove the mask.")
         if not own_pictures:
             notes.append(f"{name} has no pictures and is left out.")
             continue
@@ -169,26 +170,33 @@ def _read_stations(source: Path, described) -> tuple[list[_Station], list[str]]:
 
 def _entries(described, file):
     """Each camera's name, its description, and whether it is static."""
-    if not isinstance(described, dict):
-        described = {}
-    if isinstance(described.get("cameras"), dict):
-        return [(name, entry, True) for name, entry in described["cameras"].items()]
-    if not isinstance(described.get("frames"), list):
-        raise ValueError(f"{file} describes no cameras. Expected `cameras: "
-                         f"{{name: {{K, R, t, width, height}}}}`, "
-                         "or `frames: [{name, K, R, t}]` with width and height.")
-    names = [str(entry.get("name")) for entry in described["frames"]]
+    found = described if isinstance(described, dict) else {}
+    entries = [(str(name), entry, True) for name, entry in dict(found.get("cameras", {})).items()]
+    entries = entries or [(str(entry.get("name")), entry, False) for entry in found.get("frames", [])]
+    if not entries:
+        raise ValueError(f"{file} describes no cameras. Expected `cameras: {{name: {{K, R, t, width, "
+                         "height}}`, or `frames: [{name, K, R, t}]` with width and height.")
+    names = [name for name, _, static in entries if not static]
     for name in names:
         if not name.isdigit() or names.count(name) > 1:
             raise ValueError(f"{file}: frame {name!r} "
                              f"{'occurs twice' if name.isdigit() else 'is not named by its number'}.")
-    return [(name, entry, False) for name, entry in zip(names, described["frames"], strict=True)]
+    return entries
 
 
-def _own_files(folder, name, static):
+def _files_by_camera(folder, entries):
+    """The pictures or masks of each camera by frame number."""
+    flat = numbered_pictures(folder)  # where each frame is its own camera
+    return {name: numbered_pictures(folder / name) if static else
+            {int(name): flat[int(name)]} if int(name) in flat else {} for name, _, static in entries}
+
+
+def _hole(pictures, masks, static):
+    """A mask whose picture got lost; those before and after all pictures are of frames that were left out."""
+    lost = set(masks) - set(pictures)
     if static:
-        return numbered_pictures(folder / name)
-    return {frame: file for frame, file in numbered_pictures(folder).items() if frame == int(name)}
+        lost = {frame for frame in lost if pictures and min(pictures) < frame < max(pictures)}
+    return masks[min(lost)] if lost else None
 
 
 def _read_camera(entry: dict, name: str, pictures: list[Path], file: Path) -> tuple[Camera, dict]:
@@ -210,9 +218,9 @@ def _read_camera(entry: dict, name: str, pictures: list[Path], file: Path) -> tu
     size = common_size(pictures)
     scale = np.array([size[1] / full[1], size[0] / full[0]])
     if abs(scale[0] - scale[1]) * max(size) > 1.5:  # pixels: sizes are rounded when pictures are scaled
-        raise ValueError(f"{pictures[0]} is {size[1]}x{size[0]} pixels, but {file.name} says that camera "
-                         f"{name} "
-                         f"is {full[1]}x{full[0]}, which has another shape. Scale pictures, don't crop them.")
+        raise ValueError(f"{pictures[0]} is {size[1]}x{size[0]} pixels, but {file.name} says "
+                         f"{full[1]}x{full[0]} of camera {name}, which has another shape. Scale pictures, "
+                         "don't crop them.")
     original = {"K": K.tolist(), "distortion": lens.tolist(), "size": list(full)}
     K = np.diag([*scale, 1.0]) @ K
     K, R, t, lens = (torch.tensor(value, dtype=torch.float32)[None] for value in (K, R, t, lens))
@@ -221,13 +229,19 @@ def _read_camera(entry: dict, name: str, pictures: list[Path], file: Path) -> tu
 
 # what to take
 
-def _frames_to_take(station: _Station, registered: np.ndarray, rate: float, step: int | None) -> set[int]:
+def _meshed_frames(station: _Station, registered: np.ndarray, longest_gap: float) -> set[int]:
+    """Frames that are registered or, for a static camera, lie in a gap that can be bridged."""
+    meshed = set(registered.tolist())
+    for before, after in zip(registered[:-1], registered[1:], strict=True):
+        if station.static and after - before <= longest_gap:
+            meshed.update(range(before, after))
+    return meshed
+
+
+def _frames_to_take(station: _Station, registered: np.ndarray, meshed: set[int],
+                    step: int | None) -> set[int]:
     """Frames with a mesh that a camera has a picture of; with a step, the registered and every step-th."""
     fitted = set(registered.tolist())
-    meshed = set(fitted)
-    for before, after in zip(registered[:-1], registered[1:], strict=True):
-        if station.static and after - before <= LONGEST_GAP * rate:
-            meshed.update(range(before, after))
     pictured = meshed & set(station.pictures)
     if step is None:
         return pictured
@@ -235,13 +249,12 @@ def _frames_to_take(station: _Station, registered: np.ndarray, rate: float, step
     return (pictured & fitted) | (every if station.video.is_file() else every & pictured)
 
 
-def _shortcomings(station: _Station, registered: np.ndarray) -> list[str]:
-    fitted = set(registered.tolist())
-    beyond = sum(not registered[0] <= frame <= registered[-1] for frame in station.pictures)
-    missing = len(fitted - set(station.pictures)) if station.static else 0
+def _shortcomings(station: _Station, registered: np.ndarray, meshed: set[int]) -> list[str]:
+    beyond = len(set(station.pictures) - meshed)
+    missing = len(set(registered.tolist()) - set(station.pictures)) if station.static else 0
     return [f"{station.name}: {note}" for count, note in (
-        (beyond, f"{beyond} pictures lie outside of the registered frames and are left out."),
-        (missing, f"{missing} of {len(fitted)} registered frames have no picture."),
+        (beyond, f"{beyond} pictures have no mesh and are left out."),
+        (missing, f"{missing} of {len(registered)} registered frames have no picture."),
         (not station.masks, "there are no masks, so the registered mesh is projected."),
     ) if count]
 
@@ -250,11 +263,10 @@ def _takes(station: _Station, frames: set[int], registered: np.ndarray) -> Itera
     fitted = set(registered.tolist())
     for frame, image in _images(station, frames):
         mask = station.masks.get(frame)
-        if mask is None and station.masks and frame in fitted:
+        if mask is None and station.masks and frame in fitted & set(station.pictures):
             folder = next(iter(station.masks.values())).parent
             raise FileNotFoundError(f"{folder / f'{frame:04d}.png'} is missing, the mask of a registered "
-                                    "frame. "
-                                    "Put it back, or remove the picture as well.")
+                                    "frame. Put it back, or remove the picture as well.")
         doubt = station.mask_doubt if mask else DOUBT * max(station.camera.size)
         yield Take(station.name, frame, image, mask, doubt, frame in fitted)
 

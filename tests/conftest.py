@@ -1,0 +1,40 @@
+"""Captures that many tests read: a small made-up one, and the real ones where they are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from anr_core.prepare import prepare
+from tests.small_capture import make_small_capture
+
+REAL_CAPTURES = Path(os.environ.get("ANR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def small_source(tmp_path_factory):
+    """Read only: format `registered`, 3 cameras, frames 0 to 4, of which 0, 2 and 4 are registered."""
+    folder = tmp_path_factory.mktemp("small") / "source"
+    make_small_capture(folder, frames=5, camera_count=3, registered_every=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_capture(small_source):
+    """Read only: the same, prepared."""
+    return prepare(small_source, small_source.with_name("capture"))
+
+
+@pytest.fixture(scope="session")
+def real_capture(tmp_path_factory):
+    """A function that prepares a real capture by name, or skips the test where it is missing."""
+    prepared = {}
+
+    def by_name(name):
+        if not (REAL_CAPTURES / name).is_dir():
+            pytest.skip(f"{name} is not in {REAL_CAPTURES}; set ANR_DATA to the folder that holds it")
+        if name not in prepared:
+            prepared[name] = prepare(REAL_CAPTURES / name, tmp_path_factory.mktemp("real") / name)
+        return prepared[name]
+
+    return by_name
