@@ -11,7 +11,9 @@ LINE = [
     ["texture", "renderer", "gaussians", "volume", "losses"],
     ["capture"],
     ["avatars"],
-    ["metrics", "training", "evaluation"],
+    ["metrics"],
+    ["training"],
+    ["evaluation"],
     ["prepare", "motion"],
     ["viewer", "export", "cli"],
 ]
