@@ -86,7 +86,8 @@ class GBuffer:
 
     def image(self, values: torch.Tensor) -> torch.Tensor:
         """Values (N,) or (N, C) of the covered pixels as pictures (B, C, H, W), channels last, else 0."""
-        return scattered(values.view(len(values), -1), self.pixels, self.shape).permute(0, 3, 1, 2)
+        columns = values[:, None] if values.ndim == 1 else values
+        return scattered(columns, self.pixels, self.shape).permute(0, 3, 1, 2)
 
     def coverage(self) -> torch.Tensor:
         """(B, 1, H, W) 1 where the surface is seen, 0 elsewhere."""

@@ -21,8 +21,8 @@ def fragments(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera,
         from pytorch3d import renderer
         from pytorch3d.structures import Meshes
     except ImportError as error:
-        raise ImportError("The pytorch3d backend needs PyTorch3D. Install it with: "
-                          "pip install --no-build-isolation '.[pytorch3d]', or use backend='warp'.") from error
+        raise ImportError("The pytorch3d backend needs PyTorch3D. Install it with: pip install "
+                          "--no-build-isolation '.[pytorch3d]', or use backend='warp'.") from error
     if camera.distortion is not None and bool((camera.distortion != 0).any()):
         raise ValueError("PyTorch3D draws no lens distortion; undistort the pictures, or use backend='warp'.")
     perspective = camera.projection == "perspective"

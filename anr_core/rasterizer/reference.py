@@ -23,7 +23,7 @@ def fragments(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera,
     for face, corner in enumerate(faces):
         points, depths = coordinates[:, corner, :3], coordinates[:, corner, 3]
         # the ray through a pixel meets the face's plane at sum_i weights_i points_i, up to a common factor
-        sides = torch.linalg.cross(points[:, [1, 2, 0]], points[:, [2, 0, 1]])
+        sides = _cross(points[:, [1, 2, 0]], points[:, [2, 0, 1]])
         volume = (sides[:, 0] * points[:, 0]).sum(-1)
         weights = torch.einsum("bic,pc->bpi", sides, rays) * volume.sign()[:, None, None]
         total = weights.sum(-1)
@@ -38,3 +38,9 @@ def fragments(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera,
     face_id = face_id.view(shape)
     depth = torch.where(nearest.isinf(), 0, nearest).view(shape)
     return Fragments(face_id, barycentric.view(*shape, 3).to(vertices), depth.to(vertices), covered(face_id))
+
+
+def _cross(p, q):
+    """p x q, exactly -(q x p). torch.linalg.cross fuses multiply and add, and p x p may not be 0."""
+    second, third = [1, 2, 0], [2, 0, 1]
+    return p[..., second] * q[..., third] - p[..., third] * q[..., second]
