@@ -8,7 +8,7 @@ import numpy as np
 def meshes_between(frames: np.ndarray, vertices: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Vertices (m, V, 3) of wanted frames (m,), each moving along a cubic through its registered places.
 
-    frames    (n,)       registered frame numbers, rising, n >= 2
+    frames    (n,)       registered frame numbers, rising
     vertices  (n, V, 3)  metres
     wanted    (m,)       frame numbers within the registered range
 
@@ -16,6 +16,8 @@ def meshes_between(frames: np.ndarray, vertices: np.ndarray, wanted: np.ndarray)
     parabola through the frame and its two neighbours: a swing is followed, where straight lines would cut it
     short. Source: Catmull and Rom, "A class of local interpolating splines", 1974, for unequal spacing.
     """
+    if np.isin(wanted, frames).all():
+        return vertices[np.searchsorted(frames, wanted)]
     frames = frames.astype(np.float64)
     velocity = np.gradient(vertices.astype(np.float64), frames, axis=0, edge_order=min(2, len(frames) - 1))
     before = np.clip(np.searchsorted(frames, wanted, side="right") - 1, 0, len(frames) - 2)

@@ -15,6 +15,12 @@ def test_registered_frames_keep_their_meshes():
     frames = np.array([0, 4, 8, 20])
     vertices = np.random.default_rng(0).normal(size=(4, 7, 3)).astype(np.float32)
     np.testing.assert_array_equal(meshes_between(frames, vertices, frames), vertices)
+    among_others = meshes_between(frames, vertices, np.array([3, 4, 8]))
+    np.testing.assert_allclose(among_others[1:], vertices[1:3], rtol=1e-6)
+
+
+def test_a_single_registered_frame_is_enough_for_itself():
+    np.testing.assert_array_equal(meshes_between(np.array([7]), place([7]), np.array([7])), place([7]))
 
 
 def test_a_parabola_is_followed_exactly_also_with_uneven_gaps():

@@ -11,6 +11,9 @@ from PIL import Image
 
 from anr_core.capture import body_box, load_capture
 from anr_core.capture.pictures import Memory
+from anr_core.prepare import prepare
+from anr_core.rasterizer import rasterize
+from tests.small_capture import make_small_capture
 
 
 @pytest.fixture
@@ -50,10 +53,17 @@ def test_the_body_crop_is_a_square_around_the_mesh_with_room_for_clothes(small_c
     assert view.mask.sum() > 300 and not view.mask[0, 0, rim].any()
 
 
-def test_a_loose_crop_holds_the_pictures_own_pixels(small_capture):
-    whole, loose = (small_capture.views(crop=crop)[2] for crop in (None, "loose"))
+def test_crops_of_a_wide_picture_begin_where_their_cameras_say(tmp_path):
+    make_small_capture(tmp_path / "source", frames=1, camera_count=1, size=(160, 400))
+    wide = prepare(tmp_path / "source", tmp_path / "capture")
+    whole, loose, body = (wide.views(crop=crop, size=size)[0]
+                          for crop, size in ((None, None), ("loose", None), ("body", 64)))
     left, top = (whole.camera.K - loose.camera.K)[0, :2, 2].round().long().tolist()
     height, width = loose.size
+    assert left > 20 and width < 360
+    vertices, faces = wide.body(body.pose).vertices, wide.body.surface.faces
+    drawn, mask = rasterize(vertices, faces, body.camera, body.size).face_id >= 0, body.mask[:, 0] > 0.5
+    assert (drawn & mask).sum() > 0.8 * (drawn | mask).sum()
     assert torch.equal(loose.image, whole.image[..., top:top + height, left:left + width])
     assert torch.equal(loose.mask, whole.mask[..., top:top + height, left:left + width])
 

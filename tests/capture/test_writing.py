@@ -15,8 +15,8 @@ from anr_core.capture.writing import near_outline, whole_or_nothing, write_captu
 def test_a_ring_of_its_width_lies_to_either_side_of_the_outline():
     mask = np.zeros((40, 60), bool)
     mask[10:30, 20:40] = True
-    ring = near_outline(mask, 3)
-    # the outline runs at x = 20: pixel centres 17.5, 18.5, 19.5 and 20.5, 21.5, 22.5 are within 3
+    ring = near_outline(mask, 2.5)
+    # the outline runs at x = 20: pixel centres 17.5, 18.5, 19.5 and 20.5, 21.5, 22.5 are within 2.5
     assert ring[20].nonzero()[0].tolist() == [17, 18, 19, 20, 21, 22, 37, 38, 39, 40, 41, 42]
     assert ring[8, 18] and not ring[7, 17]  # 2.3 and 3.7 pixels: corners are round
 
