@@ -136,6 +136,15 @@ def test_nothing_is_seen_before_the_near_plane(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_faces_around_the_near_plane_agree_with_traced_rays(backend):
+    vertices, faces = random_mesh(5, spread=1.0)
+    vertices = vertices * NEAR
+    fragments = rasterize(vertices, faces, pinhole(), SIZE, backend)
+    assert_agrees_with_rays(fragments, vertices, faces, pinhole(), SIZE)
+    assert NEAR <= fragments.depth[fragments.depth > 0].min() < 1.1 * NEAR
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", ["behind", "left", "below", "a line", "a point", "edge-on", "no faces"])
 def test_what_covers_no_sample_draws_nothing(backend, case):
     triangle = {
@@ -223,6 +232,22 @@ def test_a_grid_of_edges_through_every_sample_is_watertight_and_stable():
     assert_same(fragments, rasterize(vertices, faces, pinhole(16.0), SIZE, "reference"))
     seen = faces[fragments.face_id[0, 4:13, 4:13].flatten()].tolist()
     assert all(sample in corners for sample, corners in enumerate(seen))  # sample k is vertex k
+
+
+def test_an_edge_within_rounding_of_a_sample_leaves_it_to_one_of_its_faces():
+    # around every sample a quad of its own, its diagonal through the sample as nearly as float64 allows
+    generator = torch.Generator().manual_seed(0)
+    sample = pixel_centres(SIZE)[0].double()
+    angle = 6.28 * torch.rand(len(sample), 1, generator=generator).double()
+    along, across = torch.cat([angle.cos(), angle.sin()], 1), torch.cat([-angle.sin(), angle.cos()], 1)
+    length = 0.2 + 0.2 * torch.rand(4, len(sample), 1, generator=generator).double()
+    corners = torch.stack([sample + length[0] * along, sample - length[1] * along,
+                           sample + length[2] * across, sample - length[3] * across], 1)
+    depth = 1 + torch.rand(len(sample), 4, 1, generator=generator).double()
+    vertices = torch.cat([(corners - torch.tensor([16.0, 12])) / 20 * depth, depth], -1).reshape(1, -1, 3)
+    first = 4 * torch.arange(len(sample))[:, None]
+    faces = torch.cat([first + torch.tensor([0, 1, 2]), first + torch.tensor([1, 0, 3])])
+    assert (rasterize(vertices, faces, pinhole(), SIZE).face_id >= 0).all()
 
 
 def batch_of_scenes():
