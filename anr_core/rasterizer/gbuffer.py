@@ -70,15 +70,19 @@ class GBuffer:
     @cached_property
     def camera_normal(self) -> torch.Tensor:
         """(N, 3) the same in camera coordinates: -Z looks at the camera."""
-        return (self.camera.R[self.picture] * self.normal[:, None]).sum(-1)
+        return self._turned(self.normal)
 
     @cached_property
     def facing(self) -> torch.Tensor:
         """(N,) cosine between the normal and the direction to the camera: 1 squarely seen, 0 grazing."""
         if self.camera.projection == "weak":
             return -self.camera_normal[:, 2]
-        towards = functional.normalize(self.camera.center[self.picture] - self.position, dim=-1)
-        return (towards * self.normal).sum(-1)
+        local = self._turned(self.position) + self.camera.t.to(self.position)[self.picture]
+        return -(functional.normalize(local, dim=-1) * self.camera_normal).sum(-1)
+
+    def _turned(self, vectors: torch.Tensor) -> torch.Tensor:
+        """World vectors (N, 3) along the camera's axes; no matrix product, which autocast would round."""
+        return (self.camera.R.to(vectors)[self.picture] * vectors[:, None]).sum(-1)
 
     @cached_property
     def _rows(self) -> torch.Tensor:

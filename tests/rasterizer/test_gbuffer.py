@@ -118,6 +118,16 @@ def test_a_batch_gives_the_same_rows_as_each_alone():
             assert torch.equal(getattr(together, name)[mine], getattr(alone, name)), name
 
 
+def test_autocast_and_the_precision_of_the_camera_change_nothing():
+    posed, camera = scene()
+    plain, double = gbuffer(posed, camera, SIZE), gbuffer(posed, camera.to(torch.float64), SIZE)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = gbuffer(posed, camera, SIZE)
+        for name in ("barycentric", "uv", "position", "normal", "camera_normal", "facing"):
+            assert torch.equal(getattr(cast, name), getattr(plain, name)), name
+            assert getattr(double, name).dtype == torch.float32
+
+
 def test_gradients_pass_through_normals_and_positions():
     posed, camera = scene(batch=1)
     vertices = posed.vertices.double().requires_grad_()
