@@ -114,16 +114,16 @@ def past_centre(high: float, start: int, end: int) -> int:
 
 
 @wp.kernel
-def draw(coordinates: wp.array2d(dtype=wp.vec4d), pixels: wp.array2d(dtype=wp.vec2),
+def draw(coordinates: wp.array2d(dtype=wp.vec4d), screen: wp.array2d(dtype=wp.vec2),
          faces: wp.array(dtype=wp.vec3i), near: wp.float64, height: int, width: int,
          first_row: int, end_row: int, keys: wp.array(dtype=wp.uint64)):
     """Lower the keys in rows [first_row, end_row), counted through all pictures."""
     offset, face = wp.tid()
     picture = first_row / height + offset
     corner = faces[face]
-    s = pixels[picture, corner[0]]  # boxes in float32 first: most small faces miss every centre and end here
-    t = pixels[picture, corner[1]]
-    u = pixels[picture, corner[2]]
+    s = screen[picture, corner[0]]  # boxes in float32 first: most small faces miss every centre and end here
+    t = screen[picture, corner[1]]
+    u = screen[picture, corner[2]]
     low = wp.min(wp.min(s, t), u)
     high = wp.max(wp.max(s, t), u)
     if s[0] == CLIPPED or t[0] == CLIPPED or u[0] == CLIPPED:
