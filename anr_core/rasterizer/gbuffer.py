@@ -77,12 +77,14 @@ class GBuffer:
         """(N,) cosine between the normal and the direction to the camera: 1 squarely seen, 0 grazing."""
         if self.camera.projection == "weak":
             return -self.camera_normal[:, 2]
-        local = self._turned(self.position) + self.camera.t.to(self.position)[self.picture]
+        local = self._turned(self.position) + self.camera.t.to(self.position).index_select(0, self.picture)
         return -(functional.normalize(local, dim=-1) * self.camera_normal).sum(-1)
 
     def _turned(self, vectors: torch.Tensor) -> torch.Tensor:
-        """World vectors (N, 3) along the camera's axes; no matrix product, which autocast would round."""
-        return (self.camera.R.to(vectors)[self.picture] * vectors[:, None]).sum(-1)
+        """World vectors (N, 3) along the camera's axes: R's columns, weighted by the vectors' components."""
+        columns = self.camera.R.transpose(1, 2).flatten(0, 1).to(vectors)
+        rows = 3 * self.picture[:, None] + torch.arange(3, device=vectors.device)
+        return weighted(columns, rows, vectors)
 
     @cached_property
     def _rows(self) -> torch.Tensor:
@@ -119,6 +121,7 @@ def interpolate(fragments: Fragments, faces: torch.Tensor, attributes: torch.Ten
 
 def weighted(table: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Sums (N, C) of rows (N, 3) of a table (M, C) times weights (N, 3), without the (N, 3, C) in between."""
+    table = table.contiguous()  # else torch adds up in another order, and the last bit changes
     return functional.embedding_bag(rows, table, per_sample_weights=weights.to(table), mode="sum")
 
 
