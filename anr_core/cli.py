@@ -1,0 +1,250 @@
+"""The command line: one record a command, whose fields are its options and whose comments are its help.
+
+What a command raises on purpose (bad input, a full disk, something that isn't installed) becomes one line on
+stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+# Commands import what they need when they run: --help must not wait for torch.
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def optional(metavar: str):
+    """An option that is off unless given: its help needs no default."""
+    return arg(metavar=metavar, help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Make a capture, the folder that everything else reads, of a source in a known format."""
+
+    # folder that holds the source
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")]
+    # folder to make
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # the source's format, such as registered; auto looks what it is
+    format: Annotated[str, arg(metavar="NAME")] = "auto"
+    # take this many frames a second
+    fps: Annotated[float | None, optional("F")] = None
+    # leave out what lies before this second of the source
+    start: Annotated[float | None, optional("S")] = None
+    # leave out what lies after this second of the source
+    end: Annotated[float | None, optional("S")] = None
+
+    def __call__(self) -> None:
+        from anr_core.prepare import prepare
+
+        prepare(self.source, self.capture, self.format, self.fps, self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an avatar of a capture; the same command goes on where it was interrupted."""
+
+    # folder that `prepare` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # folder to fill
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # what draws: anr, deferred or static
+    system: Annotated[str, arg(metavar="NAME")] = "anr"
+    # quick (two CPU cores), base (a small GPU) or large
+    preset: Annotated[str, arg(metavar="NAME")] = "quick"
+    # how many steps
+    steps: Annotated[int | None, optional("N")] = None
+    # instead of --steps: how many minutes, of training alone
+    minutes: Annotated[float | None, optional("M")] = None
+    # the same seed and steps give the same avatar
+    seed: Annotated[int | None, optional("N")] = None
+    # run to start from, of the same system and body
+    init: Annotated[Path | None, optional("RUN")] = None
+    # weak: see through weak-perspective cameras; or perspective
+    projection: Annotated[str | None, optional("NAME")] = None
+    # JSON of further settings, such as {"width": 24}
+    config: Annotated[Path | None, optional("FILE")] = None
+    # train on these frames alone, such as 0-40,48
+    frames: Annotated[str | None, optional("LIST")] = None
+    # train on these cameras alone, such as cam01,cam02
+    cameras: Annotated[str | None, optional("LIST")] = None
+
+    def __call__(self) -> None:
+        from anr_core.capture import load_capture
+        from anr_core.training import train
+
+        capture = load_capture(self.capture)
+        frames = None if self.frames is None else frame_list(self.frames, {s.frame for s in capture.shots})
+        cameras = None if self.cameras is None else self.cameras.split(",")
+        settings = None if self.config is None else read_settings(self.config)
+        training = train(capture, self.run, self.system, self.preset, steps=self.steps, minutes=self.minutes,
+                         seed=self.seed, projection=self.projection, frames=frames, cameras=cameras,
+                         init=self.init, config=settings)
+        try:
+            show_progress(training)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
+        print(f"{self.run} is trained. See it: python -m anr_core render {self.run} {self.run / 'orbit.mp4'}")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a run on views that it was not trained on."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # another capture of the same body
+    capture: Annotated[Path | None, optional("CAPTURE")] = None
+    # which pixels count: whole, neuralbody or inside; all three if not given
+    protocol: Annotated[str | None, optional("NAME")] = None
+    # side of the pictures, pixels; the run's own if not given
+    size: Annotated[int | None, optional("S")] = None
+    # file for the figures
+    json: Annotated[Path | None, optional("FILE")] = None
+
+    def __call__(self) -> None:
+        from anr_core.evaluation import evaluate
+
+        evaluate(self.run, self.capture, self.protocol, self.size, self.json)
+
+
+@dataclass(frozen=True)
+class Render:
+    """Draw a run's avatar as a video."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # video to write
+    out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
+    # orbit (the camera circles), turn (the person turns) or a camera of the capture
+    view: Annotated[str, arg(metavar="NAME")] = "orbit"
+    # picture to stand before; grey if not given
+    background: Annotated[Path | None, optional("IMAGE")] = None
+    # show the steps on the way side by side
+    overview: bool = False
+    # another capture of the same body, whose poses are drawn
+    capture: Annotated[Path | None, optional("CAPTURE")] = None
+    # side of the picture, pixels; the run's own if not given
+    size: Annotated[int | None, optional("S")] = None
+    # play these frames alone, such as 0-40,48
+    frames: Annotated[str | None, optional("LIST")] = None
+
+    def __call__(self) -> None:
+        from anr_core.avatars.run import Run
+        from anr_core.capture import load_capture
+        from anr_core.export.video import render
+
+        run = Run.open(self.run)
+        capture = run.capture() if self.capture is None else load_capture(self.capture)
+        frames = None if self.frames is None else frame_list(self.frames, capture.body.frames.tolist())
+        render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames)
+        print(f"written to {self.out}")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Time the parts and the whole, on this machine's CPU."""
+
+    # file for the figures
+    json: Annotated[Path | None, optional("FILE")] = None
+    # time slow peers too
+    all: bool = False
+
+    def __call__(self) -> None:
+        from anr_core.bench import bench
+
+        bench(self.json, self.all)
+
+
+COMMANDS = {"prepare": Prepare, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code; `arguments` are sys.argv's where none are given."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="python -m anr_core", args=arguments, config=(tyro.conf.FlagCreatePairsOff,),
+        description="Avatars of people from captures. Each command explains itself: COMMAND --help. "
+                    "ANR_CORE_TRACEBACK=1 shows where an error comes from.")
+    try:
+        command()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+    except KeyboardInterrupt as interrupt:
+        print("Interrupted.", interrupt, file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("ANR_CORE_TRACEBACK"):
+            raise
+        print("Error:", " ".join(str(error).split()), file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+def frame_list(text: str, there: Iterable[int]) -> list[int]:
+    """The frames that text such as "0-40,48" names: of a range those that are there, both ends included."""
+    there, named = sorted(there), set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal()):
+            raise ValueError(f"{text!r} is no list of frames: {part!r} is neither a number nor a range. "
+                             "Write for example 0-40,48.")
+        frames = {frame for frame in there if int(first) <= frame <= int(last)}
+        if not frames:
+            raise ValueError(f"There is no frame {part.strip()}; the capture has {len(there)} frames from "
+                             f"{there[0]} to {there[-1]}.")
+        named |= frames
+    return sorted(named)
+
+
+def read_settings(file: Path) -> dict:
+    """The settings in a JSON file, each of the type that Config gives it."""
+    from anr_core.avatars import Config
+
+    example = 'Write an object of settings, such as {"width": 24}.'
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist. {example}")
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no valid JSON ({error}). {example}") from None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{file} holds a {type(settings).__name__}. {example}")
+    for name, value in settings.items():
+        if name in ("system", "preset"):
+            raise ValueError(f"{file} sets {name}; choose it with --{name}.")
+        wanted = type(getattr(Config, name, value))
+        if type(value) is not wanted:
+            raise ValueError(f"{file} sets {name} to {value!r}, but it has to be of type {wanted.__name__}.")
+    return settings
+
+
+def show_progress(training) -> None:
+    """Train to the end under a progress bar; an interrupt closes the training, which saves."""
+    from tqdm import tqdm
+
+    # delay: nothing is drawn before the first step, so that an error before it stands alone
+    bar = tqdm(total=1, bar_format="{percentage:3.0f}% |{bar:20}| {desc}", delay=1e-3)
+    with closing(training), bar:
+        previews = None
+        for progress in training:
+            if progress.preview and previews is None:
+                previews = progress.preview.parent
+                bar.write(f"previews: {previews}")
+            left = tqdm.format_interval(progress.seconds_left)
+            bar.set_description_str(f"{progress.stage}, step {progress.step}, "
+                                    f"loss {sum(progress.losses.values()):.4f}, "
+                                    f"{progress.images_per_second:.1f} images/s, {left} left", refresh=False)
+            bar.update(progress.fraction - bar.n)

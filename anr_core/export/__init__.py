@@ -1,0 +1,1 @@
+"""What leaves the house: videos of an avatar."""

@@ -1,0 +1,116 @@
+"""Who stands where in a video: poses played in a loop, seen by a camera that circles or rests.
+
+Each way of looking yields scenes of one picture. `m` counts pictures; poses are batches of one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import roma
+import torch
+from torch.nn import functional
+
+from anr_core.avatars.base import Scene
+from anr_core.body import Body, Pose, Posed, TrackedBody
+from anr_core.camera import Camera, look_at
+from anr_core.capture import Capture, body_box
+from anr_core.capture.window import BODY_MARGIN
+
+FIELD_OF_VIEW = 0.5  # radians: a portrait lens, which neither bloats nor flattens
+ELEVATION = 0.15     # radians above the horizon, about a standing photographer's
+SMOOTHING = 1.0      # seconds over which a camera follows the person: steps don't shake it
+
+
+def there_and_back(first: float, last: float, fps: float, video_fps: float, least: float) -> torch.Tensor:
+    """Frame numbers (m,) float64 that play first to last and back, in whole loops of `least` seconds or more.
+
+    Where first and last are one frame it is held.
+    """
+    seconds = 2 * (last - first) / fps
+    loops = max(1, math.ceil(least / seconds - 1e-9)) if seconds else 0
+    place = torch.arange(max(1, round((loops * seconds or least) * video_fps))) / video_fps
+    if not seconds:
+        return torch.full_like(place, first, dtype=torch.float64)
+    phase = place.double() / seconds % 1
+    return first + (last - first) * (1 - (2 * phase - 1).abs())
+
+
+def playable(capture: Capture, camera: str | None = None, frames: Iterable[int] | None = None) -> TrackedBody:
+    """The meshes to play, and between them their mixtures: those of some frames, or of what a camera saw.
+
+    Where no two pictures share a camera or a frame there is no motion, only one pose seen from around; its
+    first mesh is all that is played.
+    """
+    shots = [shot for shot in capture.shots if camera in (None, shot.camera)]
+    around = all(len({getattr(shot, name) for shot in capture.shots}) == len(capture.shots)
+                 for name in ("camera", "frame"))
+    wanted = sorted({shot.frame for shot in shots} if frames is None else set(frames))
+    rows = torch.isin(capture.body.frames, torch.tensor(wanted[:1] if around else wanted))
+    return TrackedBody(capture.body.frames[rows], capture.body.vertices[rows], capture.body.surface,
+                       interpolate=True)
+
+
+def circling(body: Body, poses: list[Pose], start: Camera, up: torch.Tensor, size: int,
+             video_fps: float) -> Iterator[Scene]:
+    """The camera goes round the person once, from where `start` stands, as near as shows the whole person."""
+    centres = followed(body, poses, video_fps)
+    radius = max(float((body(pose).vertices - centre).norm(dim=-1).max())
+                 for pose, centre in zip(poses, centres, strict=True))
+    distance = BODY_MARGIN * radius / math.sin(FIELD_OF_VIEW / 2)
+    outward = start.center[0] - centres[0]
+    outward = functional.normalize(outward - outward @ up * up, dim=0)
+    outward = math.cos(ELEVATION) * (rounds(up, len(poses)) @ outward) + math.sin(ELEVATION) * up
+    focal = size / 2 / math.tan(FIELD_OF_VIEW / 2)
+    K = torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    cameras = look_at(centres + distance * outward, centres, up, K.repeat(len(poses), 1, 1), (size, size))
+    for index, pose in enumerate(poses):
+        yield Scene(body(pose), cameras[index], (size, size))
+
+
+def turning(body: Body, poses: list[Pose], camera: Camera, up: torch.Tensor, size: int,
+            video_fps: float) -> Iterator[Scene]:
+    """The person turns once about the upright axis, on one spot, before a camera that rests."""
+    centres = followed(body, poses, video_fps)
+    turns = rounds(up, len(poses))
+
+    def mesh(index):
+        posed = body(poses[index])
+        return replace(posed, vertices=(posed.vertices - centres[index]) @ turns[index].T + centres.mean(0))
+
+    return resting(mesh, len(poses), camera, size)
+
+
+def watching(body: Body, poses: list[Pose], camera: Camera, name: str, size: int) -> Iterator[Scene]:
+    """What a camera of the capture saw, with the exposure that it was trained with."""
+    return resting(lambda index: body(poses[index]), len(poses), camera, size, name)
+
+
+def resting(mesh: Callable[[int], Posed], count: int, camera: Camera, size: int,
+            name: str | None = None) -> Iterator[Scene]:
+    """Meshes 0 to count - 1 through one square window of a camera that holds them all."""
+    boxes = [body_box(camera, mesh(index).vertices) for index in range(count)]
+    centers, sides = (torch.cat(values) for values in zip(*boxes, strict=True))
+    low, high = ((centers + sign * sides[:, None] / 2) for sign in (-1, 1))
+    low, high = low.amin(0), high.amax(0)
+    side = BODY_MARGIN * (high - low).max()
+    corner = (low + high - side) / 2
+    window = camera.crop(*corner, side, side).resize((size, size))
+    for index in range(count):
+        yield Scene(mesh(index), window, (size, size), camera_name=[name])
+
+
+def rounds(up: torch.Tensor, count: int) -> torch.Tensor:
+    """(m, 3, 3) rotations about the unit vector up (3,), evenly over one full turn."""
+    angles = 2 * math.pi * torch.arange(count)[:, None] / count
+    return roma.rotvec_to_rotmat(angles * up)
+
+
+def followed(body: Body, poses: list[Pose], video_fps: float) -> torch.Tensor:
+    """(m, 3) where the person is while the poses play in a loop: the mean vertex, smoothed over time."""
+    means = torch.cat([body(pose).vertices.mean(1) for pose in poses])
+    reach = min(round(SMOOTHING * video_fps / 2), (len(poses) - 1) // 2)
+    looped = torch.cat([means[len(means) - reach:], means, means[:reach]])
+    return looped.unfold(0, 2 * reach + 1, 1).mean(-1)

@@ -1,0 +1,196 @@
+"""Videos of an avatar: scenes drawn over a background, written as H.264 that plays everywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageOps
+from tqdm import tqdm
+
+from anr_core.avatars import Avatar, Rendering, Scene
+from anr_core.avatars.run import Run, check_surface
+from anr_core.body import Pose
+from anr_core.capture import Capture
+from anr_core.capture.pictures import read_image
+from anr_core.export.staging import circling, playable, there_and_back, turning, watching
+
+VIDEO_FPS = 25
+ROUND_SECONDS = 8  # a full turn takes at least so long
+WATCH_SECONDS = 2  # what a resting camera shows takes at least so long
+GREY = 0.5
+CAPTION_HEIGHT = 16  # pixels
+
+
+def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
+           background: str | Path | None = None, overview: bool = False, size: int | None = None,
+           frames: Iterable[int] | None = None) -> None:
+    """Draw a run's avatar in the poses of a capture, played there and back, as an MP4.
+
+    view        "orbit" (the camera circles once), "turn" (the person turns once) or a camera of the capture
+    background  a picture to stand before, or None for grey
+    overview    show what happens on the way side by side
+    size        side of the picture, pixels; None for what the run was trained for
+    frames      play these frames alone
+
+    Raises ValueError for a name that isn't .mp4, an unknown view, and a capture of another surface.
+    """
+    out, size = Path(out), size or run.config.size
+    if out.suffix.lower() != ".mp4":
+        raise ValueError(f"{out} is no name of a video; write one that ends in .mp4.")
+    if view not in ("orbit", "turn", *capture.cameras):
+        raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
+                         f"{', '.join(capture.cameras)}.")
+    behind = GREY if background is None else read_background(Path(background), size)
+    avatar = run.avatar()
+    check_surface(capture, avatar.surface)
+    known = [name for name, _ in run.trained if name in capture.cameras] or list(capture.cameras)
+    poses, scenes = staged(capture, view, known[0], size, frames)
+    avatar.to("cuda" if torch.cuda.is_available() else "cpu")
+    draw = draw_overview if overview else draw_frames
+    pictures = draw(avatar, scenes, behind)
+    write_video(out, tqdm(pictures, "drawing", poses, unit=" pictures", leave=False), VIDEO_FPS)
+
+
+def staged(capture: Capture, view: str, first: str, size: int,
+           frames: Iterable[int] | None) -> tuple[int, Iterator[Scene]]:
+    """How many pictures a video has, and its scenes; `first` is the camera that a turn begins with."""
+    watched = view in capture.cameras
+    body = playable(capture, view if watched else None, frames)
+    numbers = there_and_back(float(body.frames[0]), float(body.frames[-1]), capture.fps, VIDEO_FPS,
+                             WATCH_SECONDS if watched else ROUND_SECONDS)
+    poses = [Pose.of_frame(number[None]) for number in numbers]
+    if watched:
+        return len(poses), watching(body, poses, capture.cameras[view], view, size)
+    stage = circling if view == "orbit" else turning
+    return len(poses), stage(body, poses, capture.cameras[first], capture.up, size, VIDEO_FPS)
+
+
+def read_background(file: Path, size: int) -> torch.Tensor:
+    """A picture (1, 3, size, size) that is scaled and cut to fill a square."""
+    picture = ImageOps.fit(Image.fromarray(read_image(file)), (size, size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255
+
+
+# drawing
+
+
+def draw_frames(avatar: Avatar, scenes: Iterable[Scene],
+                background: torch.Tensor | float) -> Iterator[np.ndarray]:
+    """The avatar over a background, (H, W, 3) uint8 a scene."""
+    for rendering in drawn(avatar, scenes):
+        yield picture(rendering.over(on_device(background, rendering)))
+
+
+def draw_overview(avatar: Avatar, scenes: Iterable[Scene],
+                  background: torch.Tensor | float) -> Iterator[np.ndarray]:
+    """Input, steps on the way and result side by side under their names, (H, W, 3) uint8 a scene."""
+    latent, head = None, None
+    for rendering in drawn(avatar, scenes):
+        layers = rendering.layers
+        if "latent" in layers:
+            latent = latent or main_colours(layers["latent"], rendering.mask)
+        part, uv = layers["iuv"].split([1, 2], 1)
+        panels = {
+            "IUV": torch.cat([part / avatar.surface.part.max(), uv], 1),
+            "texture": layers.get("texture"),
+            "latent": latent and latent(layers["latent"]),
+            "normals": (layers["normals"] + 1) / 2 * (part > 0),
+            "mask": rendering.mask.expand(-1, 3, -1, -1),
+            "result": rendering.over(on_device(background, rendering)),
+        }
+        panels = {name: panel for name, panel in panels.items() if panel is not None}
+        row = picture(torch.cat(list(panels.values()), 3))
+        head = captions(list(panels), row.shape[1]) if head is None else head
+        yield np.concatenate([head, row])
+
+
+def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[Rendering]:
+    """Renderings of scenes, each on the avatar's own surface and device."""
+    surface = avatar.surface
+    for scene in scenes:
+        posed = replace(scene.posed, vertices=scene.posed.vertices.to(surface.faces.device), surface=surface)
+        yield avatar.draw(replace(scene, posed=posed, camera=scene.camera.to(surface.faces.device)))
+
+
+def on_device(background: torch.Tensor | float, rendering: Rendering) -> torch.Tensor | float:
+    return background.to(rendering.rgb) if torch.is_tensor(background) else background
+
+
+def picture(batch: torch.Tensor) -> np.ndarray:
+    """The first of (B, 3, H, W) as (H, W, 3) uint8."""
+    return (batch[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def main_colours(layer: torch.Tensor, mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What turns layers (1, C, H, W) into colours (1, 3, H, W): their place along three principal directions.
+
+    These are found once, over the pixels of mask (1, 1, H, W), so that a video keeps its colours. Two
+    standard deviations reach from mid grey to black and to full colour.
+    """
+    values = layer[0][:, mask[0, 0] > 0.5]  # (C, N)
+    mean = values.mean(1, keepdim=True)
+    variances, directions = torch.linalg.eigh((values - mean) @ (values - mean).T / values.shape[1])
+    quarters = 4 * variances[-3:].clamp(min=1e-12).sqrt()
+
+    def colours(layer):
+        places = directions[:, -3:].T @ (layer[0].flatten(1) - mean) / quarters[:, None]
+        return (0.5 + places).clamp(0, 1).view(1, 3, *layer.shape[2:])
+
+    return colours
+
+
+def captions(names: list[str], width: int) -> np.ndarray:
+    """A strip (CAPTION_HEIGHT, width, 3) uint8 with evenly spaced names."""
+    strip = Image.new("RGB", (width, CAPTION_HEIGHT), "black")
+    for index, name in enumerate(names):
+        ImageDraw.Draw(strip).text((index * width // len(names) + 4, 2), name, "white")
+    return np.array(strip)
+
+
+# writing
+
+
+def write_video(file: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
+    """Write pictures (H, W, 3) uint8 of one size as MP4; the file is there as a whole, or as it was before.
+
+    An odd row or column is doubled: H.264 with colours at half resolution needs even sizes.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f".{file.stem}.new.mp4")
+    try:
+        count = _encode(fresh, pictures, fps)
+        if imageio_ffmpeg.count_frames_and_secs(fresh)[0] != count:
+            raise RuntimeError("fewer pictures arrived than were sent")
+        os.replace(fresh, file)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{file} could not be written ({reason}); what was there is kept. Make room or name "
+                         "another place, then draw it again.") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _encode(file, pictures, fps):
+    """Write the pictures and return how many there were."""
+    even = (np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), "edge")
+            for frame in pictures)
+    first = next(even)
+    # crf 18: no loss that is seen; faststart: a browser plays while it loads
+    writer = imageio_ffmpeg.write_frames(
+        str(file), first.shape[1::-1], fps=fps, codec="libx264", quality=None, macro_block_size=1,
+        ffmpeg_log_level="quiet", output_params=["-crf", "18", "-movflags", "+faststart"])
+    count = 0
+    with closing(writer):
+        writer.send(None)
+        for frame in chain([first], even):
+            writer.send(frame)
+            count += 1
+    return count
