@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import inspect
 import io
-import os
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from json import dumps
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from anr_core import metrics
 from anr_core.avatars.base import Avatar, Rendering, Scene
+from anr_core.avatars.run import Run, check_surface, write_atomically
 from anr_core.body import Posed, Surface
 from anr_core.camera import Camera, pixel_centres
-from anr_core.capture.folder import Capture, Shot
+from anr_core.capture.folder import Capture, Shot, load_capture
 from anr_core.capture.view import View
 from anr_core.rasterizer import gbuffer
 
@@ -99,7 +100,7 @@ class Contestants:
                 "mean": Rendering(flat, predicted.mask), self.name: predicted}
 
     def _draw(self, avatar, view, posed):
-        rendering = avatar(scene_for(avatar, view, posed, self.cameras))
+        rendering = avatar.draw(scene_for(avatar, view, posed, self.cameras))
         if not (rendering.rgb.isfinite().all() and rendering.mask.isfinite().all()):
             raise ValueError(f"The avatar draws NaN in {view.camera_name[0]}, frame {int(view.frame)}: its "
                              "training diverged. Train again with another --seed or lower learning rates.")
@@ -123,23 +124,10 @@ def extend(rgb: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
     return torch.stack(extended)
 
 
-def mean_colour(views: Iterable[View]) -> torch.Tensor:
-    """The mean colour (3,) of the certain pixels that the person covers."""
-    total, count = torch.zeros(3), 0
-    for view in views:
-        person = (view.certain & (view.mask > 0.999)).float()
-        total = total + (view.image * person).sum((0, 2, 3))
-        count = count + person.sum()
-    if not count:
-        raise ValueError("No pixel of the training views is certain to show the person; see if their masks "
-                         "are empty, and prepare the capture again.")
-    return total / count
-
-
 # which views
 
 
-def split_of(shots: Iterable[Shot], trained: Iterable[Shot]) -> dict[str, list[Shot]]:
+def split_of(shots: Iterable[Shot], trained: Iterable[tuple[str, int]]) -> dict[str, list[Shot]]:
     """Sort shots by what of them training has seen; trained and interpolated ones are left out.
 
     novel_view  another camera saw this frame in training, or no two of all pictures share a camera or a
@@ -149,7 +137,7 @@ def split_of(shots: Iterable[Shot], trained: Iterable[Shot]) -> dict[str, list[S
 
     returns     {split: shots by camera and frame}, without empty splits
     """
-    seen = {(shot.camera, shot.frame) for shot in trained}
+    seen = set(trained)
     new = [shot for shot in shots if shot.registered and (shot.camera, shot.frame) not in seen]
     pictures = seen | {(shot.camera, shot.frame) for shot in new}
     cameras, frames = ({value for value in values} for values in zip(*seen, strict=True))
@@ -205,17 +193,15 @@ def average(figures: list[dict]) -> dict:
             for protocol, methods in figures[0].items()}
 
 
-def evaluate_capture(contestants: Contestants, trained: Iterable[Shot], capture: Capture, size: int,
-                     protocols: dict[str, Callable] = metrics.PROTOCOLS, folder: Path | None = None) -> dict:
+def evaluate_capture(contestants: Contestants, trained: Iterable[tuple[str, int]], capture: Capture,
+                     size: int, protocols: dict[str, Callable] = metrics.PROTOCOLS, folder: Path | None = None) -> dict:
     """Judge every registered view of a capture that was not trained, on crops of size x size pixels.
 
     Prints a table a split and, with a folder, writes a picture a split into it.
     Returns {split: {protocol: {method: {figure: number or None}}}}, without empty splits.
     """
-    surface, given = contestants.avatar.surface, capture.body.surface.faces
-    if not torch.equal(given.to(surface.faces), surface.faces):
-        raise ValueError(f"{capture.path} has a body of {len(given)} faces, not the {len(surface.faces)} "
-                         "that the avatar was trained on. Give a capture of the same body.")
+    surface = contestants.avatar.surface
+    check_surface(capture, surface)
     splits = split_of(capture.shots, trained)
     if not splits:
         raise ValueError(f"The avatar was trained on every registered view of {capture.path}: none is left "
@@ -291,11 +277,27 @@ def sheet(rows: list[list[np.ndarray]]) -> bytes:
     return encoded.getvalue()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file as a whole: whoever reads it finds the old one or the new one."""
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_bytes(content)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str | None = None,
+             size: int | None = None, json: str | Path | None = None) -> dict:
+    """Judge a run on views it was not trained on: its own capture's others, or those of another capture.
+
+    protocol  one of metrics.PROTOCOLS, or None for all
+    size      of the square pictures, pixels; None for the size that was trained
+    json      a file for the figures, or None
+
+    Prints tables, writes a picture a split into the run's folder `evaluation`, and returns
+    {split: {protocol: {method: {figure: number or None}}}}.
+    """
+    if protocol is not None and protocol not in metrics.PROTOCOLS:
+        raise ValueError(f"protocol {protocol!r} is unknown; use one of {', '.join(metrics.PROTOCOLS)}.")
+    run = Run.open(run)
+    judged = run.capture() if capture is None else load_capture(capture)
+    static, mean = run.static()
+    cameras = {camera for camera, _ in run.trained}
+    contestants = Contestants(run.config.system, run.avatar(), static, mean, frozenset(cameras))
+    protocols = metrics.PROTOCOLS if protocol is None else {protocol: metrics.PROTOCOLS[protocol]}
+    results = evaluate_capture(contestants, run.trained, judged, size or run.config.size, protocols,
+                               run.path / "evaluation")
+    if json is not None:
+        write_atomically(Path(json), dumps(results, indent=1, allow_nan=False).encode())
+    return results

@@ -45,6 +45,10 @@ class View:
         """(H, W) of the pictures, pixels."""
         return tuple(self.image.shape[-2:])
 
+    def trusted(self) -> torch.Tensor:
+        """(B, 1, H, W) bool: the pixels that certainly show nothing but the person."""
+        return self.certain & (self.mask > 0.999)  # not the rim, where the background shines through
+
     def to(self, device) -> View:
         return replace(self, **{field.name: value.to(device) for field in fields(self)
                                 if hasattr(value := getattr(self, field.name), "to")})

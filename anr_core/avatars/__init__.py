@@ -1,0 +1,25 @@
+"""Avatars: the systems by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
+from anr_core.avatars.config import PRESETS, Config, configure
+from anr_core.body import Surface
+
+SYSTEMS = {
+    "anr": ("anr_core.avatars.anr", "ANR"),
+    "deferred": ("anr_core.avatars.deferred", "Deferred"),
+    "static": ("anr_core.avatars.static", "StaticTexture"),
+}
+
+__all__ = ["PRESETS", "SYSTEMS", "Avatar", "Config", "Rendering", "Scene", "Stage", "configure", "make_avatar"]
+
+
+def make_avatar(config: Config, surface: Surface, pictures: list[tuple[str, int]]) -> Avatar:
+    """An untrained avatar of config.system for training pictures (camera name, frame)."""
+    if config.system not in SYSTEMS:
+        raise ValueError(f"system {config.system!r} is unknown; use one of {', '.join(SYSTEMS)}.")
+    module, name = SYSTEMS[config.system]
+    return getattr(import_module(module), name)(config, surface, pictures)

@@ -1,0 +1,196 @@
+"""Articulated Neural Rendering: a learned texture on a posed mesh, drawn by two networks.
+
+R1 turns the sampled features into a refined latent image, which may leave the mesh's outline (hair, loose
+clothes); R2 takes it with the mesh's normals and gives colour and foreground mask. Source: Raj et al.,
+Articulated Neural Rendering for Virtual Avatars, CVPR 2021 (arXiv 2012.12890).
+
+With few frames and registrations that are some pixels off, such a network learns its training views by heart
+and draws a new camera worse than the plain texture does. Against that, here:
+
+- the first three channels are the colour itself, lit by the world's light, and the networks start at adding
+  nothing to it;
+- what differs between pictures (colour balance, small camera errors) has parameters of its own (`conditions`);
+- the texture is trained first, then the networks, while colour and conditions rest;
+- normals are those of the world: in camera coordinates they tell the cameras apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.nn import functional
+
+from anr_core import losses
+from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
+from anr_core.avatars.conditions import Conditions, Light
+from anr_core.avatars.config import Config
+from anr_core.body import Posed, Surface
+from anr_core.capture import View
+from anr_core.rasterizer import GBuffer, gbuffer
+from anr_core.renderer import UNet
+from anr_core.texture import Texture, Unwrapping, bilinear
+
+LATENT = 16  # channels between R1 and R2
+
+# The mask's logit where no network has spoken yet: 0.95 on the mesh, 0.05 beside it.
+OUTLINE_LOGIT = 3.0
+
+
+class ANR(Avatar):
+    """See the module; `pictures` are (camera name, frame) of the training views."""
+
+    needs = ("posed", "camera", "frame", "camera_name")
+
+    def __init__(self, config: Config, surface: Surface, pictures: list[tuple[str, int]]):
+        super().__init__(config, surface)
+        self.charts = int(surface.part.max()) if config.charts_by_part else 1
+        self.texture = Texture(config.texture_channels, config.texture_size, config.texture_levels, self.charts)
+        self.register_buffer("seen", torch.zeros(self.charts * config.texture_size**2, 1))
+        self.light = Light()
+        self.conditions = Conditions(pictures)
+        self.r1 = UNet(config.texture_channels + 2, LATENT, config.width, fold=config.fold)
+        self.r2 = UNet(LATENT + 3, 4, config.width, fold=config.fold)
+        self.stage: str | None = None
+        self.folds = Folds(pictures)
+        self.left_out: torch.Tensor | None = None  # (groups * P * h * w, 4) colour and `seen` without a group
+
+    def begin(self, stage: Stage, views: Callable[[], Iterator[tuple[View, Posed]]]) -> None:
+        super().begin(stage, views)
+        self.stage = stage.name
+        if stage.name == "renderers":
+            self._unwrap(views())
+
+    def _unwrap(self, views: Iterator[tuple[View, Posed]]) -> None:
+        """Lay the training views onto the surface, rid of gain and light, all and with each group left out."""
+        size = self.config.texture_size
+        unwrapping = Unwrapping(self.surface, size, self.charts, self.folds.count + 1)
+        with torch.no_grad():
+            for view, posed in views:
+                scene = Scene(posed, view.camera, view.size, None, view.frame, view.camera_name)
+                camera = self.projected(self.conditions.aligned(scene), posed)
+                buffer = gbuffer(posed, camera, view.size)
+                # 1 beside the mesh: texels at the outline are sampled from both sides of it
+                light = 1 + buffer.image(self.light(buffer.normal) - 1)
+                light = light * self.conditions.gain(scene)[..., None, None]
+                picture = view.camera_name[0], int(view.frame)
+                unwrapping.add(view.image / light, view.trusted(), posed, camera,
+                               (0, *(1 + group for group in self.folds.of(picture))))
+            rgb, weight = unwrapping.texture()
+            self.texture.initialize_colour(rgb)
+            self.seen.copy_(table(weight / (weight + 1)))
+            rest = []
+            for group in range(self.folds.count):
+                rgb, weight = unwrapping.texture(without=1 + group)
+                rest.append(table(torch.cat([rgb, weight / (weight + 1)], 1)))
+            self.left_out = torch.cat(rest) if rest else None
+
+    def _features(self, buffer: GBuffer, scene: Scene) -> torch.Tensor:
+        """(N, C + 1) the texture's channels and how well the colour was seen."""
+        features = self.texture(buffer.part, buffer.uv)
+        chart = buffer.part - 1 if self.charts > 1 else torch.zeros_like(buffer.part)
+        shape = (self.charts, self.config.texture_size, self.config.texture_size)
+        if not self.training or self.stage != "renderers" or self.left_out is None:
+            return torch.cat([features, bilinear(self.seen, shape, chart, buffer.uv)], 1)
+        group = self.folds.choose(scene).to(chart)[buffer.picture]
+        colour = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]), chart + group * self.charts,
+                          buffer.uv)
+        return torch.cat([colour[:, :3], features[:, 3:], colour[:, 3:]], 1)
+
+    def forward(self, scene: Scene) -> Rendering:
+        buffer = gbuffer(scene.posed, self.projected(self.conditions.aligned(scene), scene.posed), scene.size)
+        features = self._features(buffer, scene)
+        lit = features[:, :3] * self.light(buffer.normal)
+        image = buffer.image(torch.cat([features, torch.ones_like(buffer.depth)[:, None], buffer.normal, lit], 1))
+        sampled, normals, lit = image.split([self.texture.channels + 2, 3, 3], 1)
+        coverage = sampled[:, -1:]
+        latent, added, mask = self._networks(sampled, normals)
+        gain = self.conditions.gain(scene)[..., None, None]
+        return Rendering((beyond(lit, coverage) + added) * gain,
+                         torch.sigmoid(mask + OUTLINE_LOGIT * (2 * coverage - 1)),
+                         buffer.image(buffer.depth),
+                         {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent, "normals": normals,
+                          "texture": lit * gain, "coverage": coverage, "added": added})
+
+    def _networks(self, sampled, normals):
+        """R1's latent image, and what R2 adds to colour (B, 3, H, W) and to the mask's logit (B, 1, H, W)."""
+        if self.stage == "conditions":  # they have not begun
+            return sampled[:, :LATENT], torch.zeros_like(normals), torch.zeros_like(normals[:, :1])
+        latent = self.r1(sampled) + sampled[:, :LATENT]
+        return latent, *self.r2(torch.cat([latent, normals], 1)).split([3, 1], 1)
+
+    def initialize(self, rgb: torch.Tensor) -> None:
+        self.texture.initialize(rgb)
+
+    def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
+        certain = view.certain.to(view.image)
+        inside = view.trusted().to(view.image)
+        if stage == "conditions":
+            seen = inside * rendering.layers["coverage"]
+            return {"texture": losses.mse(rendering.layers["texture"], view.image, seen),
+                    "conditions": 0.01 * self.conditions.regularization(),
+                    "light": 1e-3 * self.light.regularization()}
+        return {"mse": losses.mse(rendering.rgb, view.image, inside),
+                "composite": losses.mse(rendering.over(0), view.image * view.mask, certain),
+                "mask": 0.02 * losses.mask_entropy(rendering.mask, view.mask, certain),
+                "levels": 1e-3 * self.texture.regularization(slice(3, None))}
+
+    def stages(self, config: Config) -> list[Stage]:
+        coarse = f"texture.levels.{config.texture_levels - 1}"
+        return [Stage("conditions", 0.15, {coarse: (5e-3, 5e-4), "light": (5e-3, 5e-4),
+                                           "conditions.camera_gain": (5e-3, 5e-4),
+                                           "conditions.picture_gain": (2e-3, 2e-4),
+                                           "conditions.camera_shift": (2e-4, 2e-5),
+                                           "conditions.picture_shift": (1e-4, 1e-5)}),
+                Stage("renderers", 0.85, {"texture": (5e-3, 5e-4), "r1": (1e-3, 5e-5), "r2": (1e-3, 5e-5)})]
+
+
+class Folds:
+    """Which pictures are left out together of the colours that one of them is drawn with.
+
+    A network that is shown a texture to which the very picture has contributed learns to trust it too much. So a
+    training view is drawn with a texture made without its camera, or without its stretch of time (stacking;
+    Wolpert 1992). The avatar itself has the texture of all.
+    """
+
+    MOST = 4  # stretches of time, and groups of cameras
+
+    def __init__(self, pictures: list[tuple[str, int]]):
+        cameras, frames = (sorted(set(values)) for values in zip(*pictures, strict=True)) if pictures else ([], [])
+        kinds = [{name: index * min(len(names), most) // len(names) for index, name in enumerate(names)}
+                 for names, most in ((cameras, 8), (frames, self.MOST))]
+        if len(cameras) == len(pictures):
+            kinds = kinds[:1]  # one camera a frame: leaving out one is leaving out the other
+        sizes = [max(kind.values(), default=0) + 1 for kind in kinds]
+        self.offsets = [sum(sizes[:index]) for index in range(len(sizes)) if sizes[index] > 1]
+        self.kinds = [kind for kind, size in zip(kinds, sizes, strict=True) if size > 1]
+        self.count = sum(size for size in sizes if size > 1)
+
+    def of(self, picture: tuple[str, int]) -> list[int]:
+        """The groups, one of each kind, that a picture belongs to."""
+        return [offset + next(kind[value] for value in picture if value in kind)
+                for kind, offset in zip(self.kinds, self.offsets, strict=True)]
+
+    def choose(self, scene: Scene) -> torch.Tensor:
+        """(B,) for each picture one of its groups, at random."""
+        pictures = zip(scene.camera_name, scene.frame.tolist(), strict=True)
+        return torch.tensor([self.of(picture)[int(torch.randint(len(self.kinds), ()))] for picture in pictures])
+
+
+def table(picture: torch.Tensor) -> torch.Tensor:
+    """A picture (P, C, h, w) as rows of texels (P * h * w, C)."""
+    return picture.movedim(1, -1).flatten(0, 2)
+
+
+def beyond(colour: torch.Tensor, coverage: torch.Tensor) -> torch.Tensor:
+    """Colour (B, 3, H, W) continued beyond the mesh's outline by the mean of what is covered around.
+
+    It reaches some 8 pixels far; beyond that the colour is 0. Blocks of 4 pixels are averaged, then 5 by 5 of
+    them: a hundredth of the cost of averaging at every pixel.
+    """
+    size = colour.shape[-2:]
+    blocks = functional.avg_pool2d(torch.cat([colour, coverage], 1), 4, ceil_mode=True, count_include_pad=False)
+    blocks = functional.avg_pool2d(blocks, 5, 1, 2)
+    around = functional.interpolate(blocks, scale_factor=4, mode="bilinear", align_corners=False)
+    around = around[..., :size[0], :size[1]]
+    return torch.where(coverage > 0, colour, around[:, :3] / around[:, 3:].clamp(min=1e-6))

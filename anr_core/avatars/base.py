@@ -1,0 +1,161 @@
+"""What an avatar is: the contract by which every system plugs into one loop, one evaluation, one viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from anr_core.avatars.config import Config
+from anr_core.body import Body, Pose, Posed, Surface
+from anr_core.camera import Camera
+from anr_core.capture.view import View
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is to be drawn; an avatar reads only the fields that its `needs` names.
+
+    posed        the mesh in its pose
+    camera       B cameras of pictures of `size`
+    size         (H, W) of the picture, pixels
+    keypoints    (B, K, 3)     pixels and confidence, or None
+    frame        (B,)          frame numbers, or None
+    camera_name  names of known cameras, None where a camera is new
+    source       a training view that lends its looks, or None
+    image        (B, 3, H, W)  for image-to-image systems, or None
+    pixels       (B, N, 2)     the pixels to draw, None for all
+    """
+
+    posed: Posed | None
+    camera: Camera | None
+    size: tuple[int, int]
+    keypoints: torch.Tensor | None = None
+    frame: torch.Tensor | None = None
+    camera_name: list[str | None] | None = None
+    source: object | None = None
+    image: torch.Tensor | None = None
+    pixels: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What was drawn: straight sRGB colour, never multiplied by the mask.
+
+    rgb     (B, 3, H, W)  in [0, 1]
+    mask    (B, 1, H, W)  in [0, 1]
+    depth   (B, 1, H, W)  metres, or None
+    layers  named pictures (B, C, H, W) of the way there, for the viewer
+    """
+
+    rgb: torch.Tensor
+    mask: torch.Tensor
+    depth: torch.Tensor | None = None
+    layers: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def over(self, background: torch.Tensor | float) -> torch.Tensor:
+        """Composite over a colour or a picture that broadcasts to (B, 3, H, W)."""
+        return self.rgb * self.mask + background * (1 - self.mask)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of a training schedule.
+
+    name     what `losses` is told
+    share    part of the run's budget (steps or minutes) that it takes, in (0, 1]
+    groups   {parameter group: (learning rate, learning rate at the end)}; a group is the beginning of
+             parameters' names, other parameters rest
+    """
+
+    name: str
+    share: float
+    groups: dict[str, tuple[float, float]]
+
+
+class Avatar(nn.Module):
+    """A person that can be drawn; one subclass a system.
+
+    needs     the Scene fields it uses
+    draws     what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
+    controls  what the viewer shows
+    surface   what its poses are drawn on; a checkpoint keeps it
+    body      what poses it, or None where only posed meshes are given
+    """
+
+    needs: tuple[str, ...] = ("posed", "camera")
+    draws: str = "view"
+    controls: tuple[str, ...] = ("pose", "view", "background", "texture")
+
+    def __init__(self, config: Config, surface: Surface):
+        super().__init__()
+        self.config = config
+        for name in ("faces", "uv", "uv_faces", "part"):
+            self.register_buffer(f"surface_{name}", getattr(surface, name).clone())
+        self.body: Body | None = None
+
+    @property
+    def surface(self) -> Surface:
+        return Surface(self.surface_faces, self.surface_uv, self.surface_uv_faces, self.surface_part)
+
+    def forward(self, scene: Scene) -> Rendering:
+        raise NotImplementedError
+
+    def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
+        """Named scalars whose sum is minimised."""
+        raise NotImplementedError
+
+    def stages(self, config: Config) -> list[Stage]:
+        """The training schedule; empty for an avatar that only unwraps."""
+        raise NotImplementedError
+
+    def begin(self, stage: Stage, views: Callable[[], Iterator[tuple[View, Posed]]]) -> None:
+        """Enter a stage of training: parameters outside of its groups rest.
+
+        views gives each training view with its mesh, for what is better computed than learned; what is made of
+        them has to be the same when a training goes on in the middle of the stage.
+        """
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith(tuple(stage.groups)))
+
+    def initialize(self, rgb: torch.Tensor) -> None:
+        """Start from the unwrapped texture (P, 3, h, w)."""
+        raise NotImplementedError
+
+    def projected(self, camera: Camera, posed: Posed) -> Camera:
+        """The camera as this avatar was trained to see: itself, or its weak-perspective approximation."""
+        if self.config.projection == "perspective":
+            return camera
+        return camera.as_weak(posed.vertices.mean(1))
+
+    @torch.no_grad()
+    def draw(self, scene: Scene) -> Rendering:
+        """Draw without gradients, at a size that is not too far from the trained one.
+
+        Pictures up to 1.5 times larger or smaller than trained are drawn directly, others at the nearest such
+        size and then resized.
+        """
+        scale = max(scene.size) / self.config.size
+        near = min(max(scale, 1 / 1.5), 1.5)
+        if near == scale:
+            return self(scene)
+        size = tuple(max(1, round(n * near / scale)) for n in scene.size)
+        camera = replace(scene.camera, size=scene.size).resize(size)
+        drawn = self(replace(scene, camera=camera, size=size))
+
+        def resized(picture):
+            return functional.interpolate(picture, size=scene.size, mode="bilinear", antialias=scale < near,
+                                          align_corners=False)
+
+        return Rendering(resized(drawn.rgb), resized(drawn.mask), None if drawn.depth is None else resized(drawn.depth),
+                         {name: resized(layer) for name, layer in drawn.layers.items()})
+
+    def render(self, pose: Pose, camera: Camera, size: tuple[int, int]) -> Rendering:
+        """Draw a pose from a camera whose pictures have `size` (H, W)."""
+        if self.body is None:
+            raise ValueError("This avatar has no body to pose: its capture was not found. "
+                             "Set avatar.body, or load the run beside its capture.")
+        return self.draw(Scene(self.body(pose), camera, size))

@@ -1,0 +1,62 @@
+"""The settings of a training run: one frozen record, saved with the run, filled from a preset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that shapes an avatar and its training, but not how long it takes."""
+
+    # which avatar: a name of avatars.SYSTEMS
+    system: str = "anr"
+    # "quick", "base" or "large": where the other values came from
+    preset: str = "quick"
+    # side of the square picture around the body, pixels: what evaluation draws
+    size: int = 256
+    # side of the square windows that training draws, pixels: smaller ones take less time and memory
+    window: int = 160
+    # pictures a step
+    batch: int = 4
+    # texels a side of the finest level of the neural texture
+    texture_size: int = 256
+    # channels of the neural texture, of which the first three hold the colour
+    texture_channels: int = 16
+    # levels of the texture's pyramid, whose samples are summed
+    texture_levels: int = 4
+    # one chart a body part instead of one atlas
+    charts_by_part: bool = False
+    # channels of the first layer of R1 and of R2; parameters and time grow with its square
+    width: int = 16
+    # side of the pixel blocks that the networks fold into channels: 1 is slower and sharper
+    fold: int = 2
+    # "weak" trains and draws with each camera's weak-perspective approximation at the body's root depth
+    projection: str = "perspective"
+    # random state: the same seed and steps give the same bytes (CPU, float32)
+    seed: int = 0
+    # numbers on the way: "32-true", or "bf16-mixed" where the hardware is faster with it
+    precision: str = "32-true"
+    # processes that read and crop pictures beside the training; 0 reads in between
+    workers: int = 0
+    # steps of a run that is given neither --steps nor --minutes
+    steps: int = 4000
+
+
+PRESETS = {
+    "quick": Config(),
+    "base": Config(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, workers=2, steps=20_000),
+    "large": Config(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, fold=1, workers=4,
+                    steps=60_000),
+}
+
+
+def configure(preset: str = "quick", **changes) -> Config:
+    """The preset's settings with some of them changed; None changes nothing."""
+    if preset not in PRESETS:
+        raise ValueError(f"preset {preset!r} is unknown; use one of {', '.join(PRESETS)}.")
+    given = {name: value for name, value in changes.items() if value is not None}
+    if unknown := given.keys() - {field.name for field in fields(Config)}:
+        raise ValueError(f"setting {', '.join(sorted(unknown))} is unknown; "
+                         f"there are {', '.join(field.name for field in fields(Config))}.")
+    return replace(PRESETS[preset], **given)

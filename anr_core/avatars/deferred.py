@@ -1,0 +1,76 @@
+"""Deferred Neural Rendering, the baseline: one network, view direction in the features, nothing held back.
+
+Source: Thies et al., Deferred Neural Rendering, ACM Transactions on Graphics 2019, sections 4.1 to 4.3: a texture
+pyramid, channels 3 to 11 multiplied by nine spherical harmonics of the view direction, channels 0 to 2 also
+supervised as colour, one U-Net, trained end to end. The mask is ours, so that it can stand beside ANR.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from anr_core import losses
+from anr_core.avatars.anr import LATENT
+from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
+from anr_core.avatars.conditions import spherical_harmonics
+from anr_core.avatars.config import Config
+from anr_core.body import Surface
+from anr_core.capture import View
+from anr_core.rasterizer import gbuffer
+from anr_core.renderer import UNet
+from anr_core.texture import Texture
+
+
+class Deferred(Avatar):
+    """See the module; its network has as many parameters as R1 and R2 of the same settings together."""
+
+    def __init__(self, config: Config, surface: Surface, pictures=()):
+        super().__init__(config, surface)
+        if config.texture_channels < 12:
+            raise ValueError(f"deferred needs 12 texture channels or more (3 of colour, 9 that follow the view), "
+                             f"but texture_channels is {config.texture_channels}.")
+        charts = int(surface.part.max()) if config.charts_by_part else 1
+        self.texture = Texture(config.texture_channels, config.texture_size, config.texture_levels, charts)
+        self.network = UNet(config.texture_channels, 4, matched_width(config), fold=config.fold)
+
+    def forward(self, scene: Scene) -> Rendering:
+        camera = self.projected(scene.camera, scene.posed)
+        buffer = gbuffer(scene.posed, camera, scene.size)
+        features = self.texture(buffer.part, buffer.uv)
+        colour, followed, rest = features.split([3, 9, self.texture.channels - 12], 1)
+        towards = camera.view_directions(scene.posed.vertices.mean(1, keepdim=True))[:, 0] \
+            if camera.projection == "weak" else None
+        direction = functional.normalize(camera.center[buffer.picture] - buffer.position, dim=-1) \
+            if towards is None else towards[buffer.picture]
+        sampled = buffer.image(torch.cat([colour, followed * spherical_harmonics(direction), rest], 1))
+        drawn = torch.sigmoid(self.network(sampled))
+        return Rendering(drawn[:, :3], drawn[:, 3:], buffer.image(buffer.depth),
+                         {"iuv": buffer.iuv(), "features": sampled, "texture": sampled[:, :3],
+                          "normals": buffer.image(buffer.normal), "coverage": buffer.coverage()})
+
+    def initialize(self, rgb: torch.Tensor) -> None:
+        self.texture.initialize(rgb)
+
+    def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
+        certain = view.certain.to(view.image)
+        inside = view.trusted().to(view.image)
+        return {"l1": losses.l1(rendering.rgb, view.image, inside),
+                "texture": losses.l1(rendering.layers["texture"], view.image, inside * rendering.layers["coverage"]),
+                "mask": 0.1 * losses.mask_entropy(rendering.mask, view.mask, certain),
+                "levels": 1e-3 * self.texture.regularization()}
+
+    def stages(self, config: Config) -> list[Stage]:
+        return [Stage("all", 1.0, {"texture": (1e-2, 1e-3), "network": (1e-3, 1e-4)})]
+
+
+def matched_width(config: Config) -> int:
+    """The width at which one U-Net has the parameters of R1 and R2 together, to within half a channel."""
+    def count(*networks):
+        return sum(parameter.numel() for network in networks for parameter in network.parameters())
+
+    with torch.device("meta"):
+        wanted = count(UNet(config.texture_channels + 1, LATENT, config.width, fold=config.fold),
+                       UNet(LATENT + 3, 4, config.width, fold=config.fold))
+        return min(range(config.width, 2 * config.width + 1),
+                   key=lambda width: abs(count(UNet(config.texture_channels, 4, width, fold=config.fold)) - wanted))

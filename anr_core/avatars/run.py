@@ -1,0 +1,149 @@
+"""A run on disk: the folder that training fills, and out of which an avatar comes back.
+
+    config.json               settings, training views, where the capture is
+    checkpoint.safetensors    the avatar: averaged weights and its surface; nothing else is needed to draw
+    static.safetensors        the unwrapped texture and the mean colour of the training views
+    training.pt               what going on needs: raw weights, optimiser, random state, place in the schedule
+    metrics.jsonl             one line every few steps        previews/    pictures on the way
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from anr_core.avatars import make_avatar
+from anr_core.avatars.base import Avatar
+from anr_core.avatars.config import Config, configure
+from anr_core.avatars.static import StaticTexture
+from anr_core.body import Surface
+from anr_core.capture import Capture, load_capture
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What config.json says.
+
+    trained  (camera name, frame) of the training views
+    source   the capture's absolute path, and its path relative to the run
+    """
+
+    path: Path
+    config: Config
+    trained: list[tuple[str, int]]
+    source: tuple[str, str]
+    licence: str
+
+    @staticmethod
+    def open(path: str | Path) -> Run:
+        path = Path(path).resolve()
+        file = path / "config.json"
+        if not file.is_file():
+            raise FileNotFoundError(f"{path} has no config.json, so it is not a run. "
+                                    f"Make one with: python -m anr_core train CAPTURE {path.name}")
+        try:
+            saved = json.loads(file.read_text(encoding="utf-8"))
+            version = saved["version"]
+            if version == VERSION:
+                settings = saved["config"]
+                config = configure(**settings)
+                return Run(path, config, [tuple(picture) for picture in saved["trained"]], tuple(saved["capture"]),
+                           saved["licence"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is broken ({error}). Train the run again.") from None
+        raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train the run again.")
+
+    def save(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        saved = {"version": VERSION, "config": asdict(self.config), "trained": self.trained,
+                 "capture": self.source, "licence": self.licence}
+        write_atomically(self.path / "config.json", json.dumps(saved, indent=1).encode())
+
+    def capture(self) -> Capture:
+        """The capture that it was trained on, at its place or moved along with the run."""
+        for place in (Path(self.source[0]), self.path / self.source[1]):
+            if (place / "capture.json").is_file():
+                return load_capture(place)
+        raise FileNotFoundError(f"The capture of {self.path} is not at {self.source[0]} any more. "
+                                "Put it back, or name one with --capture.")
+
+    def static(self) -> tuple[StaticTexture, torch.Tensor]:
+        """The static texture of the training views, and the person's mean colour (3,) in them."""
+        tensors = read_tensors(self.path / "static.safetensors")
+        mean = tensors.pop("mean")
+        return _filled(replace(self.config, system="static"), tensors, [], self.path / "static.safetensors"), mean
+
+    def avatar(self) -> Avatar:
+        """The trained avatar, with a body where the capture is found."""
+        file = self.path / "checkpoint.safetensors"
+        avatar = _filled(self.config, read_tensors(file), self.trained, file)
+        try:
+            capture = self.capture()
+        except FileNotFoundError:
+            return avatar  # it draws posed meshes all the same; `render` says what it lacks
+        check_surface(capture, avatar.surface)
+        avatar.body = capture.body
+        return avatar
+
+
+def load_avatar(run: str | Path) -> Avatar:
+    """The avatar of a run folder, ready to draw."""
+    return Run.open(run).avatar()
+
+
+def check_surface(capture: Capture, surface: Surface) -> None:
+    """Refuse a capture whose triangles are not the avatar's."""
+    given = capture.body.surface.faces
+    if not torch.equal(given.to(surface.faces.device), surface.faces):
+        raise ValueError(f"{capture.path} has a body of {len(given)} faces, not the {len(surface.faces)} that the "
+                         "avatar was trained on. Give a capture of the same body.")
+
+
+def _filled(config, tensors, pictures, file):
+    try:
+        surface = Surface(*(tensors[f"surface_{name}"] for name in ("faces", "uv", "uv_faces", "part")))
+        avatar = make_avatar(config, surface, pictures)
+        avatar.load_state_dict(tensors)
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ValueError(f"{file} doesn't hold a {config.system} avatar of these settings ({reason}). "
+                         "It belongs to another run: put the right file back, or train again.") from None
+    return avatar.eval()
+
+
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file.parent} has no {file.name}: its training has not come that far. Run it again.")
+    try:
+        return safetensors.torch.load_file(file)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{file} is broken ({error}). Train the run again, or put a whole copy back.") from None
+
+
+def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    write_atomically(file, safetensors.torch.save({name: tensor.detach().cpu().contiguous()
+                                                   for name, tensor in tensors.items()}))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file as a whole: whoever reads it finds the old one or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with open(fresh, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError as error:
+        raise ValueError(f"{path} could not be written ({error.strerror}); what was there is kept. "
+                         "Make room, then go on with the same command.") from None
+    finally:
+        fresh.unlink(missing_ok=True)
