@@ -15,7 +15,8 @@ LINE = [
     ["training"],
     ["evaluation"],
     ["prepare", "motion"],
-    ["viewer", "export", "cli"],
+    ["viewer", "export", "bench"],
+    ["cli"],
 ]
 RANK = {room: rank for rank, rooms in enumerate(LINE) for room in rooms}
 

@@ -109,8 +109,9 @@ def rounds(up: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def followed(body: Body, poses: list[Pose], video_fps: float) -> torch.Tensor:
-    """(m, 3) where the person is while the poses play in a loop: the mean vertex, smoothed over time."""
-    means = torch.cat([body(pose).vertices.mean(1) for pose in poses])
+    """(m, 3) the middle of the person while the poses play in a loop, smoothed over time."""
+    boxes = [torch.stack(body(pose).vertices[0].aminmax(dim=0)) for pose in poses]
+    middles = torch.stack(boxes).mean(1)
     reach = min(round(SMOOTHING * video_fps / 2), (len(poses) - 1) // 2)
-    looped = torch.cat([means[len(means) - reach:], means, means[:reach]])
+    looped = torch.cat([middles[len(middles) - reach:], middles, middles[:reach]])
     return looped.unfold(0, 2 * reach + 1, 1).mean(-1)
