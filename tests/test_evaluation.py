@@ -11,11 +11,12 @@ from PIL import Image
 from scipy.spatial import Delaunay
 
 from anr_core import evaluation, metrics
-from anr_core.avatars.base import Avatar, Rendering
+from anr_core.avatars import Avatar, Config, Rendering
 from anr_core.body import Surface, TrackedBody
 from anr_core.camera import look_at, pixel_centres
 from anr_core.capture.folder import Capture, Shot
 from anr_core.capture.pictures import write_image, write_mask
+from anr_core.training import train
 
 SIZE = 40
 
@@ -35,8 +36,8 @@ class Painter(Avatar):
     """Draws what it is told to, by frame."""
 
     def __init__(self, rgb, mask, needs=("posed", "camera", "frame")):
-        super().__init__()
-        self.rgb, self.mask, self.needs, self.surface = rgb, mask, needs, SURFACE
+        super().__init__(Config(size=SIZE), SURFACE)
+        self.rgb, self.mask, self.needs = rgb, mask, needs
         self.scenes = []
 
     def forward(self, scene):
@@ -145,7 +146,7 @@ def test_a_split_says_what_training_has_not_seen(trained, judged, expected):
 
 
 def test_interpolated_views_are_not_judged():
-    assert evaluation.split_of(shots(("a", 1), registered=False), shots(("a", 0))) == {}
+    assert evaluation.split_of(shots(("a", 1), registered=False), [("a", 0)]) == {}
 
 
 # what draws
@@ -166,17 +167,6 @@ def test_holes_take_the_colour_of_the_nearest_covered_pixel():
     covered = torch.tensor([0, 1, 0, 0, 0, 1]).bool().view(1, 1, 1, 6)
     filled = evaluation.extend(rgb, covered)[0, 0, 0]
     torch.testing.assert_close(filled[[0, 1, 2, 4, 5]], torch.tensor([0.3, 0.3, 0.3, 0.9, 0.9]))
-
-
-def test_the_mean_colour_is_of_certain_pixels_of_the_person(capture):
-    view = capture.views(crop="body", size=SIZE)[0]
-    image, person = view.image.clone(), view.certain & (view.mask > 0.999)
-    image[:, :, ~person[0, 0]] = 1.0
-    image[:, :, person[0, 0]] = torch.tensor([0.1, 0.2, 0.3])[None, :, None]
-    torch.testing.assert_close(evaluation.mean_colour([replace(view, image=image)]),
-                               torch.tensor([0.1, 0.2, 0.3]))
-    with pytest.raises(ValueError, match="masks"):
-        evaluation.mean_colour([replace(view, mask=view.mask * 0)])
 
 
 # figures
@@ -264,7 +254,7 @@ def test_one_protocol_can_be_asked_for(capture):
     image, mask = crops(capture)
     chosen = {"inside": metrics.PROTOCOLS["inside"]}
     painter = contestants(Painter(image, mask))
-    results = evaluation.evaluate_capture(painter, shots(("a", 0)), capture, SIZE, chosen)
+    results = evaluation.evaluate_capture(painter, [("a", 0)], capture, SIZE, chosen)
     assert set(results["novel_pose"]) == {"inside"}
 
 
@@ -272,22 +262,44 @@ def test_a_capture_of_another_body_is_refused(capture):
     other = replace(SURFACE, faces=SURFACE.faces.flip(1))
     foreign = replace(capture, body=TrackedBody(torch.arange(4), CORNERS.expand(4, 4, 3), other))
     with pytest.raises(ValueError, match="same body"):
-        evaluation.evaluate_capture(contestants(Painter({}, {})), shots(("a", 0)), foreign, SIZE)
+        evaluation.evaluate_capture(contestants(Painter({}, {})), [("a", 0)], foreign, SIZE)
 
 
 def test_a_capture_with_nothing_left_to_judge_is_refused(capture):
+    trained = [(shot.camera, shot.frame) for shot in capture.shots]
     with pytest.raises(ValueError, match="--frames"):
-        evaluation.evaluate_capture(contestants(Painter({}, {})), capture.shots, capture, SIZE)
+        evaluation.evaluate_capture(contestants(Painter({}, {})), trained, capture, SIZE)
 
 
-def test_writing_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch):
+# a run
+
+
+@pytest.fixture(scope="module")
+def static_run(small_capture, tmp_path_factory):
+    """Two of three cameras and two of three frames, unwrapped."""
+    run = tmp_path_factory.mktemp("evaluated") / "run"
+    list(train(small_capture, run, "static", steps=1, cameras=["cam01", "cam02"], frames=[0, 2],
+               config={"size": 48, "texture_size": 64}))
+    return run
+
+
+def test_a_run_is_judged_on_what_it_was_not_trained_on(static_run, tmp_path):
     file = tmp_path / "figures.json"
-    evaluation.write_atomically(file, b"old")
+    results = evaluation.evaluate(static_run, protocol="inside", json=file)
+    assert json.loads(file.read_text()) == results
+    assert list(results) == ["novel_view", "novel_pose", "novel_both"]
+    assert set(results["novel_view"]["inside"]) == {"static", "static_masked", "mean"}
+    figures = results["novel_pose"]["inside"]
+    assert figures["static"]["psnr"] > figures["mean"]["psnr"] + 3
+    assert sorted(path.stem for path in (static_run / "evaluation").iterdir()) == sorted(results)
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(evaluation.os, "replace", full)
-    with pytest.raises(OSError):
-        evaluation.write_atomically(file, b"new")
-    assert file.read_bytes() == b"old" and list(tmp_path.iterdir()) == [file]
+def test_a_protocol_that_is_unknown_is_named_with_those_there_are(static_run):
+    with pytest.raises(ValueError, match="'outside' is unknown.*whole, neuralbody, inside"):
+        evaluation.evaluate(static_run, protocol="outside")
+
+
+def test_a_run_is_judged_at_another_size_on_another_capture(static_run, small_capture, capsys):
+    results = evaluation.evaluate(static_run, small_capture.path, "whole", size=40)
+    assert "novel_both: 1 views at 40x40 pixels" in capsys.readouterr().out
+    assert results["novel_both"]["whole"]["static"]["mask_iou"] > 0.7
