@@ -235,16 +235,19 @@ def show_progress(training) -> None:
     """Train to the end under a progress bar; an interrupt closes the training, which saves."""
     from tqdm import tqdm
 
-    # delay: nothing is drawn before the first step, so that an error before it stands alone
-    bar = tqdm(total=1, bar_format="{percentage:3.0f}% |{bar:20}| {desc}", delay=1e-3)
-    with closing(training), bar:
-        previews = None
-        for progress in training:
-            if progress.preview and previews is None:
-                previews = progress.preview.parent
-                bar.write(f"previews: {previews}")
-            left = tqdm.format_interval(progress.seconds_left)
-            bar.set_description_str(f"{progress.stage}, step {progress.step}, "
-                                    f"loss {sum(progress.losses.values()):.4f}, "
-                                    f"{progress.images_per_second:.1f} images/s, {left} left", refresh=False)
-            bar.update(progress.fraction - bar.n)
+    bar, previews = None, None
+    try:
+        with closing(training):
+            for progress in training:
+                if bar is None:  # not before the first step: an error before it stands alone
+                    bar = tqdm(total=1, bar_format="{percentage:3.0f}% |{bar:20}| {desc}")
+                if progress.preview and not previews:
+                    previews = progress.preview.parent
+                    bar.write(f"previews: {previews}")
+                loss, left = sum(progress.losses.values()), tqdm.format_interval(progress.seconds_left)
+                bar.set_description_str(f"{progress.stage}, step {progress.step}, loss {loss:.4f}, "
+                                        f"{progress.images_per_second:.1f} images/s, {left} left", refresh=False)
+                bar.update(progress.fraction - bar.n)
+    finally:
+        if bar is not None:
+            bar.close()

@@ -1,0 +1,79 @@
+"""The figures of `bench`: what is timed, and on what."""
+
+import json
+
+import pytest
+import torch
+
+from anr_core import bench
+from anr_core.body import Pose
+from anr_core.rasterizer import gbuffer
+
+
+@pytest.fixture(scope="module")
+def posed():
+    return bench.person()(Pose.of_frame(torch.tensor([0.5])))
+
+
+@pytest.fixture
+def small_pictures(monkeypatch):
+    monkeypatch.setattr(bench, "SIZES", (8, 16))
+    monkeypatch.setattr(bench, "FRAME_SIZES", (16,))
+    monkeypatch.setattr(bench, "PEERS", {"reference": 2})
+
+
+def test_the_promised_sizes_are_timed():
+    assert {256, 512} <= set(bench.SIZES) and {256, 512} <= set(bench.FRAME_SIZES)
+
+
+def test_figures_have_the_promised_stages(small_pictures, tmp_path, capsys):
+    figures = bench.bench(tmp_path / "bench.json", repeats=2)
+    assert json.loads((tmp_path / "bench.json").read_text()) == figures
+    assert {stage: list(sizes) for stage, sizes in figures.items()} == {
+        "body": ["13700"], "rasterizer": ["8", "16"], "rasterizer_backward": ["8", "16"], "frame": ["16"],
+        "gbuffer": ["16"], "texture": ["16"], "networks": ["16"]}
+    for sizes in figures.values():
+        for figure in sizes.values():
+            assert 0 < figure["median_ms"] <= figure["p95_ms"]
+    told = capsys.readouterr().out
+    assert "cores" in told and f"torch {torch.__version__}" in told and "1 thread" in told
+
+
+def test_slow_peers_come_when_asked_for(small_pictures, monkeypatch):
+    monkeypatch.setattr(bench, "RINGS", 2)
+    monkeypatch.setattr(bench, "SEGMENTS", 3)
+    assert list(bench.bench(all=True, repeats=1)["rasterizer reference"]) == ["2"]
+
+
+def test_the_person_has_annys_size_and_covers_eight_hundredths(posed):
+    assert posed.vertices.shape[1] == pytest.approx(13_718, rel=0.01)
+    assert len(posed.surface.faces) == pytest.approx(27_420, rel=0.01)
+    coverage = gbuffer(posed, bench.view(256), (256, 256)).coverage().mean()
+    assert float(coverage) == pytest.approx(0.08, abs=0.005)
+
+
+def test_the_persons_limbs_are_closed_and_look_outwards(posed):
+    faces = posed.surface.faces
+    edges = {(int(a), int(b)) for face in faces for a, b in zip(face, face.roll(-1), strict=True)}
+    assert len(edges) == 3 * len(faces)  # no edge twice in one direction
+    assert all((b, a) in edges for a, b in edges)
+    assert float(torch.linalg.det(posed.vertices[0][faces]).sum()) > 0
+
+
+def test_time_inside_modules_is_part_of_the_whole():
+    module = torch.nn.Linear(4, 4)
+
+    def work():
+        module(module(torch.zeros(1, 4)))
+        torch.randn(200, 200) @ torch.randn(200, 200)
+
+    inside = bench.clock_inside(work, [module], 5)
+    assert len(inside) == 5 and all(milliseconds > 0 for milliseconds in inside)
+    assert not module._forward_hooks and not module._forward_pre_hooks
+
+
+def test_threads_are_what_they_were_afterwards():
+    before = torch.get_num_threads()
+    with bench.running_on(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
