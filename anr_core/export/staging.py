@@ -16,7 +16,7 @@ from torch.nn import functional
 from anr_core.avatars.base import Scene
 from anr_core.body import Body, Pose, Posed, TrackedBody
 from anr_core.camera import Camera, look_at
-from anr_core.capture import Capture, body_box
+from anr_core.capture import Capture
 from anr_core.capture.window import BODY_MARGIN
 
 FIELD_OF_VIEW = 0.5  # radians: a portrait lens, which neither bloats nor flattens
@@ -91,10 +91,11 @@ def watching(body: Body, poses: list[Pose], camera: Camera, name: str, size: int
 def resting(mesh: Callable[[int], Posed], count: int, camera: Camera, size: int,
             name: str | None = None) -> Iterator[Scene]:
     """Meshes 0 to count - 1 through one square window of a camera that holds them all."""
-    boxes = [body_box(camera, mesh(index).vertices) for index in range(count)]
-    centers, sides = (torch.cat(values) for values in zip(*boxes, strict=True))
-    low, high = ((centers + sign * sides[:, None] / 2) for sign in (-1, 1))
-    low, high = low.amin(0), high.amax(0)
+    corners = []
+    for index in range(count):
+        pixels, depth = camera.project(mesh(index).vertices)
+        corners += pixels[depth > 0].aminmax(dim=0)
+    low, high = torch.stack(corners).aminmax(dim=0)
     side = BODY_MARGIN * (high - low).max()
     corner = (low + high - side) / 2
     window = camera.crop(*corner, side, side).resize((size, size))
