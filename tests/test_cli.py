@@ -173,7 +173,8 @@ def test_an_interrupt_closes_the_training_and_says_how_to_go_on(monkeypatch, cap
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "train", trains_for_ever)
+    training_held = trains_for_ever()  # held here, so that it isn't closed because nobody needs it any more
+    monkeypatch.setattr(training, "train", lambda *_, **__: training_held)
     monkeypatch.setattr("tqdm.tqdm.update", interrupt)
     assert main(["train", str(small_capture.path), str(tmp_path / "run")]) == 130
     assert closed

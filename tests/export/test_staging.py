@@ -119,7 +119,8 @@ def test_a_resting_camera_keeps_its_place_and_holds_every_mesh():
     assert float(extent.max()) > 0.8 * 64
     whole, window = CAMERA.project(scenes[3].posed.vertices)[0][0], projected(scenes[3])
     scale = (window[1] - window[0]).norm() / (whole[1] - whole[0]).norm()
-    assert torch.allclose(window - window[0], scale * (whole - whole[0]), atol=1e-3)  # the same picture, cut out
+    # the same picture, cut out
+    assert torch.allclose(window - window[0], scale * (whole - whole[0]), atol=1e-3)
     assert all(scene.camera_name == ["cam01"] for scene in scenes)
 
 
