@@ -194,7 +194,8 @@ def average(figures: list[dict]) -> dict:
 
 
 def evaluate_capture(contestants: Contestants, trained: Iterable[tuple[str, int]], capture: Capture,
-                     size: int, protocols: dict[str, Callable] = metrics.PROTOCOLS, folder: Path | None = None) -> dict:
+                     size: int, protocols: dict[str, Callable] = metrics.PROTOCOLS,
+                     folder: Path | None = None) -> dict:
     """Judge every registered view of a capture that was not trained, on crops of size x size pixels.
 
     Prints a table a split and, with a folder, writes a picture a split into it.

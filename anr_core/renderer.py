@@ -1,7 +1,7 @@
 """Image networks: from sampled features to pictures.
 
-A `UNet` folds blocks of pixels into channels at once and unfolds them last (space to depth and back): on two cores
-the full-resolution layers would cost most, and the texture already carries the fine detail.
+A `UNet` folds blocks of pixels into channels at once and unfolds them last (space to depth and back): on two
+cores the full-resolution layers would cost most, and the texture already carries the fine detail.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class UNet(nn.Module):
     levels           number of resolutions
     fold             side of the pixel blocks that are folded into channels before the first layer
 
-    There is no normalisation layer: a crop is drawn as it would be drawn within the whole picture, and a batch
-    as its pictures alone. The last layer starts at zero, so that a network begins by adding nothing.
+    There is no normalisation layer: a crop is drawn as it would be drawn within the whole picture, and a
+    batch as its pictures alone. The last layer starts at zero, so that a network begins by adding nothing.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, levels: int = 4, fold: int = 2):

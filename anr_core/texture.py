@@ -1,9 +1,11 @@
 """The neural texture: learned channels on a body's surface, sampled where the rasterizer sees it.
 
-A texture is a pyramid whose levels are summed (Laplacian style; Thies et al., Deferred Neural Rendering, 2019,
-section 4.1), on one atlas for the whole body or one chart a part. `Unwrapping` turns frames into an RGB texture.
+A texture is a pyramid whose levels are summed (Laplacian style; Thies et al., Deferred Neural Rendering,
+2019, section 4.1), on one atlas for the whole body or one chart a part. `Unwrapping` turns frames into an RGB
+texture.
 
-`h w` are texels of a level, `N` surface points, `P` charts. The uv origin is the bottom left; row 0 is the top.
+`h w` are texels of a level, `N` surface points, `P` charts. The uv origin is the bottom left; row 0 is the
+top.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from anr_core.camera import Camera
 from anr_core.rasterizer import rasterize, vertex_normals
 
 
-def bilinear(table: torch.Tensor, size: tuple[int, int, int], chart: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
+def bilinear(table: torch.Tensor, size: tuple[int, int, int], chart: torch.Tensor,
+             uv: torch.Tensor) -> torch.Tensor:
     """Sample charts at surface points, bilinearly; beyond the outermost texel centres the border is repeated.
 
     table    (P * h * w, C)  texels, row by row
@@ -35,7 +38,8 @@ def bilinear(table: torch.Tensor, size: tuple[int, int, int], chart: torch.Tenso
     _, height, width = size
     x = (uv[:, 0] * width - 0.5).clamp(0, width - 1)
     y = ((1 - uv[:, 1]) * height - 0.5).clamp(0, height - 1)
-    left, top = x.detach().floor().clamp(max=max(width - 2, 0)), y.detach().floor().clamp(max=max(height - 2, 0))
+    left = x.detach().floor().clamp(max=max(width - 2, 0))
+    top = y.detach().floor().clamp(max=max(height - 2, 0))
     right_share, bottom_share = x - left, y - top
     corner = (chart * height + top.long()) * width + left.long()
     across, down = min(1, width - 1), width * min(1, height - 1)
@@ -60,29 +64,34 @@ class Texture(nn.Module):
         self.channels, self.charts = channels, charts
         self.sizes = [(charts, size >> level, size >> level) for level in range(levels)]
         if self.sizes[-1][1] < 1:
-            raise ValueError(f"a texture of {size} texels has no {levels} levels; use a larger size or fewer levels.")
-        self.levels = nn.ParameterList(nn.Parameter(torch.zeros(p * h * w, channels)) for p, h, w in self.sizes)
+            raise ValueError(f"a texture of {size} texels has no {levels} levels; "
+                             "use a larger size or fewer levels.")
+        self.levels = nn.ParameterList(nn.Parameter(torch.zeros(p * h * w, channels))
+                                       for p, h, w in self.sizes)
 
     def forward(self, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
         """Channels (N, C) at surface points: part (N,) from 1, uv (N, 2)."""
         chart = part - 1 if self.charts > 1 else torch.zeros_like(part)
-        return sum(bilinear(level, size, chart, uv) for level, size in zip(self.levels, self.sizes, strict=True))
+        return sum(bilinear(level, size, chart, uv)
+                   for level, size in zip(self.levels, self.sizes, strict=True))
 
     def image(self) -> torch.Tensor:
         """The sum of the levels (P, C, h, w) at the finest size, for looking at."""
         finest = self.sizes[0][1:]
-        return sum(functional.interpolate(self._picture(level), size=finest, mode="bilinear", align_corners=False)
-                   for level in range(len(self.levels)))
+        return sum(functional.interpolate(self._picture(level), size=finest, mode="bilinear",
+                                          align_corners=False) for level in range(len(self.levels)))
 
     def regularization(self, channels: slice = slice(None)) -> torch.Tensor:
         """Mean square of some channels of the levels, each finer one weighed four times the next coarser.
 
         What a coarse level can say is cheaper there, so that texels which no frame shows stay smooth.
         """
-        return sum(level[:, channels].square().mean() * 0.25**depth for depth, level in enumerate(self.levels))
+        return sum(level[:, channels].square().mean() * 0.25**depth
+                   for depth, level in enumerate(self.levels))
 
     @torch.no_grad()
-    def initialize(self, rgb: torch.Tensor, generator: torch.Generator | None = None, noise: float = 0.05) -> None:
+    def initialize(self, rgb: torch.Tensor, generator: torch.Generator | None = None,
+                   noise: float = 0.05) -> None:
         """Write a picture (P, 3, h, w) into channels 0 to 2, and small noise into the others."""
         self.initialize_colour(rgb)
         coarse = self.levels[-1]
@@ -118,13 +127,15 @@ class Unwrapping:
     charts   1, or the number of parts for one chart a part
     groups   number of groups that pictures fall into; a texture can be had with one group left out
 
-    A texel is seen where the depth buffer has nothing nearer and the picture can be trusted; its weight is the
-    squared cosine between normal and ray. What no picture shows takes the colours around it on the surface.
+    A texel is seen where the depth buffer has nothing nearer and the picture can be trusted; its weight is
+    the squared cosine between normal and ray. What no picture shows takes the colours around it on the
+    surface.
     """
 
     def __init__(self, surface: Surface, size: int, charts: int = 1, groups: int = 1):
         self.surface, self.size, self.charts = surface, size, charts
-        self.texels = [_texels(surface, size, part) for part in ([None] if charts == 1 else range(1, charts + 1))]
+        parts = [None] if charts == 1 else range(1, charts + 1)
+        self.texels = [_texels(surface, size, part) for part in parts]
         self.sums = [torch.zeros(groups, len(texels.place), 4) for texels in self.texels]
         self.vertices = 0
 
@@ -136,7 +147,8 @@ class Unwrapping:
         normals = vertex_normals(posed.vertices, self.surface.faces)[0]
         self.vertices = posed.vertices.shape[1]
         for texels, sums in zip(self.texels, self.sums, strict=True):
-            seen = _seen(texels, self.surface, posed.vertices[0], normals, image, trusted, camera, fragments.depth)
+            seen = _seen(texels, self.surface, posed.vertices[0], normals, image, trusted, camera,
+                         fragments.depth)
             for group in groups:
                 sums[group] += seen
 
@@ -151,11 +163,13 @@ class Unwrapping:
         rgb, weight = (torch.zeros(self.charts, channels, self.size, self.size) for channels in (3, 1))
         totals = [sums[group] if without is None else (sums[group] - sums[without]).clamp(min=0)
                   for sums in self.sums]
-        colours = spread(*_vertex_colours(self.texels, totals, self.surface, self.vertices), self.surface.faces)
+        around = _vertex_colours(self.texels, totals, self.surface, self.vertices)
+        colours = spread(*around, self.surface.faces)
         for chart, (texels, total) in enumerate(zip(self.texels, totals, strict=True)):
             around = _on_surface(colours, self.surface.faces, texels)
             mean = total[:, :3] / total[:, 3:].clamp(min=1e-6)
-            trust = (total[:, 3:] / 0.1).clamp(max=1)  # below 0.1, one grazing view, the neighbours know better
+            # below 0.1, one grazing view, the neighbours know better
+            trust = (total[:, 3:] / 0.1).clamp(max=1)
             rgb[chart].flatten(1)[:, texels.place] = torch.lerp(around, mean, trust).T
             weight[chart].flatten(1)[:, texels.place] = total[:, 3:].T
             for picture in (rgb[chart], weight[chart]):
@@ -217,8 +231,8 @@ def _vertex_colours(texels, total, surface, count):
 def spread(colours: torch.Tensor, weight: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     """Vertex colours (V, 3) smoothed over the edges of a mesh until those of weight 0 have one too.
 
-    Solves (W + D - A) x = W c with D - A the graph Laplacian: a vertex of much weight keeps its colour, others
-    take the mean of their neighbours. Parts of the mesh without any colour get the mean of all.
+    Solves (W + D - A) x = W c with D - A the graph Laplacian: a vertex of much weight keeps its colour,
+    others take the mean of their neighbours. Parts of the mesh without any colour get the mean of all.
     """
     edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).numpy()
     count, known = len(colours), weight > 0
@@ -238,5 +252,6 @@ def _extend(picture: torch.Tensor, place: torch.Tensor) -> None:
     """Continue a chart (C, h, w) beyond its outline, so that bilinear samples at its edge stay clean."""
     empty = np.ones(picture.shape[1:], bool)
     empty.reshape(-1)[place.numpy()] = False
-    rows, columns = torch.from_numpy(distance_transform_edt(empty, return_distances=False, return_indices=True))
+    nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
+    rows, columns = torch.from_numpy(nearest)
     picture.copy_(picture[:, rows, columns])

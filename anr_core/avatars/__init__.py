@@ -14,7 +14,8 @@ SYSTEMS = {
     "static": ("anr_core.avatars.static", "StaticTexture"),
 }
 
-__all__ = ["PRESETS", "SYSTEMS", "Avatar", "Config", "Rendering", "Scene", "Stage", "configure", "make_avatar"]
+__all__ = ["PRESETS", "SYSTEMS", "Avatar", "Config", "Rendering", "Scene", "Stage", "configure",
+           "make_avatar"]
 
 
 def make_avatar(config: Config, surface: Surface, pictures: list[tuple[str, int]]) -> Avatar:

@@ -115,8 +115,8 @@ class Avatar(nn.Module):
     def begin(self, stage: Stage, views: Callable[[], Iterator[tuple[View, Posed]]]) -> None:
         """Enter a stage of training: parameters outside of its groups rest.
 
-        views gives each training view with its mesh, for what is better computed than learned; what is made of
-        them has to be the same when a training goes on in the middle of the stage.
+        views gives each training view with its mesh, for what is better computed than learned; what is made
+        of them has to be the same when a training goes on in the middle of the stage.
         """
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(tuple(stage.groups)))
@@ -150,7 +150,8 @@ class Avatar(nn.Module):
             return functional.interpolate(picture, size=scene.size, mode="bilinear", antialias=scale < near,
                                           align_corners=False)
 
-        return Rendering(resized(drawn.rgb), resized(drawn.mask), None if drawn.depth is None else resized(drawn.depth),
+        depth = None if drawn.depth is None else resized(drawn.depth)
+        return Rendering(resized(drawn.rgb), resized(drawn.mask), depth,
                          {name: resized(layer) for name, layer in drawn.layers.items()})
 
     def render(self, pose: Pose, camera: Camera, size: tuple[int, int]) -> Rendering:

@@ -1,4 +1,4 @@
-"""The static texture: frames unwrapped onto the surface, nothing learned. The yardstick beside every result."""
+"""The static texture: frames unwrapped onto the surface, nothing learned. Every result's yardstick."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class StaticTexture(Avatar):
     def forward(self, scene: Scene) -> Rendering:
         buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
         chart = buffer.part - 1 if self.size[0] > 1 else torch.zeros_like(buffer.part)
-        return Rendering(buffer.image(bilinear(self.texels, self.size, chart, buffer.uv)), buffer.coverage(),
-                         buffer.image(buffer.depth), {"iuv": buffer.iuv(), "normals": buffer.image(buffer.normal)})
+        colour = buffer.image(bilinear(self.texels, self.size, chart, buffer.uv))
+        return Rendering(colour, buffer.coverage(), buffer.image(buffer.depth),
+                         {"iuv": buffer.iuv(), "normals": buffer.image(buffer.normal)})
 
     def stages(self, config: Config) -> list[Stage]:
         return []
