@@ -3,8 +3,9 @@
     for progress in train("captures/demo", "runs/demo", minutes=3):
         print(progress)
 
-Which views a step sees, and through which windows, follows from the seed and the step's number alone. So a run
-that was killed goes on from its last checkpoint as if nothing had been, to the same bytes (CPU, float32, --steps).
+Which views a step sees, and through which windows, follows from the seed and the step's number alone. So a
+run that was killed goes on from its last checkpoint as if nothing had been, to the same bytes (CPU, float32,
+--steps).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Dataset
 
 from anr_core.avatars import Avatar, Config, Scene, Stage, configure, make_avatar
-from anr_core.avatars.run import Run, check_surface, load_avatar, write_atomically, write_tensors
+from anr_core.avatars.run import Run, check_surface, is_leftover, load_avatar, write_atomically, write_tensors
 from anr_core.body import Posed
 from anr_core.capture import Capture, View, Views, body_box, load_capture, resample
 from anr_core.capture.pictures import write_image
@@ -100,8 +102,9 @@ class Windows(Dataset):
 
 def train(capture: str | Path | Capture, run: str | Path, system: str = "anr", preset: str = "quick", *,
           steps: int | None = None, minutes: float | None = None, seed: int | None = None,
-          projection: str | None = None, frames: Iterable[int] | None = None, cameras: Iterable[str] | None = None,
-          init: str | Path | None = None, config: dict | None = None) -> Iterator[Progress]:
+          projection: str | None = None, frames: Iterable[int] | None = None,
+          cameras: Iterable[str] | None = None, init: str | Path | None = None,
+          config: dict | None = None) -> Iterator[Progress]:
     """Train an avatar of a capture into a run folder, going on where that folder stopped.
 
     steps, minutes   how long; minutes count training alone, not previews and saving
@@ -109,11 +112,14 @@ def train(capture: str | Path | Capture, run: str | Path, system: str = "anr", p
     init             a run to start from: weights that fit are taken over
     config           further settings of Config by name
 
-    Interrupting it, or closing the generator, leaves a valid run. Raises ValueError for a run of other settings
-    and for training that diverges.
+    Interrupting it, or closing the generator, leaves a valid run. Raises ValueError for a run of other
+    settings and for training that diverges.
     """
     if steps is not None and minutes is not None:
         raise ValueError("steps and minutes were both given; how long to train is one of them.")
+    for name, length in (("steps", steps), ("minutes", minutes)):
+        if length is not None and length <= 0:
+            raise ValueError(f"{name} is {length}; give a number above 0.")
     capture = capture if isinstance(capture, Capture) else load_capture(capture)
     settings = {"seed": seed, "projection": projection} | (config or {})
     configured = configure(preset, system=system, **settings)
@@ -144,16 +150,18 @@ def _fabric(config):
 def _open(path, config, capture, training) -> Run:
     """The run in a folder, or a new one; refuses one that was begun with something else."""
     pictures = [(shot.camera, shot.frame) for shot in training.shots]
-    run = Run(path, config, pictures, (str(capture.path), os.path.relpath(capture.path, path)), capture.licence)
+    source = str(capture.path), os.path.relpath(capture.path, path)
+    run = Run(path, config, pictures, source, capture.licence)
     if (path / "config.json").is_file():
         begun = Run.open(path)
-        for name, mine, theirs in (("system", config.system, begun.config.system), ("settings", config, begun.config),
+        for name, mine, theirs in (("system", config.system, begun.config.system),
+                                   ("settings", config, begun.config),
                                    ("training views", pictures, begun.trained)):
             if mine != theirs:
                 found = f"{theirs} there, {mine} now" if name == "system" else "see its config.json"
                 raise ValueError(f"{path} holds a run of another choice of {name} ({found}). "
                                  "Train into another folder, or remove this one.")
-    elif path.is_dir() and any(path.iterdir()):
+    elif path.exists() and not (path.is_dir() and all(is_leftover(file) for file in path.iterdir())):
         raise ValueError(f"{path} holds something that is not a run. Train into another folder.")
     return run
 
@@ -173,11 +181,12 @@ class State:
     optimizer: dict | None = None
 
     def save(self, path: Path, optimizer: torch.optim.Optimizer | None = None) -> None:
-        saved = {"avatar": self.avatar.state_dict(), "averaged": self.averaged.state_dict(), "step": self.step,
-                 "stage": self.stage, "seconds": self.seconds, "random": torch.get_rng_state(),
-                 "optimizer": optimizer.state_dict() if optimizer else None}
-        write_atomically(path / "training.pt", _bytes(saved))
+        saved = {"avatar": self.avatar.state_dict(), "averaged": self.averaged.state_dict(),
+                 "step": self.step, "stage": self.stage, "seconds": self.seconds,
+                 "random": torch.get_rng_state(), "optimizer": optimizer.state_dict() if optimizer else None}
+        # training.pt last: killed in between, the run goes on from before and writes both again
         write_tensors(path / "checkpoint.safetensors", self.averaged.state_dict())
+        write_atomically(path / "training.pt", _bytes(saved))
 
     def load(self, file: Path) -> None:
         try:
@@ -207,14 +216,14 @@ def _start(run: Run, training: Capture, init: str | Path | None) -> State:
         state.load(run.path / "training.pt")
         check_surface(training, state.avatar.surface)
         return state
+    taken = {} if init is None else _weights(load_avatar(init), avatar, init)
     run.save()
     static = make_avatar(replace(run.config, system="static"), training.body.surface, [])
     rgb, mean = _unwrap(run.config, static, training)
     static.initialize(rgb)
     write_tensors(run.path / "static.safetensors", static.state_dict() | {"mean": mean})
     avatar.initialize(rgb)
-    if init is not None:
-        _take_over(avatar, load_avatar(init), init)
+    avatar.load_state_dict(taken, strict=False)
     state.averaged.load_state_dict(avatar.state_dict())
     return state
 
@@ -222,7 +231,6 @@ def _start(run: Run, training: Capture, init: str | Path | None) -> State:
 def _unwrap(config, static, training):
     """The static texture (P, 3, h, w) and the mean colour (3,) of the training views."""
     total = torch.zeros(4)
-
     unwrapping = Unwrapping(static.surface, config.texture_size, static.size[0])
     for view in training.views(crop="body", size=config.size):
         trusted = view.trusted()
@@ -233,13 +241,15 @@ def _unwrap(config, static, training):
     return rgb, total[:3] / total[3].clamp(min=1)
 
 
-def _take_over(avatar, other, init):
+def _weights(other, avatar, init):
+    """What of another run's avatar fits into this one."""
     if type(other) is not type(avatar) or not torch.equal(other.surface.faces, avatar.surface.faces):
         raise ValueError(f"{init} holds a {other.config.system} avatar of {len(other.surface.faces)} faces; "
-                         f"--init needs a {avatar.config.system} avatar of this capture's {len(avatar.surface.faces)}.")
+                         f"--init needs a {avatar.config.system} avatar of this capture's "
+                         f"{len(avatar.surface.faces)}.")
     mine = avatar.state_dict()
-    avatar.load_state_dict({name: tensor for name, tensor in other.state_dict().items()
-                            if tensor.shape == mine[name].shape}, strict=False)
+    return {name: tensor for name, tensor in other.state_dict().items()
+            if name in mine and tensor.shape == mine[name].shape}
 
 
 # the loop
@@ -266,12 +276,13 @@ class Trainer:
         self.state.averaged.to(self.fabric.device)
         with Record(self.run.path, self.state.step) as record:
             while self.done < 1:
-                for progress in self._stage():
-                    record.write(progress)
-                    yield progress
+                with closing(self._stage()) as stage:  # so that an error in its last saving is raised
+                    for progress in stage:
+                        record.write(progress)
+                        yield progress
 
     def _stage(self) -> Iterator[Progress]:
-        """Train until the stage's share of the budget is used up, then begin the next from the averaged weights."""
+        """Train until the stage's share of the budget is used up; the next begins from averaged weights."""
         state, stage = self.state, self.stages[self.state.stage]
         end = sum(stage.share for stage in self.stages[:state.stage + 1])
         last = stage is self.stages[-1]
@@ -310,9 +321,10 @@ class Trainer:
     def _batches(self) -> Iterator[View]:
         """From the state's step on, without end."""
         config, world = self.run.config, self.fabric
-        windows = Windows(self.training.views(crop="loose"), config,
-                          range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size))
-        loader = DataLoader(windows, batch_size=None, num_workers=config.workers)
+        steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
+        windows = Windows(self.training.views(crop="loose"), config, steps)
+        # its own generator: else starting the loader draws from the run's, and going on draws once too often
+        loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
 
     def _gradients(self, objective: torch.nn.Module, view: View) -> dict[str, float]:
@@ -321,8 +333,9 @@ class Trainer:
         self.fabric.backward(sum(losses.values()))
         numbers = {name: float(loss.detach()) for name, loss in losses.items()}
         if not all(math.isfinite(number) for number in numbers.values()):
-            raise ValueError(f"The training diverged at step {self.state.step + 1} ({numbers}). Its last checkpoint "
-                             "is kept. Look at the capture's masks and meshes, or train with another --seed.")
+            raise ValueError(f"The training diverged at step {self.state.step + 1} ({numbers}). Its last "
+                             "checkpoint is kept. Look at the capture's masks and meshes, or train with "
+                             "another --seed.")
         return numbers
 
     def _posed(self, view: View) -> Posed:
@@ -387,16 +400,21 @@ def scene_of(view: View, posed: Posed) -> Scene:
 
 def make_optimizer(avatar: Avatar, stage: Stage) -> torch.optim.Optimizer:
     """Adam over the stage's groups; each group knows its learning rates at the start and the end."""
-    groups = [{"params": [parameter for name, parameter in avatar.named_parameters() if name.startswith(group)],
+    named = list(avatar.named_parameters())
+    groups = [{"params": [parameter for name, parameter in named if name.startswith(group)],
                "lr": start, "start": start, "end": end} for group, (start, end) in stage.groups.items()]
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, place: float) -> None:
-    """Half a cosine from each group's first learning rate to its last, place from 0 to 1, after a short warm-up."""
-    down = (1 - math.cos(math.pi * min(place, 1.0))) / 2
+    """Half a cosine from each group's first learning rate to its last after a short warm-up.
+
+    place  in the stage, from 0 to 1; below 0 where a finished run goes on with a larger budget
+    """
+    place = min(max(place, 0.0), 1.0)
+    down, warm = (1 - math.cos(math.pi * place)) / 2, min(1.0, place / WARM_UP + 0.1)
     for group in optimizer.param_groups:
-        group["lr"] = (group["start"] + (group["end"] - group["start"]) * down) * min(1.0, place / WARM_UP + 0.1)
+        group["lr"] = (group["start"] + (group["end"] - group["start"]) * down) * warm
 
 
 @torch.no_grad()
@@ -407,7 +425,7 @@ def average(averaged: Avatar, avatar: Avatar, step: int) -> None:
 
 
 class Record:
-    """metrics.jsonl and TensorBoard's events; what was written after the step that a run goes on from is dropped."""
+    """metrics.jsonl and TensorBoard's events, rid of what comes after the step that a run goes on from."""
 
     def __init__(self, path: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter  # half a second

@@ -26,6 +26,7 @@ from anr_core.body import Surface
 from anr_core.capture import Capture, load_capture
 
 VERSION = 1
+LEFTOVER = ".new"  # ends the name of a file that is not yet whole
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,11 @@ class Run:
             saved = json.loads(file.read_text(encoding="utf-8"))
             version = saved["version"]
             if version == VERSION:
-                settings = saved["config"]
-                config = configure(**settings)
-                return Run(path, config, [tuple(picture) for picture in saved["trained"]], tuple(saved["capture"]),
-                           saved["licence"])
+                config, trained = configure(**saved["config"]), [tuple(picture) for picture in saved["trained"]]
+                return Run(path, config, trained, tuple(saved["capture"]), saved["licence"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} is broken ({error}). Train the run again.") from None
-        raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train the run again.")
+        raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train it again.")
 
     def save(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -77,9 +76,12 @@ class Run:
 
     def static(self) -> tuple[StaticTexture, torch.Tensor]:
         """The static texture of the training views, and the person's mean colour (3,) in them."""
-        tensors = read_tensors(self.path / "static.safetensors")
-        mean = tensors.pop("mean")
-        return _filled(replace(self.config, system="static"), tensors, [], self.path / "static.safetensors"), mean
+        file = self.path / "static.safetensors"
+        tensors = read_tensors(file)
+        mean = tensors.pop("mean", None)
+        if mean is None:
+            raise ValueError(f"{file} holds no mean colour. Put the run's own file back, or train again.")
+        return _filled(replace(self.config, system="static"), tensors, [], file), mean
 
     def avatar(self) -> Avatar:
         """The trained avatar, with a body where the capture is found."""
@@ -103,8 +105,9 @@ def check_surface(capture: Capture, surface: Surface) -> None:
     """Refuse a capture whose triangles are not the avatar's."""
     given = capture.body.surface.faces
     if not torch.equal(given.to(surface.faces.device), surface.faces):
-        raise ValueError(f"{capture.path} has a body of {len(given)} faces, not the {len(surface.faces)} that the "
-                         "avatar was trained on. Give a capture of the same body.")
+        raise ValueError(f"{capture.path} has a body of {len(given)} faces, which are not the "
+                         f"{len(surface.faces)} that the avatar was trained on. "
+                         "Give a capture of the same body.")
 
 
 def _filled(config, tensors, pictures, file):
@@ -121,11 +124,12 @@ def _filled(config, tensors, pictures, file):
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     if not file.is_file():
-        raise FileNotFoundError(f"{file.parent} has no {file.name}: its training has not come that far. Run it again.")
+        raise FileNotFoundError(f"{file.parent} has no {file.name}: its training has not come that far. "
+                                "Go on with the same train command.")
     try:
         return safetensors.torch.load_file(file)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{file} is broken ({error}). Train the run again, or put a whole copy back.") from None
+        raise ValueError(f"{file} is broken ({error}). Put a whole copy back, or train again.") from None
 
 
 def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -135,7 +139,7 @@ def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file as a whole: whoever reads it finds the old one or the new one."""
-    fresh = path.with_name(f".{path.name}.new")
+    fresh = path.with_name(f".{path.name}{LEFTOVER}")
     try:
         with open(fresh, "wb") as file:
             file.write(content)
@@ -147,3 +151,8 @@ def write_atomically(path: Path, content: bytes) -> None:
                          "Make room, then go on with the same command.") from None
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is what a killed process left of one that it was writing."""
+    return path.name.startswith(".") and path.name.endswith(LEFTOVER)
