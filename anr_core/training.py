@@ -26,7 +26,15 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Dataset
 
 from anr_core.avatars import Avatar, Config, Scene, Stage, configure, make_avatar
-from anr_core.avatars.run import Run, check_surface, is_leftover, load_avatar, write_atomically, write_tensors
+from anr_core.avatars.run import (
+    Run,
+    check_surface,
+    is_leftover,
+    load_avatar,
+    write_atomically,
+    write_tensors,
+    writing,
+)
 from anr_core.body import Posed
 from anr_core.capture import Capture, View, Views, body_box, load_capture, resample
 from anr_core.capture.pictures import write_image
@@ -373,8 +381,9 @@ class Trainer:
             rows.append(torch.cat([view.image, drawn.over(0.5), drawn.mask.expand(-1, 3, -1, -1)], 3)[0])
         picture = torch.cat(rows, 1).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
         path = self.run.path / "previews" / f"{self.state.step:07d}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        write_image(path, picture)
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            write_image(path, picture)
         return path
 
 
@@ -434,20 +443,26 @@ class Record:
         kept = [line for line in file.read_text().splitlines(True) if line.endswith("\n")
                 and json.loads(line)["step"] <= step] if file.is_file() else []
         write_atomically(file, "".join(kept).encode())
-        self.file, self.events = open(file, "a", encoding="utf-8"), SummaryWriter(path, purge_step=step)
+        with writing(file):
+            self.file, self.events = open(file, "a", encoding="utf-8"), SummaryWriter(path, purge_step=step)
 
     def __enter__(self) -> Record:
         return self
 
     def __exit__(self, *error) -> None:
-        self.file.close()
-        self.events.close()
+        with writing(self.file.name):
+            try:
+                self.file.close()
+            finally:
+                self.events.close()
 
     def write(self, progress: Progress) -> None:
         if progress.step % LOG_STEPS and progress.fraction < 1:
             return
-        self.file.write(json.dumps({"step": progress.step, "stage": progress.stage, **progress.losses,
-                                    "images_per_second": round(progress.images_per_second, 2)}) + "\n")
-        self.file.flush()
-        for name, value in progress.losses.items():
-            self.events.add_scalar(f"{progress.stage}/{name}", value, progress.step)
+        line = {"step": progress.step, "stage": progress.stage, **progress.losses,
+                "images_per_second": round(progress.images_per_second, 2)}
+        with writing(self.file.name):
+            self.file.write(json.dumps(line) + "\n")
+            self.file.flush()
+            for name, value in progress.losses.items():
+                self.events.add_scalar(f"{progress.stage}/{name}", value, progress.step)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -54,14 +56,15 @@ class Run:
             saved = json.loads(file.read_text(encoding="utf-8"))
             version = saved["version"]
             if version == VERSION:
-                config, trained = configure(**saved["config"]), [tuple(picture) for picture in saved["trained"]]
-                return Run(path, config, trained, tuple(saved["capture"]), saved["licence"])
+                config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
+                return Run(path, config, list(trained), tuple(saved["capture"]), saved["licence"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} is broken ({error}). Train the run again.") from None
         raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train it again.")
 
     def save(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         saved = {"version": VERSION, "config": asdict(self.config), "trained": self.trained,
                  "capture": self.source, "licence": self.licence}
         write_atomically(self.path / "config.json", json.dumps(saved, indent=1).encode())
@@ -140,17 +143,25 @@ def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file as a whole: whoever reads it finds the old one or the new one."""
     fresh = path.with_name(f".{path.name}{LEFTOVER}")
+    with writing(path):
+        try:
+            with open(fresh, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Name the file that a full disk, or another failure of writing, has met."""
     try:
-        with open(fresh, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
+        yield
     except OSError as error:
-        raise ValueError(f"{path} could not be written ({error.strerror}); what was there is kept. "
+        raise ValueError(f"{path} could not be written ({error.strerror}); what was saved is kept. "
                          "Make room, then go on with the same command.") from None
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def is_leftover(path: Path) -> bool:
