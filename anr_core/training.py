@@ -21,6 +21,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Dataset
@@ -90,18 +91,18 @@ class Windows(Dataset):
 
     def __getitem__(self, index: int) -> View:
         step, config = self.steps[index], self.config
-        random = torch.Generator().manual_seed((config.seed << 32) + step)
+        random = np.random.default_rng((config.seed, step))
         return View.cat([self._window(self.views[self._turn(step * config.batch + item)], random)
                          for item in range(config.batch)])
 
     def _turn(self, place: int) -> int:
         lap, place = divmod(place, len(self.views))
-        random = torch.Generator().manual_seed((self.config.seed << 32) + (1 << 31) + lap)
-        return int(torch.randperm(len(self.views), generator=random)[place])
+        random = np.random.default_rng((self.config.seed, lap, len(self.views)))
+        return int(random.permutation(len(self.views))[place])
 
-    def _window(self, view: View, random: torch.Generator) -> View:
+    def _window(self, view: View, random: np.random.Generator) -> View:
         center, side = body_box(view.camera, self.views.capture.body(view.pose).vertices)
-        scale, roll, *shift = (2 * torch.rand(4, generator=random) - 1).unbind()
+        scale, roll, *shift = torch.from_numpy(random.uniform(-1, 1, 4)).float().unbind()
         window = side * BODY_MARGIN * self.config.window / (self.config.size * SCALES**scale)
         room = (side * BODY_MARGIN - window).clamp(min=0) / 2
         center = center + room * torch.stack(shift)
