@@ -75,6 +75,8 @@ def staged(capture: Capture, view: str, first: str, size: int,
 
 def read_background(file: Path, size: int) -> torch.Tensor:
     """A picture (1, 3, size, size) that is scaled and cut to fill a square."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist. Give a picture to stand before, or leave it out.")
     picture = ImageOps.fit(Image.fromarray(read_image(file)), (size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255
 
@@ -166,11 +168,10 @@ def write_video(file: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.stem}.new.mp4")
     try:
-        count = _encode(fresh, pictures, fps)
-        if imageio_ffmpeg.count_frames_and_secs(fresh)[0] != count:
-            raise RuntimeError("fewer pictures arrived than were sent")
+        if _encode(fresh, pictures, fps) != _playable(fresh):
+            raise OSError("not all of it arrived")
         os.replace(fresh, file)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{file} could not be written ({reason}); what was there is kept. Make room or name "
                          "another place, then draw it again.") from None
@@ -194,3 +195,11 @@ def _encode(file, pictures, fps):
             writer.send(frame)
             count += 1
     return count
+
+
+def _playable(file):
+    """How many pictures a player finds: ffmpeg tells nobody when the disk was full at its end."""
+    try:
+        return imageio_ffmpeg.count_frames_and_secs(file)[0]
+    except RuntimeError:
+        return 0
