@@ -122,7 +122,7 @@ class Texture(nn.Module):
 class Unwrapping:
     """Frames, laid onto the surface: the mean colour of every texel, weighed by how squarely it was seen.
 
-    surface  whose texels these are
+    surface  whose texels these are; pictures come on its device
     size     texels a side
     charts   1, or the number of parts for one chart a part
     groups   number of groups that pictures fall into; a texture can be had with one group left out
@@ -136,7 +136,7 @@ class Unwrapping:
         self.surface, self.size, self.charts = surface, size, charts
         parts = [None] if charts == 1 else range(1, charts + 1)
         self.texels = [_texels(surface, size, part) for part in parts]
-        self.sums = [torch.zeros(groups, len(texels.place), 4) for texels in self.texels]
+        self.sums = [surface.uv.new_zeros(groups, len(texels.place), 4) for texels in self.texels]
         self.vertices = 0
 
     @torch.no_grad()
@@ -160,7 +160,8 @@ class Unwrapping:
         """
         if not self.vertices:
             raise ValueError("There is no picture to take the texture from; train on at least one view.")
-        rgb, weight = (torch.zeros(self.charts, channels, self.size, self.size) for channels in (3, 1))
+        rgb, weight = (self.surface.uv.new_zeros(self.charts, channels, self.size, self.size)
+                       for channels in (3, 1))
         totals = [sums[group] if without is None else (sums[group] - sums[without]).clamp(min=0)
                   for sums in self.sums]
         around = _vertex_colours(self.texels, totals, self.surface, self.vertices)
@@ -188,10 +189,11 @@ class _Texels:
 
 def _texels(surface: Surface, size: int, part: int | None) -> _Texels:
     """What is drawn where when the UV layout is looked at squarely from above."""
-    chosen = torch.arange(len(surface.faces)) if part is None else (surface.part == part).nonzero()[:, 0]
-    layout = torch.cat([surface.uv[:, :1], 1 - surface.uv[:, 1:], torch.ones(len(surface.uv), 1)], 1)[None]
+    chosen = (surface.part == part if part else surface.part > 0).nonzero()[:, 0]
+    u, v = surface.uv.T
+    layout = torch.stack([u, 1 - v, torch.ones_like(u)], 1)[None]
     K = torch.diag(torch.tensor([size, size, 1.0]))[None]
-    above = Camera(K, torch.eye(3)[None], torch.zeros(1, 3), projection="weak")
+    above = Camera(K, torch.eye(3)[None], torch.zeros(1, 3), projection="weak").to(surface.uv.device)
     fragments = rasterize(layout, surface.uv_faces[chosen], above, (size, size))
     place = fragments.pixels
     return _Texels(place, chosen[fragments.face_id.flatten()[place].long()],
@@ -221,7 +223,7 @@ def _seen(texels, surface, vertices, normals, image, trusted, camera, depth):
 
 def _vertex_colours(texels, total, surface, count):
     """Weighed mean colour (V, 3) of the texels around each vertex, and the weight (V,)."""
-    table = torch.zeros(count, 4)
+    table = surface.uv.new_zeros(count, 4)
     for t, sums in zip(texels, total, strict=True):
         for corner in range(3):
             table.index_add_(0, surface.faces[t.face, corner], sums * t.barycentric[:, corner, None])
@@ -234,7 +236,7 @@ def spread(colours: torch.Tensor, weight: torch.Tensor, faces: torch.Tensor) -> 
     Solves (W + D - A) x = W c with D - A the graph Laplacian: a vertex of much weight keeps its colour,
     others take the mean of their neighbours. Parts of the mesh without any colour get the mean of all.
     """
-    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).numpy()
+    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).cpu().numpy()
     count, known = len(colours), weight > 0
     if not bool(known.any()):
         return torch.full_like(colours, 0.5)
@@ -242,8 +244,8 @@ def spread(colours: torch.Tensor, weight: torch.Tensor, faces: torch.Tensor) -> 
     adjacency = ((adjacency + adjacency.T) > 0).astype(np.float64)
     keep = weight.double() * 10 + 1e-6  # 1e-6 towards the mean: an island without colour has one solution
     mean = (colours[known].double() * weight[known, None]).sum(0) / weight[known].sum()
-    wanted = (weight.double()[:, None] * 10 * colours + 1e-6 * mean).numpy()
-    matrix = sparse.diags(keep.numpy()) + sparse.csgraph.laplacian(adjacency)
+    wanted = (weight.double()[:, None] * 10 * colours + 1e-6 * mean).cpu().numpy()
+    matrix = sparse.diags(keep.cpu().numpy()) + sparse.csgraph.laplacian(adjacency)
     solved = sparse.linalg.splu(matrix.tocsc()).solve(wanted)
     return torch.from_numpy(solved).to(colours)
 
@@ -251,7 +253,7 @@ def spread(colours: torch.Tensor, weight: torch.Tensor, faces: torch.Tensor) -> 
 def _extend(picture: torch.Tensor, place: torch.Tensor) -> None:
     """Continue a chart (C, h, w) beyond its outline, so that bilinear samples at its edge stay clean."""
     empty = np.ones(picture.shape[1:], bool)
-    empty.reshape(-1)[place.numpy()] = False
+    empty.reshape(-1)[place.cpu().numpy()] = False
     nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
-    rows, columns = torch.from_numpy(nearest)
+    rows, columns = torch.from_numpy(nearest).to(picture.device)
     picture.copy_(picture[:, rows, columns])
