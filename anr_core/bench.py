@@ -98,7 +98,7 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
         for stage, work in (("rasterizer", draw), ("rasterizer_backward", draw_and_back)):
             for size in SIZES:
                 yield 1, stage, size, clock(partial(work, posed, size), repeats)
-    avatar = make_avatar(configure("quick"), body.surface, [("camera", 0)]).eval()
+    avatar = make_avatar(configure("quick", levels=3), body.surface, [("camera", 0)]).eval()
     avatar.body = body
     with running_on(min(2, cores())) as threads:
         for size in FRAME_SIZES:

@@ -15,7 +15,7 @@ class UNet(nn.Module):
     """An encoder and decoder with skip connections; any picture size.
 
     inputs, outputs  channels
-    width            channels of the first level; each further level has twice as many, at most 8 width
+    width            channels of the first level; each further level has twice as many, at most 8 times; rounded
     levels           number of resolutions
     fold             side of the pixel blocks that are folded into channels before the first layer
 
@@ -23,16 +23,16 @@ class UNet(nn.Module):
     batch as its pictures alone. The last layer starts at zero, so that a network begins by adding nothing.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, levels: int = 4, fold: int = 2):
+    def __init__(self, inputs: int, outputs: int, width: float, levels: int = 4, fold: int = 2):
         super().__init__()
-        widths = [min(width << level, 8 * width) for level in range(levels)]
+        widths = [round(width * min(2**level, 8)) for level in range(levels)]
         self.fold, self.stride = fold, fold << (levels - 1)
-        self.enter = conv(inputs, width, fold, stride=fold)
+        self.enter = conv(inputs, widths[0], fold, stride=fold)
         self.down = nn.ModuleList(conv(a, b, stride=2) for a, b in zip(widths, widths[1:], strict=False))
         self.middle = conv(widths[-1], widths[-1])
         self.up = nn.ModuleList(conv(b, a) for a, b in reversed(list(zip(widths, widths[1:], strict=False))))
         self.merge = nn.ModuleList(conv(2 * a, a) for a in reversed(widths[:-1]))
-        self.leave = conv(width, outputs * fold**2, 1)
+        self.leave = conv(widths[0], outputs * fold**2, 1)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

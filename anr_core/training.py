@@ -137,6 +137,8 @@ def train(capture: str | Path | Capture, run: str | Path, system: str = "anr", p
     budget = Budget(None if minutes else steps or configured.steps, minutes)
     fabric = _fabric(configured)
     torch.manual_seed(configured.seed)
+    if configured.projection == "weak":
+        print(_difference_of_projections(training, configured.size))
     state = _start(run, training, init)
     yield from Trainer(run, training, state, budget, fabric)
 
@@ -146,6 +148,19 @@ def _chosen(capture, cameras, frames):
     if not len(views):
         raise ValueError(f"No view of {capture.path} is both of these cameras and of these frames.")
     return replace(capture, shots=views.shots)
+
+
+def _difference_of_projections(training, size) -> str:
+    """How far weak perspective moves the meshes in the pictures that evaluation draws."""
+    moved = torch.cat([_moved(view.camera, training.body(view.pose).vertices)
+                       for view in training.views(crop="body", size=size)])
+    return (f"Weak perspective moves the body's vertices by {float(moved.mean()):.1f} pixels on average and "
+            f"{float(moved.max()):.1f} at the most, in pictures of {size}x{size}.")
+
+
+def _moved(camera, vertices):
+    exact, weak = (used.project(vertices)[0] for used in (camera, camera.as_weak(vertices.mean(1))))
+    return (exact - weak).norm(dim=-1).flatten()
 
 
 def _fabric(config):

@@ -5,13 +5,20 @@ clothes); R2 takes it with the mesh's normals and gives colour and foreground ma
 Articulated Neural Rendering for Virtual Avatars, CVPR 2021 (arXiv 2012.12890).
 
 With few frames and registrations that are some pixels off, such a network learns its training views by heart
-and draws a new camera worse than the plain texture does. Against that, here:
+and draws a new camera worse than the plain texture does: 22.8 dB against 26.5 inside the mesh, on two of six
+views of a turning person, after four minutes. Against that, here:
 
-- the first three channels are the colour itself, lit by the world's light, and the networks start at adding
-  nothing to it;
-- what differs between pictures (colour balance, small camera errors) has parameters of its own (`conditions`);
-- the texture is trained first, then the networks, while colour and conditions rest;
-- normals are those of the world: in camera coordinates they tell the cameras apart.
+- the first three channels are the colour itself, under a light that is fixed in the world, and the networks
+  begin by adding nothing to it; the mask begins as the mesh's outline, blurred;
+- exposure and colour balance of the pictures have parameters of their own, which are learned first
+  (`conditions`); then the colour is unwrapped anew, rid of them, and rests while the networks learn;
+- while they learn, a picture is drawn with the colours that the pictures of other cameras, or of other
+  stretches of time, have left on the surface (`Folds`), and only where those saw something;
+- the other channels are learned slowly where pictures are few, begin at zero, and are left out half of the
+  time, so that a texel that nobody has seen does no harm;
+- networks of few pictures see less far (`Config.levels_for`), and what they add is held down;
+- normals are those of the camera: every new view has the same kinds of them, while a network that knows the
+  world's has never seen those of a side that no camera was on.
 """
 
 from __future__ import annotations
@@ -33,8 +40,9 @@ from anr_core.texture import Texture, Unwrapping, bilinear
 
 LATENT = 16  # channels between R1 and R2
 
-# The mask's logit where no network has spoken yet: 0.95 on the mesh, 0.05 beside it.
-OUTLINE_LOGIT = 3.0
+# Share of the training pictures that the learned channels are kept in; in the others they are 0, as on texels
+# that no picture has shown.
+KEPT = 0.5
 
 
 class ANR(Avatar):
@@ -49,8 +57,9 @@ class ANR(Avatar):
         self.register_buffer("seen", torch.zeros(self.charts * config.texture_size**2, 1))
         self.light = Light()
         self.conditions = Conditions(pictures)
-        self.r1 = UNet(config.texture_channels + 2, LATENT, config.width, fold=config.fold)
-        self.r2 = UNet(LATENT + 3, 4, config.width, fold=config.fold)
+        levels = config.levels_for(len(pictures))
+        self.r1 = UNet(config.texture_channels + 2, LATENT, config.width, levels, config.fold)
+        self.r2 = UNet(LATENT + 3, 4, config.width, levels, config.fold)
         self.stage: str | None = None
         self.folds = Folds(pictures)
         self.left_out: torch.Tensor | None = None  # (groups * P * h * w, 4) colour and `seen` without a group
@@ -68,7 +77,7 @@ class ANR(Avatar):
         with torch.no_grad():
             for view, posed in views:
                 scene = Scene(posed, view.camera, view.size, None, view.frame, view.camera_name)
-                camera = self.projected(self.conditions.aligned(scene), posed)
+                camera = self.projected(view.camera, posed)
                 buffer = gbuffer(posed, camera, view.size)
                 # 1 beside the mesh: texels at the outline are sampled from both sides of it
                 light = 1 + buffer.image(self.light(buffer.normal) - 1)
@@ -92,25 +101,26 @@ class ANR(Avatar):
         shape = (self.charts, self.config.texture_size, self.config.texture_size)
         if not self.training or self.stage != "renderers" or self.left_out is None:
             return torch.cat([features, bilinear(self.seen, shape, chart, buffer.uv)], 1)
+        kept = (torch.rand(len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
         group = self.folds.choose(scene).to(chart)[buffer.picture]
         colour = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]), chart + group * self.charts,
                           buffer.uv)
-        return torch.cat([colour[:, :3], features[:, 3:], colour[:, 3:]], 1)
+        return torch.cat([colour[:, :3], features[:, 3:] * kept, colour[:, 3:]], 1)
 
     def forward(self, scene: Scene) -> Rendering:
-        buffer = gbuffer(scene.posed, self.projected(self.conditions.aligned(scene), scene.posed), scene.size)
+        buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
         features = self._features(buffer, scene)
         lit = features[:, :3] * self.light(buffer.normal)
-        image = buffer.image(torch.cat([features, torch.ones_like(buffer.depth)[:, None], buffer.normal, lit], 1))
+        image = buffer.image(torch.cat([features, torch.ones_like(buffer.depth)[:, None], buffer.camera_normal, lit], 1))
         sampled, normals, lit = image.split([self.texture.channels + 2, 3, 3], 1)
         coverage = sampled[:, -1:]
         latent, added, mask = self._networks(sampled, normals)
         gain = self.conditions.gain(scene)[..., None, None]
         return Rendering((beyond(lit, coverage) + added) * gain,
-                         torch.sigmoid(mask + OUTLINE_LOGIT * (2 * coverage - 1)),
+                         torch.sigmoid(mask + outline(coverage)),
                          buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent, "normals": normals,
-                          "texture": lit * gain, "coverage": coverage, "added": added})
+                          "texture": lit * gain, "coverage": coverage, "seen": sampled[:, -2:-1], "added": added})
 
     def _networks(self, sampled, normals):
         """R1's latent image, and what R2 adds to colour (B, 3, H, W) and to the mask's logit (B, 1, H, W)."""
@@ -120,7 +130,7 @@ class ANR(Avatar):
         return latent, *self.r2(torch.cat([latent, normals], 1)).split([3, 1], 1)
 
     def initialize(self, rgb: torch.Tensor) -> None:
-        self.texture.initialize(rgb)
+        self.texture.initialize_colour(rgb)  # unseen texels say nothing in the others
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         certain = view.certain.to(view.image)
@@ -130,19 +140,22 @@ class ANR(Avatar):
             return {"texture": losses.mse(rendering.layers["texture"], view.image, seen),
                     "conditions": 0.01 * self.conditions.regularization(),
                     "light": 1e-3 * self.light.regularization()}
+        # where the texture was made without any picture of a place, there is nothing to be learned about it
+        coverage, seen = rendering.layers["coverage"], rendering.layers["seen"]
+        inside = inside * torch.where(coverage > 0, (seen / 0.2).clamp(max=1), 1.0)
         return {"mse": losses.mse(rendering.rgb, view.image, inside),
+                "added": 0.1 * losses.weighted_mean(rendering.layers["added"].square(), inside),
                 "composite": losses.mse(rendering.over(0), view.image * view.mask, certain),
-                "mask": 0.02 * losses.mask_entropy(rendering.mask, view.mask, certain),
+                "mask": 0.1 * losses.mask_entropy(rendering.mask, view.mask, certain),
                 "levels": 1e-3 * self.texture.regularization(slice(3, None))}
 
     def stages(self, config: Config) -> list[Stage]:
         coarse = f"texture.levels.{config.texture_levels - 1}"
+        plenty = min(1.0, len(self.conditions.pictures) / 1000)  # below, texels would learn single pictures by heart
         return [Stage("conditions", 0.15, {coarse: (5e-3, 5e-4), "light": (5e-3, 5e-4),
                                            "conditions.camera_gain": (5e-3, 5e-4),
-                                           "conditions.picture_gain": (2e-3, 2e-4),
-                                           "conditions.camera_shift": (2e-4, 2e-5),
-                                           "conditions.picture_shift": (1e-4, 1e-5)}),
-                Stage("renderers", 0.85, {"texture": (5e-3, 5e-4), "r1": (1e-3, 5e-5), "r2": (1e-3, 5e-5)})]
+                                           "conditions.picture_gain": (2e-3, 2e-4)}),
+                Stage("renderers", 0.85, {"texture": (5e-3 * plenty, 5e-4 * plenty), "r1": (1e-3, 5e-5), "r2": (1e-3, 5e-5)})]
 
 
 class Folds:
@@ -161,10 +174,10 @@ class Folds:
                  for names, most in ((cameras, 8), (frames, self.MOST))]
         if len(cameras) == len(pictures):
             kinds = kinds[:1]  # one camera a frame: leaving out one is leaving out the other
-        sizes = [max(kind.values(), default=0) + 1 for kind in kinds]
-        self.offsets = [sum(sizes[:index]) for index in range(len(sizes)) if sizes[index] > 1]
-        self.kinds = [kind for kind, size in zip(kinds, sizes, strict=True) if size > 1]
-        self.count = sum(size for size in sizes if size > 1)
+        self.kinds = [kind for kind in kinds if len(set(kind.values())) > 1]
+        sizes = [max(kind.values()) + 1 for kind in self.kinds]
+        self.offsets = [sum(sizes[:index]) for index in range(len(sizes))]
+        self.count = sum(sizes)
 
     def of(self, picture: tuple[str, int]) -> list[int]:
         """The groups, one of each kind, that a picture belongs to."""
@@ -180,6 +193,16 @@ class Folds:
 def table(picture: torch.Tensor) -> torch.Tensor:
     """A picture (P, C, h, w) as rows of texels (P * h * w, C)."""
     return picture.movedim(1, -1).flatten(0, 2)
+
+
+def outline(coverage: torch.Tensor) -> torch.Tensor:
+    """Where the mask begins: the logit of the mesh's coverage (B, 1, H, W), blurred by 1.2 pixels.
+
+    Registrations are some pixels off, so nobody knows better at the outline; a hard one costs up to 1 dB there.
+    """
+    for _ in range(2):
+        coverage = functional.avg_pool2d(coverage, 3, 1, 1)
+    return torch.logit(coverage, 0.01)
 
 
 def beyond(colour: torch.Tensor, coverage: torch.Tensor) -> torch.Tensor:

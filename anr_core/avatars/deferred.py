@@ -23,7 +23,7 @@ from anr_core.texture import Texture
 
 
 class Deferred(Avatar):
-    """See the module; its network has as many parameters as R1 and R2 of the same settings together."""
+    """See the module; its network has as many parameters as R1 and R2 of the same settings together, to 2 %."""
 
     def __init__(self, config: Config, surface: Surface, pictures=()):
         super().__init__(config, surface)
@@ -32,7 +32,8 @@ class Deferred(Avatar):
                              f"but texture_channels is {config.texture_channels}.")
         charts = int(surface.part.max()) if config.charts_by_part else 1
         self.texture = Texture(config.texture_channels, config.texture_size, config.texture_levels, charts)
-        self.network = UNet(config.texture_channels, 4, matched_width(config), fold=config.fold)
+        levels = config.levels_for(len(pictures))
+        self.network = UNet(config.texture_channels, 4, matched_width(config, levels), levels, config.fold)
 
     def forward(self, scene: Scene) -> Rendering:
         camera = self.projected(scene.camera, scene.posed)
@@ -64,13 +65,14 @@ class Deferred(Avatar):
         return [Stage("all", 1.0, {"texture": (1e-2, 1e-3), "network": (1e-3, 1e-4)})]
 
 
-def matched_width(config: Config) -> int:
-    """The width at which one U-Net has the parameters of R1 and R2 together, to within half a channel."""
+def matched_width(config: Config, levels: int) -> float:
+    """The width at which one U-Net has about the parameters of R1 and R2 of the same settings together."""
     def count(*networks):
         return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
+    rest = levels, config.fold
     with torch.device("meta"):
-        wanted = count(UNet(config.texture_channels + 1, LATENT, config.width, fold=config.fold),
-                       UNet(LATENT + 3, 4, config.width, fold=config.fold))
-        return min(range(config.width, 2 * config.width + 1),
-                   key=lambda width: abs(count(UNet(config.texture_channels, 4, width, fold=config.fold)) - wanted))
+        wanted = count(UNet(config.texture_channels + 2, LATENT, config.width, *rest),
+                       UNet(LATENT + 3, 4, config.width, *rest))
+        widths = [config.width * (1 + step / 64) for step in range(65)]  # up to twice as wide
+        return min(widths, key=lambda width: abs(count(UNet(config.texture_channels, 4, width, *rest)) - wanted))
