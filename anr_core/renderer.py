@@ -15,7 +15,8 @@ class UNet(nn.Module):
     """An encoder and decoder with skip connections; any picture size.
 
     inputs, outputs  channels
-    width            channels of the first level; each further level has twice as many, at most 8 times; rounded
+    width            channels of the first level, need not be whole; each further level has twice as many, at
+                     most 8 times, rounded
     levels           number of resolutions
     fold             side of the pixel blocks that are folded into channels before the first layer
 

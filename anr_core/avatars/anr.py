@@ -53,7 +53,8 @@ class ANR(Avatar):
     def __init__(self, config: Config, surface: Surface, pictures: list[tuple[str, int]]):
         super().__init__(config, surface)
         self.charts = int(surface.part.max()) if config.charts_by_part else 1
-        self.texture = Texture(config.texture_channels, config.texture_size, config.texture_levels, self.charts)
+        self.texture = Texture(config.texture_channels, config.texture_size, config.texture_levels,
+                               self.charts)
         self.register_buffer("seen", torch.zeros(self.charts * config.texture_size**2, 1))
         self.light = Light()
         self.conditions = Conditions(pictures)
@@ -71,7 +72,7 @@ class ANR(Avatar):
             self._unwrap(views())
 
     def _unwrap(self, views: Iterator[tuple[View, Posed]]) -> None:
-        """Lay the training views onto the surface, rid of gain and light, all and with each group left out."""
+        """Lay the training views onto the surface, rid of gain and light: all, and without each group."""
         size = self.config.texture_size
         unwrapping = Unwrapping(self.surface, size, self.charts, self.folds.count + 1)
         with torch.no_grad():
@@ -103,15 +104,16 @@ class ANR(Avatar):
             return torch.cat([features, bilinear(self.seen, shape, chart, buffer.uv)], 1)
         kept = (torch.rand(len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
         group = self.folds.choose(scene).to(chart)[buffer.picture]
-        colour = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]), chart + group * self.charts,
-                          buffer.uv)
+        colour = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]),
+                          chart + group * self.charts, buffer.uv)
         return torch.cat([colour[:, :3], features[:, 3:] * kept, colour[:, 3:]], 1)
 
     def forward(self, scene: Scene) -> Rendering:
         buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
         features = self._features(buffer, scene)
         lit = features[:, :3] * self.light(buffer.normal)
-        image = buffer.image(torch.cat([features, torch.ones_like(buffer.depth)[:, None], buffer.camera_normal, lit], 1))
+        covered = torch.ones_like(buffer.depth)[:, None]
+        image = buffer.image(torch.cat([features, covered, buffer.camera_normal, lit], 1))
         sampled, normals, lit = image.split([self.texture.channels + 2, 3, 3], 1)
         coverage = sampled[:, -1:]
         latent, added, mask = self._networks(sampled, normals)
@@ -119,8 +121,9 @@ class ANR(Avatar):
         return Rendering((beyond(lit, coverage) + added) * gain,
                          torch.sigmoid(mask + outline(coverage)),
                          buffer.image(buffer.depth),
-                         {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent, "normals": normals,
-                          "texture": lit * gain, "coverage": coverage, "seen": sampled[:, -2:-1], "added": added})
+                         {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent,
+                          "normals": normals, "texture": lit * gain, "coverage": coverage,
+                          "seen": sampled[:, -2:-1], "added": added})
 
     def _networks(self, sampled, normals):
         """R1's latent image, and what R2 adds to colour (B, 3, H, W) and to the mask's logit (B, 1, H, W)."""
@@ -151,25 +154,27 @@ class ANR(Avatar):
 
     def stages(self, config: Config) -> list[Stage]:
         coarse = f"texture.levels.{config.texture_levels - 1}"
-        plenty = min(1.0, len(self.conditions.pictures) / 1000)  # below, texels would learn single pictures by heart
+        # with fewer than 1000 pictures, texels would learn single ones by heart
+        plenty = min(1.0, len(self.conditions.pictures) / 1000)
         return [Stage("conditions", 0.15, {coarse: (5e-3, 5e-4), "light": (5e-3, 5e-4),
                                            "conditions.camera_gain": (5e-3, 5e-4),
                                            "conditions.picture_gain": (2e-3, 2e-4)}),
-                Stage("renderers", 0.85, {"texture": (5e-3 * plenty, 5e-4 * plenty), "r1": (1e-3, 5e-5), "r2": (1e-3, 5e-5)})]
+                Stage("renderers", 0.85, {"texture": (5e-3 * plenty, 5e-4 * plenty),
+                                          "r1": (1e-3, 5e-5), "r2": (1e-3, 5e-5)})]
 
 
 class Folds:
     """Which pictures are left out together of the colours that one of them is drawn with.
 
-    A network that is shown a texture to which the very picture has contributed learns to trust it too much. So a
-    training view is drawn with a texture made without its camera, or without its stretch of time (stacking;
-    Wolpert 1992). The avatar itself has the texture of all.
+    A network that is shown a texture to which the very picture has contributed learns to trust it too much.
+    So a training view is drawn with a texture made without its camera, or without its stretch of time
+    (stacking; Wolpert 1992). The avatar itself has the texture of all.
     """
 
     MOST = 4  # stretches of time, and groups of cameras
 
     def __init__(self, pictures: list[tuple[str, int]]):
-        cameras, frames = (sorted(set(values)) for values in zip(*pictures, strict=True)) if pictures else ([], [])
+        cameras, frames = (sorted({picture[part] for picture in pictures}) for part in (0, 1))
         kinds = [{name: index * min(len(names), most) // len(names) for index, name in enumerate(names)}
                  for names, most in ((cameras, 8), (frames, self.MOST))]
         if len(cameras) == len(pictures):
@@ -187,7 +192,8 @@ class Folds:
     def choose(self, scene: Scene) -> torch.Tensor:
         """(B,) for each picture one of its groups, at random."""
         pictures = zip(scene.camera_name, scene.frame.tolist(), strict=True)
-        return torch.tensor([self.of(picture)[int(torch.randint(len(self.kinds), ()))] for picture in pictures])
+        return torch.tensor([self.of(picture)[int(torch.randint(len(self.kinds), ()))]
+                             for picture in pictures])
 
 
 def table(picture: torch.Tensor) -> torch.Tensor:
@@ -198,7 +204,7 @@ def table(picture: torch.Tensor) -> torch.Tensor:
 def outline(coverage: torch.Tensor) -> torch.Tensor:
     """Where the mask begins: the logit of the mesh's coverage (B, 1, H, W), blurred by 1.2 pixels.
 
-    Registrations are some pixels off, so nobody knows better at the outline; a hard one costs up to 1 dB there.
+    Registrations are some pixels off, so nobody knows better at the outline; a hard one costs up to 1 dB.
     """
     for _ in range(2):
         coverage = functional.avg_pool2d(coverage, 3, 1, 1)
@@ -212,7 +218,8 @@ def beyond(colour: torch.Tensor, coverage: torch.Tensor) -> torch.Tensor:
     them: a hundredth of the cost of averaging at every pixel.
     """
     size = colour.shape[-2:]
-    blocks = functional.avg_pool2d(torch.cat([colour, coverage], 1), 4, ceil_mode=True, count_include_pad=False)
+    blocks = functional.avg_pool2d(torch.cat([colour, coverage], 1), 4, ceil_mode=True,
+                                   count_include_pad=False)
     blocks = functional.avg_pool2d(blocks, 5, 1, 2)
     around = functional.interpolate(blocks, scale_factor=4, mode="bilinear", align_corners=False)
     around = around[..., :size[0], :size[1]]

@@ -1,11 +1,12 @@
 """What differs between the pictures of one person, apart from the person: colour balance, exposure, light.
 
-A network that has to explain why the same skin is brighter in one picture learns the pictures by heart. So these
-differences have a few numbers of their own. A new camera has none of them: its gain is 1.
+A network that has to explain why the same skin is brighter in one picture learns the pictures by heart. So
+these differences have a few numbers of their own. A new camera has none of them: its gain is 1.
 
-Small turns of the cameras were tried as well, a camera's and a picture's, with gradients through the rasterizer.
-They lower the training error, but on a real capture whose calibration is some pixels off, views that were held
-out came out no better (by -0.1 to -0.2 dB): the error is not the cameras' but local, of head, arms and hips.
+Small turns of the cameras were tried as well, a camera's and a picture's, with gradients through the
+rasterizer. They lower the training error, but on a real capture whose calibration is some pixels off, views
+that were held out came out no better (by -0.1 to -0.2 dB): the error is not the cameras' but local, of head,
+arms and hips.
 """
 
 from __future__ import annotations
@@ -67,10 +68,10 @@ class Conditions(nn.Module):
         return torch.stack(rows)
 
     def _nearest(self, name, frame):
-        """The row of a camera's picture that is closest in time; a single picture of a camera is no neighbour."""
+        """The row of a camera's picture that is closest in time, or None; a lone one is no neighbour."""
         if name in self.known and frame is not None:
-            rows = [(abs(other - frame), row) for (camera, other), row in self.pictures.items() if camera == name]
-            return min(rows)[1]
+            return min((abs(other - frame), row) for (camera, other), row in self.pictures.items()
+                       if camera == name)[1]
         return self.pictures.get((name, frame))
 
 
@@ -95,7 +96,10 @@ class Light(nn.Module):
 
 
 def spherical_harmonics(direction: torch.Tensor) -> torch.Tensor:
-    """The nine real spherical harmonics of degree 0 to 2 (N, 9) of unit directions (N, 3), each of mean square 1."""
+    """The nine real spherical harmonics of degree 0 to 2 (N, 9) of unit directions (N, 3).
+
+    Each has mean square 1 over the sphere.
+    """
     x, y, z = direction.unbind(-1)
     return torch.stack([torch.ones_like(x), 3**0.5 * y, 3**0.5 * z, 3**0.5 * x,
                         15**0.5 * x * y, 15**0.5 * y * z, 5**0.5 / 2 * (3 * z * z - 1), 15**0.5 * x * z,

@@ -56,9 +56,10 @@ class Config:
 
 PRESETS = {
     "quick": Config(),
-    "base": Config(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, workers=2, steps=20_000),
-    "large": Config(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, fold=1, workers=4,
-                    steps=60_000),
+    "base": Config(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, workers=2,
+                   steps=20_000),
+    "large": Config(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, fold=1,
+                    workers=4, steps=60_000),
 }
 
 

@@ -1,8 +1,8 @@
 """Deferred Neural Rendering, the baseline: one network, view direction in the features, nothing held back.
 
-Source: Thies et al., Deferred Neural Rendering, ACM Transactions on Graphics 2019, sections 4.1 to 4.3: a texture
-pyramid, channels 3 to 11 multiplied by nine spherical harmonics of the view direction, channels 0 to 2 also
-supervised as colour, one U-Net, trained end to end. The mask is ours, so that it can stand beside ANR.
+Source: Thies et al., Deferred Neural Rendering, ACM Transactions on Graphics 2019, sections 4.1 to 4.3: a
+texture pyramid, channels 3 to 11 multiplied by nine spherical harmonics of the view direction, channels 0 to
+2 also supervised as colour, one U-Net, trained end to end. The mask is ours, so that it can stand beside ANR.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from anr_core.texture import Texture
 
 
 class Deferred(Avatar):
-    """See the module; its network has as many parameters as R1 and R2 of the same settings together, to 2 %."""
+    """See the module; its network has as many parameters as R1 and R2 of the same settings, to 2 %."""
 
     def __init__(self, config: Config, surface: Surface, pictures=()):
         super().__init__(config, surface)
         if config.texture_channels < 12:
-            raise ValueError(f"deferred needs 12 texture channels or more (3 of colour, 9 that follow the view), "
-                             f"but texture_channels is {config.texture_channels}.")
+            raise ValueError("deferred needs 12 texture channels or more (3 of colour, 9 that follow the "
+                             f"view), but texture_channels is {config.texture_channels}.")
         charts = int(surface.part.max()) if config.charts_by_part else 1
         self.texture = Texture(config.texture_channels, config.texture_size, config.texture_levels, charts)
         levels = config.levels_for(len(pictures))
@@ -56,8 +56,9 @@ class Deferred(Avatar):
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         certain = view.certain.to(view.image)
         inside = view.trusted().to(view.image)
+        covered = inside * rendering.layers["coverage"]
         return {"l1": losses.l1(rendering.rgb, view.image, inside),
-                "texture": losses.l1(rendering.layers["texture"], view.image, inside * rendering.layers["coverage"]),
+                "texture": losses.l1(rendering.layers["texture"], view.image, covered),
                 "mask": 0.1 * losses.mask_entropy(rendering.mask, view.mask, certain),
                 "levels": 1e-3 * self.texture.regularization()}
 
@@ -75,4 +76,5 @@ def matched_width(config: Config, levels: int) -> float:
         wanted = count(UNet(config.texture_channels + 2, LATENT, config.width, *rest),
                        UNet(LATENT + 3, 4, config.width, *rest))
         widths = [config.width * (1 + step / 64) for step in range(65)]  # up to twice as wide
-        return min(widths, key=lambda width: abs(count(UNet(config.texture_channels, 4, width, *rest)) - wanted))
+        counts = [count(UNet(config.texture_channels, 4, width, *rest)) for width in widths]
+        return min(zip(counts, widths, strict=True), key=lambda pair: abs(pair[0] - wanted))[1]
