@@ -98,15 +98,18 @@ class ANR(Avatar):
     def _features(self, buffer: GBuffer, scene: Scene) -> torch.Tensor:
         """(N, C + 1) the texture's channels and how well the colour was seen."""
         features = self.texture(buffer.part, buffer.uv)
+        colour, learned = features[:, :3], features[:, 3:]
         chart = buffer.part - 1 if self.charts > 1 else torch.zeros_like(buffer.part)
         shape = (self.charts, self.config.texture_size, self.config.texture_size)
-        if not self.training or self.stage != "renderers" or self.left_out is None:
+        if not self.training or self.stage != "renderers":
             return torch.cat([features, bilinear(self.seen, shape, chart, buffer.uv)], 1)
-        kept = (torch.rand(len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
+        learned = learned * (torch.rand(len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
+        if self.left_out is None:  # a single picture: its colours are all there are, and rest too
+            return torch.cat([colour.detach(), learned, bilinear(self.seen, shape, chart, buffer.uv)], 1)
         group = self.folds.choose(scene).to(chart)[buffer.picture]
-        colour = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]),
-                          chart + group * self.charts, buffer.uv)
-        return torch.cat([colour[:, :3], features[:, 3:] * kept, colour[:, 3:]], 1)
+        colour, seen = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]),
+                                chart + group * self.charts, buffer.uv).split([3, 1], 1)
+        return torch.cat([colour, learned, seen], 1)
 
     def forward(self, scene: Scene) -> Rendering:
         buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
