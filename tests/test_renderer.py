@@ -81,3 +81,9 @@ def test_weights_are_as_many_as_counted_by_hand():
     assert counted == enter + down + middle + up + merge + leave
     widest = max(parameter.shape[0] for parameter in UNet(3, 4, 4, levels=6).parameters())
     assert widest == 8 * 4
+
+
+def test_a_width_may_be_between_two_whole_ones():
+    counts = [sum(parameter.numel() for parameter in UNet(3, 4, width).parameters()) for width in (8, 8.3, 9)]
+    assert counts[0] < counts[1] < counts[2]
+    assert UNet(3, 4, 8.3)(pictures(1, 3, 20, 20).float()).shape == (1, 4, 20, 20)

@@ -23,7 +23,14 @@ def test_the_default_is_quick():
 @pytest.mark.parametrize("preset, changes, told", [
     ("huge", {}, "preset 'huge' is unknown; use one of quick, base, large"),
     ("quick", {"depth": 3, "colour": 1}, "setting colour, depth is unknown; there are system, preset"),
+    ("quick", {"projection": "fisheye"}, "projection 'fisheye' is unknown; use perspective or weak"),
 ])
 def test_what_is_unknown_is_named_with_what_there_is(preset, changes, told):
     with pytest.raises(ValueError, match=told):
         configure(preset, **changes)
+
+
+def test_networks_see_as_far_as_the_pictures_teach_unless_they_are_told():
+    found = [Config().levels_for(pictures) for pictures in (0, 1, 29, 30, 199, 200, 999, 1000, 10**6)]
+    assert found == [1, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert Config(levels=3).levels_for(2) == Config(levels=3).levels_for(10**6) == 3
