@@ -321,7 +321,9 @@ class Trainer:
         try:
             while self.done < (1 if last else end):
                 started = time.perf_counter()
-                set_learning_rates(self.optimizer, (self.done - end + stage.share) / stage.share)
+                passes = state.step * self.run.config.batch / len(self.training.shots)
+                set_learning_rates(self.optimizer, (self.done - end + stage.share) / stage.share,
+                                   passes / self.run.config.passes)
                 losses = self._gradients(objective, next(batches))
                 between_steps = False
                 self.optimizer.step()
@@ -431,15 +433,17 @@ def make_optimizer(avatar: Avatar, stage: Stage) -> torch.optim.Optimizer:
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, place: float) -> None:
+def set_learning_rates(optimizer: torch.optim.Optimizer, place: float, passes: float = 0.0) -> None:
     """Half a cosine from each group's first learning rate to its last after a short warm-up.
 
-    place  in the stage, from 0 to 1; below 0 where a finished run goes on with a larger budget
+    place   in the stage, from 0 to 1; below 0 where a finished run goes on with a larger budget
+    passes  how often each picture was seen, in units of what halves the learning rate: what a network still
+            learns of six pictures after a thousand passes, it learns by heart
     """
     place = min(max(place, 0.0), 1.0)
     down, warm = (1 - math.cos(math.pi * place)) / 2, min(1.0, place / WARM_UP + 0.1)
     for group in optimizer.param_groups:
-        group["lr"] = (group["start"] + (group["end"] - group["start"]) * down) * warm
+        group["lr"] = (group["start"] + (group["end"] - group["start"]) * down) * warm / (1 + passes)
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ views of a turning person, after four minutes. Against that, here:
   (`conditions`); then the colour is unwrapped anew, rid of them, and rests while the networks learn;
 - while they learn, a picture is drawn with the colours that the pictures of other cameras, or of other
   stretches of time, have left on the surface (`Folds`), and only where those saw something;
-- the other channels are learned slowly where pictures are few, begin at zero, and are left out half of the
-  time, so that a texel that nobody has seen does no harm;
+- the other channels begin at zero, are left out half of the time, so that a texel that nobody has seen does no
+  harm, and are learned the slower the fewer pictures there are, from some thirty pictures on;
 - networks of few pictures see less far (`Config.levels_for`), and what they add is held down;
 - normals are those of the camera: every new view has the same kinds of them, while a network that knows the
   world's has never seen those of a side that no camera was on.
@@ -39,6 +39,13 @@ from anr_core.renderer import UNet
 from anr_core.texture import Texture, Unwrapping, bilinear
 
 LATENT = 16  # channels between R1 and R2
+
+# The networks' learning rate at first.
+LEARN = 1e-3
+
+# With fewer training pictures than this the learned channels stay at zero: at any learning rate they came to
+# hold single pictures, and views held out lost up to 4 dB.
+FEW = 30
 
 # Share of the training pictures that the learned channels are kept in; in the others they are 0, as on texels
 # that no picture has shown.
@@ -150,20 +157,22 @@ class ANR(Avatar):
         coverage, seen = rendering.layers["coverage"], rendering.layers["seen"]
         inside = inside * torch.where(coverage > 0, (seen / 0.2).clamp(max=1), 1.0)
         return {"mse": losses.mse(rendering.rgb, view.image, inside),
-                "added": 0.1 * losses.weighted_mean(rendering.layers["added"].square(), inside),
+                "added": 0.2 * losses.weighted_mean(rendering.layers["added"].square(), inside),
                 "composite": losses.mse(rendering.over(0), view.image * view.mask, certain),
                 "mask": 0.1 * losses.mask_entropy(rendering.mask, view.mask, certain),
                 "levels": 1e-3 * self.texture.regularization(slice(3, None))}
 
     def stages(self, config: Config) -> list[Stage]:
         coarse = f"texture.levels.{config.texture_levels - 1}"
-        # with fewer than 1000 pictures, texels would learn single ones by heart
-        plenty = min(1.0, len(self.conditions.pictures) / 1000)
+        renderers = {"r1": (LEARN, LEARN / 20), "r2": (LEARN, LEARN / 20)}
+        pictures = len(self.conditions.pictures)
+        if pictures >= FEW:
+            learn = 5e-3 * min(1.0, pictures / 1000)
+            renderers["texture"] = (learn, learn / 10)
         return [Stage("conditions", 0.15, {coarse: (5e-3, 5e-4), "light": (5e-3, 5e-4),
                                            "conditions.camera_gain": (5e-3, 5e-4),
                                            "conditions.picture_gain": (2e-3, 2e-4)}),
-                Stage("renderers", 0.85, {"texture": (5e-3 * plenty, 5e-4 * plenty),
-                                          "r1": (1e-3, 5e-5), "r2": (1e-3, 5e-5)})]
+                Stage("renderers", 0.85, renderers)]
 
 
 class Folds:

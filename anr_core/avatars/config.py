@@ -17,6 +17,8 @@ class Config:
     size: int = 256
     # side of the square windows that training draws, pixels: smaller ones take less time and memory
     window: int = 160
+    # passes over the training pictures after which the learning rates have halved
+    passes: int = 200
     # pictures a step
     batch: int = 4
     # texels a side of the finest level of the neural texture
