@@ -105,18 +105,15 @@ class ANR(Avatar):
     def _features(self, buffer: GBuffer, scene: Scene) -> torch.Tensor:
         """(N, C + 1) the texture's channels and how well the colour was seen."""
         features = self.texture(buffer.part, buffer.uv)
-        colour, learned = features[:, :3], features[:, 3:]
         chart = buffer.part - 1 if self.charts > 1 else torch.zeros_like(buffer.part)
         shape = (self.charts, self.config.texture_size, self.config.texture_size)
-        if not self.training or self.stage != "renderers":
+        if not self.training or self.stage != "renderers" or self.left_out is None:
             return torch.cat([features, bilinear(self.seen, shape, chart, buffer.uv)], 1)
-        learned = learned * (torch.rand(len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
-        if self.left_out is None:  # a single picture: its colours are all there are, and rest too
-            return torch.cat([colour.detach(), learned, bilinear(self.seen, shape, chart, buffer.uv)], 1)
+        kept = (torch.rand(len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
         group = self.folds.choose(scene).to(chart)[buffer.picture]
-        colour, seen = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]),
-                                chart + group * self.charts, buffer.uv).split([3, 1], 1)
-        return torch.cat([colour, learned, seen], 1)
+        colour = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]),
+                          chart + group * self.charts, buffer.uv)
+        return torch.cat([colour[:, :3], features[:, 3:] * kept, colour[:, 3:]], 1)
 
     def forward(self, scene: Scene) -> Rendering:
         buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
@@ -219,7 +216,7 @@ def outline(coverage: torch.Tensor) -> torch.Tensor:
     Registrations are some pixels off, so nobody knows better at the outline; a hard one costs up to 1 dB.
     """
     for _ in range(2):
-        coverage = functional.avg_pool2d(coverage, 3, 1, 1)
+        coverage = functional.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False)  # its rim is no outline
     return torch.logit(coverage, 0.01)
 
 
