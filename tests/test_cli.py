@@ -116,6 +116,11 @@ def test_an_unknown_system_is_told_after_no_progress_bar(capsys, small_capture, 
     assert "nerf" in told and "anr" in told
 
 
+def test_an_unknown_projection_is_told_with_those_there_are(capsys, small_capture, tmp_path):
+    told = fails_in_one_line(capsys, "train", small_capture.path, tmp_path / "run", "--projection", "fisheye")
+    assert "'fisheye' is unknown; use perspective or weak" in told and not (tmp_path / "run").exists()
+
+
 def test_an_unknown_view_names_the_cameras(capsys, tiny_run, tmp_path):
     told = fails_in_one_line(capsys, "render", tiny_run, tmp_path / "out.mp4", "--view", "cam99")
     assert "cam99" in told and "orbit" in told and "cam01" in told

@@ -314,6 +314,22 @@ def test_a_training_that_diverges_says_so_and_keeps_what_was_saved(small_capture
     assert [progress.step for progress in trained(small_capture, run, "deferred", steps=4)] == [3, 4]
 
 
+def test_weak_projection_tells_what_it_changes(small_capture, tmp_path, capsys):
+    trained(small_capture, tmp_path / "exact", "static")
+    assert not capsys.readouterr().out
+    trained(small_capture, tmp_path / "weak", "static", projection="weak")
+    told = capsys.readouterr().out
+    moved = []
+    for view in small_capture.views(crop="body", size=64):
+        camera, vertices = view.camera, small_capture.body(view.pose).vertices
+        x, y, z = (vertices @ camera.R.mT + camera.t[:, None]).unbind(-1)
+        apart = 1 / z - 1 / z.mean()
+        moved.append(torch.hypot(camera.K[:, 0, 0] * x * apart, camera.K[:, 1, 1] * y * apart))
+    moved = torch.cat(moved)
+    assert f"by {moved.mean():.1f} pixels on average and {moved.max():.1f} at the most" in told
+    assert "64x64" in told and told.count("\n") == 1
+
+
 # windows
 
 
