@@ -14,8 +14,8 @@ views of a turning person, after four minutes. Against that, here:
   (`conditions`); then the colour is unwrapped anew, rid of them, and rests while the networks learn;
 - while they learn, a picture is drawn with the colours that the pictures of other cameras, or of other
   stretches of time, have left on the surface (`Folds`), and only where those saw something;
-- the other channels begin at zero, are left out half of the time, so that a texel that nobody has seen does no
-  harm, and are learned the slower the fewer pictures there are, from some thirty pictures on;
+- the other channels begin at zero, are left out half of the time, so that a texel that nobody has seen does
+  no harm, and are learned the slower the fewer pictures there are, from some thirty pictures on;
 - networks of few pictures see less far (`Config.levels_for`), and what they add is held down;
 - normals are those of the camera: every new view has the same kinds of them, while a network that knows the
   world's has never seen those of a side that no camera was on.

@@ -185,7 +185,8 @@ def test_colours_without_a_group_hold_nothing_of_its_pictures(small_capture):
                 yield replace(view, image=1 - view.image) if inside else view, posed
 
         changed.begin(stages(changed)["renderers"], inverted)
-        for other, (before, after) in enumerate(zip(tables, changed.left_out.chunk(folds.count), strict=True)):
+        found = changed.left_out.chunk(folds.count)
+        for other, (before, after) in enumerate(zip(tables, found, strict=True)):
             assert torch.allclose(before, after, atol=1e-3) == (other == group), (group, other)
         assert not torch.allclose(plain.texture.image()[:, :3], changed.texture.image()[:, :3], atol=0.1)
 
