@@ -1,5 +1,6 @@
 # make test    set up, run every test        make demo    set up, train a small avatar, look at it
 # make lint    set up, check the style       make bench   set up, time the parts
+# make assets  draw the README's picture from what make demo trained
 #
 # PYTHON is only used to make the virtual environment: `make test PYTHON=python3.12`.
 
@@ -12,7 +13,7 @@ CAPTURE ?= captures/demo
 RUN     ?= runs/demo
 MINUTES ?= 3
 
-.PHONY: test demo lint bench
+.PHONY: test demo lint bench assets
 
 test: $(ready)
 	$(python) -m pytest
@@ -29,6 +30,9 @@ lint: $(ready)
 
 bench: $(ready)
 	$(python) -m anr_core bench
+
+assets: $(ready)
+	$(python) -m anr_core render $(RUN) assets/orbit.jpg
 
 # The stamp makes a second run free: only a change of the requirements sets up again.
 $(ready): requirements.txt constraints.txt

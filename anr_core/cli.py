@@ -121,11 +121,11 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Render:
-    """Draw a run's avatar as a video."""
+    """Draw a run's avatar as a video, or as a strip of pictures."""
 
     # folder that `train` filled
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    # video to write
+    # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
     out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
     # orbit (the camera circles), turn (the person turns) or a camera of the capture
     view: Annotated[str, arg(metavar="NAME")] = "orbit"

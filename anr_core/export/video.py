@@ -1,4 +1,4 @@
-"""Videos of an avatar: scenes drawn over a background, written as H.264 that plays everywhere."""
+"""Videos of an avatar: scenes drawn over a background, as H.264 that plays everywhere; or a strip of them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from PIL import Image, ImageDraw, ImageOps
 from tqdm import tqdm
 
 from anr_core.avatars import Avatar, Rendering, Scene
-from anr_core.avatars.run import Run, check_surface
+from anr_core.avatars.run import Run, check_surface, writing
 from anr_core.body import Pose
 from anr_core.capture import Capture
-from anr_core.capture.pictures import read_image
+from anr_core.capture.pictures import read_image, write_image
 from anr_core.export.staging import circling, playable, there_and_back, turning, watching
 
 VIDEO_FPS = 25
 ROUND_SECONDS = 8  # a full turn takes at least so long
 WATCH_SECONDS = 2  # what a resting camera shows takes at least so long
+STRIP = 6  # pictures of a strip
 GREY = 0.5
 CAPTION_HEIGHT = 16  # pixels
 
@@ -34,17 +35,19 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            frames: Iterable[int] | None = None) -> None:
     """Draw a run's avatar in the poses of a capture, played there and back, as an MP4.
 
+    out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
     view        "orbit" (the camera circles once), "turn" (the person turns once) or a camera of the capture
     background  a picture to stand before, or None for grey
     overview    show what happens on the way side by side
     size        side of the picture, pixels; None for what the run was trained for
     frames      play these frames alone
 
-    Raises ValueError for a name that isn't .mp4, an unknown view, and a capture of another surface.
+    Raises ValueError for another kind of name, an unknown view, and a capture of another surface.
     """
     out, size = Path(out), size or run.config.size
-    if out.suffix.lower() != ".mp4":
-        raise ValueError(f"{out} is no name of a video; write one that ends in .mp4.")
+    if out.suffix.lower() not in (".mp4", ".jpg", ".png"):
+        raise ValueError(f"{out} is no name of a video; write one that ends in .mp4, or in .jpg for a strip "
+                         "of pictures out of it.")
     if view not in ("orbit", "turn", *capture.cameras):
         raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
                          f"{', '.join(capture.cameras)}.")
@@ -55,8 +58,13 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     poses, scenes = staged(capture, view, known[0], size, frames)
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
     draw = draw_overview if overview else draw_frames
-    pictures = draw(avatar, scenes, behind)
-    write_video(out, tqdm(pictures, "drawing", poses, unit=" pictures", leave=False), VIDEO_FPS)
+    if out.suffix.lower() == ".mp4":
+        pictures = draw(avatar, scenes, behind)
+        write_video(out, tqdm(pictures, "drawing", poses, unit=" pictures", leave=False), VIDEO_FPS)
+    else:
+        taken = {index * poses // STRIP for index in range(STRIP)}
+        pictures = draw(avatar, (scene for index, scene in enumerate(scenes) if index in taken), behind)
+        write_strip(out, list(pictures))
 
 
 def staged(capture: Capture, view: str, first: str, size: int,
@@ -177,6 +185,13 @@ def write_video(file: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
                          "another place, then draw it again.") from None
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def write_strip(file: Path, pictures: list[np.ndarray]) -> None:
+    """Write pictures (H, W, 3) uint8 of one height side by side as one."""
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_image(file, np.concatenate(pictures, 1))
 
 
 def _encode(file, pictures, fps):

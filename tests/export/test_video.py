@@ -57,6 +57,18 @@ def test_the_overview_shows_six_pictures_under_their_names(run, small_capture, s
     assert shown[0, :video.CAPTION_HEIGHT].max() > 128
 
 
+def test_a_name_of_a_picture_gets_a_strip_out_of_the_video(run, small_capture, monkeypatch, tmp_path):
+    monkeypatch.setattr(video, "ROUND_SECONDS", 1)
+    render(run, small_capture, tmp_path / "out.mp4")
+    render(run, small_capture, tmp_path / "new" / "out.png")
+    strip = imageio.imread(tmp_path / "new" / "out.png").astype(int)
+    shown = played(tmp_path / "out.mp4").astype(int)
+    assert strip.shape == (SIZE, video.STRIP * SIZE, 3)
+    for index, still in enumerate(np.split(strip, video.STRIP, 1)):
+        apart = [np.abs(still - frame).mean() for frame in shown]
+        assert np.argmin(apart) == index * len(shown) // video.STRIP
+
+
 def test_the_size_can_be_chosen_and_odd_ones_are_made_even(run, small_capture, short, tmp_path):
     render(run, small_capture, tmp_path / "out.mp4", size=37, frames=[0, 1])
     assert played(tmp_path / "out.mp4").shape == (4, 38, 38, 3)
