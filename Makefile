@@ -12,6 +12,8 @@ ready  := $(VENV)/.ready
 CAPTURE ?= captures/demo
 RUN     ?= runs/demo
 MINUTES ?= 3
+# the last camera and the last frames are held back, to judge the avatar by
+TRAINED := --frames 0-5 --cameras cam01,cam02,cam03,cam04,cam05,cam06,cam07
 
 .PHONY: test demo lint bench assets
 
@@ -21,7 +23,7 @@ test: $(ready)
 demo: $(ready)
 	$(python) -m tests.small_capture $(CAPTURE)-source
 	$(python) -m anr_core prepare $(CAPTURE)-source $(CAPTURE)
-	$(python) -m anr_core train $(CAPTURE) $(RUN) --minutes $(MINUTES)
+	$(python) -m anr_core train $(CAPTURE) $(RUN) --minutes $(MINUTES) $(TRAINED)
 	$(python) -m anr_core evaluate $(RUN)
 	$(python) -m anr_core render $(RUN) $(RUN)/orbit.mp4
 

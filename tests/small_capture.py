@@ -189,4 +189,4 @@ def save(file: Path, picture: torch.Tensor) -> None:
 
 
 if __name__ == "__main__":
-    make_small_capture(Path(sys.argv[1]))
+    make_small_capture(Path(sys.argv[1]), camera_count=8)
