@@ -263,8 +263,8 @@ def test_a_finished_run_goes_on_with_a_larger_budget(small_capture, tmp_path, mo
     rates = []
     set_learning_rates = training.set_learning_rates
 
-    def noted(optimizer, place):
-        set_learning_rates(optimizer, place)
+    def noted(optimizer, place, passes=0.0):
+        set_learning_rates(optimizer, place, passes)
         rates.extend(group["lr"] for group in optimizer.param_groups)
 
     run = tmp_path / "run"
