@@ -125,7 +125,8 @@ class ANR(Avatar):
         coverage = sampled[:, -1:]
         latent, added, mask = self._networks(sampled, normals)
         gain = self.conditions.gain(scene)[..., None, None]
-        return Rendering((beyond(lit, coverage) + added) * gain,
+        rgb = (beyond(lit, coverage) + added) * gain
+        return Rendering(rgb if self.training else rgb.clamp(0, 1),  # training: a gradient beyond the ends too
                          torch.sigmoid(mask + outline(coverage)),
                          buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent,
