@@ -50,7 +50,8 @@ def test_a_batch_is_drawn_in_range_and_as_its_pictures_alone(system, changes, sm
     avatar = build(small_capture, system, **changes).eval()
     drawn = avatar(scene(avatar, small_capture, View.cat([views[0], views[7]])))
     assert drawn.rgb.shape == (2, 3, 64, 64) and drawn.mask.shape == drawn.depth.shape == (2, 1, 64, 64)
-    assert drawn.rgb.isfinite().all() and drawn.mask.min() >= 0 and drawn.mask.max() <= 1
+    for picture in (drawn.rgb, drawn.mask):
+        assert picture.isfinite().all() and picture.min() >= 0 and picture.max() <= 1
     assert {"iuv", "normals"} <= set(drawn.layers)
     for index, view in enumerate((views[0], views[7])):
         alone = avatar(scene(avatar, small_capture, view))
