@@ -126,7 +126,7 @@ class ANR(Avatar):
         latent, added, mask = self._networks(sampled, normals)
         gain = self.conditions.gain(scene)[..., None, None]
         rgb = (beyond(lit, coverage) + added) * gain
-        return Rendering(rgb if self.training else rgb.clamp(0, 1),  # training: a gradient beyond the ends too
+        return Rendering(rgb if self.training else rgb.clamp(0, 1),  # clamped, it has no gradient
                          torch.sigmoid(mask + outline(coverage)),
                          buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent,
