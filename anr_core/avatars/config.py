@@ -18,7 +18,7 @@ class Config:
     # side of the square windows that training draws, pixels: smaller ones take less time and memory
     window: int = 160
     # passes over the training pictures after which the learning rates have halved
-    passes: int = 200
+    passes: int = 300
     # pictures a step
     batch: int = 4
     # texels a side of the finest level of the neural texture
@@ -36,6 +36,10 @@ class Config:
     levels: int = 0
     # side of the pixel blocks that the networks fold into channels: 1 is slower and sharper
     fold: int = 2
+    # weight of the structure loss (1 - SSIM): sharper, and a fifth slower
+    structure: float = 0.0
+    # weight of LPIPS on a VGG, where its weights can be had: far too slow for two cores
+    perceptual: float = 0.0
     # "weak" trains and draws with each camera's weak-perspective approximation at the body's root depth
     projection: str = "perspective"
     # random state: the same seed and steps give the same bytes (CPU, float32)
@@ -58,10 +62,10 @@ class Config:
 
 PRESETS = {
     "quick": Config(),
-    "base": Config(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, workers=2,
-                   steps=20_000),
+    "base": Config(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, structure=0.01,
+                   perceptual=0.02, workers=2, steps=20_000),
     "large": Config(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, fold=1,
-                    workers=4, steps=60_000),
+                    structure=0.01, perceptual=0.02, workers=4, steps=60_000),
 }
 
 
