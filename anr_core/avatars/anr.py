@@ -154,8 +154,10 @@ class ANR(Avatar):
         # where the texture was made without any picture of a place, there is nothing to be learned about it
         coverage, seen = rendering.layers["coverage"], rendering.layers["seen"]
         inside = inside * torch.where(coverage > 0, (seen / 0.2).clamp(max=1), 1.0)
+        # on the mesh and where nothing is certain: what no loss looks at would drift to any colour
+        unchecked = torch.maximum((coverage > 0).to(certain), 1 - certain)
         terms = {"mse": losses.mse(rendering.rgb, view.image, inside),
-                 "added": 0.2 * losses.weighted_mean(rendering.layers["added"].square(), inside),
+                 "added": 0.2 * losses.weighted_mean(rendering.layers["added"].square(), unchecked),
                  "composite": losses.mse(rendering.over(0), view.image * view.mask, certain),
                  "mask": 0.1 * losses.mask_entropy(rendering.mask, view.mask, certain),
                  "levels": 1e-3 * self.texture.regularization(slice(3, None))}
@@ -219,12 +221,13 @@ def table(picture: torch.Tensor) -> torch.Tensor:
 
 
 def outline(coverage: torch.Tensor) -> torch.Tensor:
-    """Where the mask begins: the logit of the mean of the mesh's coverage (B, 1, H, W) over 3 by 3 pixels.
+    """Where the mask begins: the logit of the mesh's coverage (B, 1, H, W), blurred by 1.2 pixels.
 
     Registrations are some pixels off, so nobody knows better at the outline; a hard one costs up to 1 dB.
     """
-    # the picture's rim is no outline
-    return torch.logit(functional.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False), 0.01)
+    for _ in range(2):
+        coverage = functional.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False)  # its rim is no outline
+    return torch.logit(coverage, 0.01)
 
 
 def beyond(colour: torch.Tensor, coverage: torch.Tensor) -> torch.Tensor:

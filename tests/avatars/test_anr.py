@@ -80,7 +80,7 @@ def test_untrained_it_draws_the_static_texture_under_the_blurred_outline_of_the_
 
 def test_the_mask_begins_at_the_outline_with_a_soft_edge():
     straight = (torch.arange(40) < 20).float().expand(1, 1, 40, 40)
-    ramp = torch.tensor([0.99, 0.99, 2 / 3, 1 / 3, 0.01, 0.01])  # a mean of three, kept from 0 and 1
+    ramp = torch.tensor([0.99, 8 / 9, 6 / 9, 3 / 9, 1 / 9, 0.01])  # two means of three, kept from 0 and 1
     for begun in (outline(straight), outline(straight.mT).mT):
         row = torch.sigmoid(begun)[0, 0, 20]
         torch.testing.assert_close(row[17:23], ramp)
