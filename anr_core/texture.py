@@ -50,6 +50,16 @@ def bilinear(table: torch.Tensor, size: tuple[int, int, int], chart: torch.Tenso
     return functional.embedding_bag(taps, table, mode="sum", per_sample_weights=shares)
 
 
+def chart_of(part: torch.Tensor, charts: int) -> torch.Tensor:
+    """The chart (N,), from 0, of surface points of part (N,), from 1: one a part, or the single atlas."""
+    return part - 1 if charts > 1 else torch.zeros_like(part)
+
+
+def table(picture: torch.Tensor) -> torch.Tensor:
+    """A picture (P, C, h, w) as rows of texels (P * h * w, C), as `bilinear` takes them."""
+    return picture.movedim(1, -1).flatten(0, 2)
+
+
 class Texture(nn.Module):
     """Learned channels on a surface.
 
@@ -71,7 +81,7 @@ class Texture(nn.Module):
 
     def forward(self, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
         """Channels (N, C) at surface points: part (N,) from 1, uv (N, 2)."""
-        chart = part - 1 if self.charts > 1 else torch.zeros_like(part)
+        chart = chart_of(part, self.charts)
         return sum(bilinear(level, size, chart, uv)
                    for level, size in zip(self.levels, self.sizes, strict=True))
 
@@ -107,7 +117,7 @@ class Texture(nn.Module):
         for level in reversed(range(len(self.levels))):
             size = self.sizes[level][1:]
             picture = functional.interpolate(missing, size=size, mode="area")
-            self.levels[level][:, :3] = picture.movedim(1, -1).reshape(-1, 3)
+            self.levels[level][:, :3] = table(picture)
             missing = missing - functional.interpolate(picture, size=missing.shape[-2:], mode="bilinear",
                                                        align_corners=False)
 

@@ -36,7 +36,7 @@ from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import UNet
-from anr_core.texture import Texture, Unwrapping, bilinear
+from anr_core.texture import Texture, Unwrapping, bilinear, chart_of, table
 
 LATENT = 16  # channels between R1 and R2
 
@@ -105,7 +105,7 @@ class ANR(Avatar):
     def _features(self, buffer: GBuffer, scene: Scene) -> torch.Tensor:
         """(N, C + 1) the texture's channels and how well the colour was seen."""
         features = self.texture(buffer.part, buffer.uv)
-        chart = buffer.part - 1 if self.charts > 1 else torch.zeros_like(buffer.part)
+        chart = chart_of(buffer.part, self.charts)
         shape = (self.charts, self.config.texture_size, self.config.texture_size)
         if not self.training or self.stage != "renderers" or self.left_out is None:
             return torch.cat([features, bilinear(self.seen, shape, chart, buffer.uv)], 1)
@@ -190,12 +190,12 @@ class Folds:
     (stacking; Wolpert 1992). The avatar itself has the texture of all.
     """
 
-    MOST = 4  # stretches of time, and groups of cameras
+    CAMERAS, STRETCHES = 8, 4  # groups of each kind, at the most
 
     def __init__(self, pictures: list[tuple[str, int]]):
         cameras, frames = (sorted({picture[part] for picture in pictures}) for part in (0, 1))
         kinds = [{name: index * min(len(names), most) // len(names) for index, name in enumerate(names)}
-                 for names, most in ((cameras, 8), (frames, self.MOST))]
+                 for names, most in ((cameras, self.CAMERAS), (frames, self.STRETCHES))]
         if len(cameras) == len(pictures):
             kinds = kinds[:1]  # one camera a frame: leaving out one is leaving out the other
         self.kinds = [kind for kind in kinds if len(set(kind.values())) > 1]
@@ -213,11 +213,6 @@ class Folds:
         pictures = zip(scene.camera_name, scene.frame.tolist(), strict=True)
         return torch.tensor([self.of(picture)[int(torch.randint(len(self.kinds), ()))]
                              for picture in pictures])
-
-
-def table(picture: torch.Tensor) -> torch.Tensor:
-    """A picture (P, C, h, w) as rows of texels (P * h * w, C)."""
-    return picture.movedim(1, -1).flatten(0, 2)
 
 
 def outline(coverage: torch.Tensor) -> torch.Tensor:

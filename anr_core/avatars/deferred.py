@@ -8,7 +8,6 @@ texture pyramid, channels 3 to 11 multiplied by nine spherical harmonics of the 
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
 from anr_core import losses
 from anr_core.avatars.anr import LATENT
@@ -36,15 +35,11 @@ class Deferred(Avatar):
         self.network = UNet(config.texture_channels, 4, matched_width(config, levels), levels, config.fold)
 
     def forward(self, scene: Scene) -> Rendering:
-        camera = self.projected(scene.camera, scene.posed)
-        buffer = gbuffer(scene.posed, camera, scene.size)
+        buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
         features = self.texture(buffer.part, buffer.uv)
         colour, followed, rest = features.split([3, 9, self.texture.channels - 12], 1)
-        towards = camera.view_directions(scene.posed.vertices.mean(1, keepdim=True))[:, 0] \
-            if camera.projection == "weak" else None
-        direction = functional.normalize(camera.center[buffer.picture] - buffer.position, dim=-1) \
-            if towards is None else towards[buffer.picture]
-        sampled = buffer.image(torch.cat([colour, followed * spherical_harmonics(direction), rest], 1))
+        followed = followed * spherical_harmonics(buffer.towards)
+        sampled = buffer.image(torch.cat([colour, followed, rest], 1))
         drawn = torch.sigmoid(self.network(sampled))
         return Rendering(drawn[:, :3], drawn[:, 3:], buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled, "texture": sampled[:, :3],

@@ -8,7 +8,7 @@ from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
 from anr_core.body import Surface
 from anr_core.rasterizer import gbuffer
-from anr_core.texture import bilinear
+from anr_core.texture import bilinear, chart_of, table
 
 
 class StaticTexture(Avatar):
@@ -21,11 +21,11 @@ class StaticTexture(Avatar):
         self.register_buffer("texels", torch.full((charts * config.texture_size**2, 3), 0.5))
 
     def initialize(self, rgb: torch.Tensor) -> None:
-        self.texels.copy_(rgb.movedim(1, -1).reshape(-1, 3))
+        self.texels.copy_(table(rgb))
 
     def forward(self, scene: Scene) -> Rendering:
         buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
-        chart = buffer.part - 1 if self.size[0] > 1 else torch.zeros_like(buffer.part)
+        chart = chart_of(buffer.part, self.size[0])
         colour = buffer.image(bilinear(self.texels, self.size, chart, buffer.uv))
         return Rendering(colour, buffer.coverage(), buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "normals": buffer.image(buffer.normal)})

@@ -75,10 +75,15 @@ class GBuffer:
     @cached_property
     def facing(self) -> torch.Tensor:
         """(N,) cosine between the normal and the direction to the camera: 1 squarely seen, 0 grazing."""
-        if self.camera.projection == "weak":
-            return -self.camera_normal[:, 2]
-        local = self._turned(self.position) + self.camera.t.to(self.position).index_select(0, self.picture)
-        return -(functional.normalize(local, dim=-1) * self.camera_normal).sum(-1)
+        return (self.towards * self.normal).sum(-1)
+
+    @cached_property
+    def towards(self) -> torch.Tensor:
+        """(N, 3) unit directions from the surface to the camera, world."""
+        camera = self.camera.to(self.position.dtype)
+        if camera.projection == "weak":
+            return -camera.R[:, 2].index_select(0, self.picture)
+        return functional.normalize(camera.center.index_select(0, self.picture) - self.position, dim=-1)
 
     def _turned(self, vectors: torch.Tensor) -> torch.Tensor:
         """World vectors (N, 3) along the camera's axes: R's columns, weighted by the vectors' components."""

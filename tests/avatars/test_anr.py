@@ -243,7 +243,7 @@ def test_groups_of_many_cameras_and_frames_are_as_large_as_each_other():
     for groups in (cameras, stretches):
         sizes = [groups.count(group) for group in sorted(set(groups))]
         assert max(sizes) - min(sizes) <= 1 and groups == sorted(groups)
-    assert len(set(stretches)) == Folds.MOST and not set(cameras) & set(stretches)
+    assert len(set(stretches)) == Folds.STRETCHES and not set(cameras) & set(stretches)
 
 
 def test_one_camera_a_frame_has_a_single_kind_of_group():
