@@ -11,6 +11,8 @@ arms and hips.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import torch
 from torch import nn
 
@@ -31,26 +33,27 @@ class Conditions(nn.Module):
         self.cameras = sorted({camera for camera, _ in pictures})
         several = len(self.cameras) < len(self.pictures)
         self.known = set(self.cameras) if several else set()
+        self.times = {camera: sorted(frame for name, frame in pictures if name == camera)
+                      for camera in self.known}
+        rows = {camera: row for row, camera in enumerate(self.cameras)}
+        camera_of_picture = torch.tensor([rows[camera] for camera, _ in pictures], dtype=torch.int64)
+        self.register_buffer("camera_of_picture", camera_of_picture, persistent=False)
         # log gains of red, green and blue
         self.camera_gain = nn.Parameter(torch.zeros(len(self.cameras), 3))
         self.picture_gain = nn.Parameter(torch.zeros(len(self.pictures), 3))
 
     def gain(self, scene: Scene) -> torch.Tensor:
         """(B, 3) factors of red, green and blue, sRGB-encoded."""
-        return self._of(scene, self.camera_gain, self.picture_gain).exp()
+        return self._found(scene).exp()
 
     def regularization(self) -> torch.Tensor:
         """Keeps the mean gain at 1, and what a picture has for itself below what its camera has."""
-        mean = self._shares(self.camera_gain, self.picture_gain).mean(0)
+        mean = (self.camera_gain[self.camera_of_picture] + self.picture_gain).mean(0)
         return (10 * mean.square().mean() + 0.03 * self.camera_gain.square().mean()
                 + 0.3 * self.picture_gain.square().mean())
 
-    def _shares(self, camera, picture):
-        rows = torch.tensor([self.cameras.index(name) for name, _ in self.pictures])
-        return camera[rows] + picture
-
-    def _of(self, scene, camera, picture):
-        """Each scene's sum of its camera's and its picture's row; zeros for what is not known.
+    def _found(self, scene):
+        """Each scene's sum of its camera's and its picture's log gains; zeros for what is not known.
 
         A frame that was not trained has what the nearest one of its camera has: exposure drifts slowly.
         """
@@ -58,20 +61,21 @@ class Conditions(nn.Module):
         frames = [None] * len(names) if scene.frame is None else scene.frame.tolist()
         rows = []
         for name, frame in zip(names, frames, strict=True):
-            row = camera.new_zeros(camera.shape[1])
+            row = self.camera_gain.new_zeros(3)
             if name in self.known:
-                row = row + camera[self.cameras.index(name)]
+                row = row + self.camera_gain[self.cameras.index(name)]
             nearest = self._nearest(name, frame)
             if nearest is not None:
-                row = row + picture[nearest]
+                row = row + self.picture_gain[nearest]
             rows.append(row)
         return torch.stack(rows)
 
     def _nearest(self, name, frame):
         """The row of a camera's picture that is closest in time, or None; a lone one is no neighbour."""
         if name in self.known and frame is not None:
-            return min((abs(other - frame), row) for (camera, other), row in self.pictures.items()
-                       if camera == name)[1]
+            times = self.times[name]
+            after = bisect_left(times, frame)
+            frame = min(times[max(after - 1, 0):after + 1], key=lambda time: abs(time - frame))
         return self.pictures.get((name, frame))
 
 
