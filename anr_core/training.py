@@ -297,7 +297,7 @@ class Trainer:
         if not self.stages:  # nothing to learn: what was unwrapped is the avatar
             return self.save()
         self.state.avatar.to(self.fabric.device)
-        self.state.averaged.to(self.fabric.device)
+        self.state.averaged.to(self.fabric.device).eval()
         with Record(self.run.path, self.state.step) as record:
             while self.done < 1:
                 with closing(self._stage()) as stage:  # so that an error in its last saving is raised
@@ -310,11 +310,12 @@ class Trainer:
         state, stage = self.state, self.stages[self.state.stage]
         end = sum(stage.share for stage in self.stages[:state.stage + 1])
         last = stage is self.stages[-1]
-        for avatar in (state.avatar, state.averaged):
-            avatar.begin(stage, self._views)
+        state.avatar.begin(stage, self._views)
         optimizer = make_optimizer(state.avatar, stage)
         if state.optimizer is not None:
             optimizer.load_state_dict(state.optimizer)
+        else:  # what beginning the stage has changed
+            state.averaged.load_state_dict(state.avatar.state_dict())
         objective, self.optimizer = self.fabric.setup(Objective(state.avatar, stage.name), optimizer)
         batches, begun, first = self._batches(), time.perf_counter(), state.step
         between_steps = True
@@ -392,7 +393,6 @@ class Trainer:
         """Truth, prediction and mask of up to three training views, as the averaged weights draw them."""
         shots = self.training.shots[::max(1, len(self.training.shots) // 3)][:3]
         rows = []
-        self.state.averaged.eval()
         for view in replace(self.training, shots=shots).views(crop="body", size=self.run.config.size):
             view = view.to(self.fabric.device)
             drawn = self.state.averaged(scene_of(view, self._posed(view)))
