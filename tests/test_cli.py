@@ -205,4 +205,4 @@ def test_from_a_checkout_it_survives_a_reader_that_has_seen_enough(small_source,
 
 def test_importing_the_package_does_not_import_torch():
     code = "import anr_core, sys; assert 'torch' not in sys.modules; from anr_core import Camera"
-    subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True)
+    assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT).returncode == 0
