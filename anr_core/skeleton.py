@@ -66,6 +66,31 @@ SMPLX = _tree(_BODY + "jaw<head left_eyeball<head right_eyeball<head "
 FLAME = _tree("root neck<root jaw<neck left_eyeball<neck right_eyeball<neck")
 MANO = _tree("wrist " + _hand(""))
 
+
+def _anny_leg(side: str) -> str:
+    toes = " ".join(f"{side}{toe}_toe1<{side}ankle {side}{toe}_toe2<{side}{toe}_toe1"
+                    + ("" if toe == "big" else f" {side}{toe}_toe3<{side}{toe}_toe2")
+                    for toe in ("big", "second", "third", "fourth", "small"))
+    return (f"{side}pelvis<pelvis {side}hip<{side}pelvis {side}thigh<{side}hip {side}knee<{side}thigh "
+            f"{side}shin<{side}knee {side}ankle<{side}shin {toes}")
+
+
+def _anny_arm(side: str) -> str:
+    """The thumb springs from the wrist, the other fingers from a bone of the palm each."""
+    fingers = " ".join(f"{side}{finger}_palm<{side}wrist {side}{finger}1<{side}{finger}_palm "
+                       f"{side}{finger}2<{side}{finger}1 {side}{finger}3<{side}{finger}2"
+                       for finger in ("index", "middle", "ring", "pinky"))
+    return (f"{side}collar<spine3 {side}scapula<{side}collar {side}shoulder<{side}scapula "
+            f"{side}upper_arm<{side}shoulder {side}elbow<{side}upper_arm {side}forearm<{side}elbow "
+            f"{side}wrist<{side}forearm {side}thumb1<{side}wrist {side}thumb2<{side}thumb1 "
+            f"{side}thumb3<{side}thumb2 {fingers}")
+
+
+# In the order of anny's rig. Of its five spine joints, those that stand nearest to SMPL's have their names.
+ANNY = _tree(f"""pelvis {_anny_leg("left_")} {_anny_leg("right_")} sacrum<pelvis lumbar<sacrum spine1<lumbar
+    spine2<spine1 spine3<spine2 {_anny_arm("left_")} {_anny_arm("right_")} neck<spine3 neck_middle<neck
+    neck_upper<neck_middle head<neck_upper left_eyeball<head right_eyeball<head""")
+
 # OpenPose's 25; its hips sit lower and further in than COCO's
 BODY25 = _tree("""nose<neck neck<middle_hip right_shoulder<neck right_elbow<right_shoulder
     right_wrist<right_elbow left_shoulder<neck left_elbow<left_shoulder left_wrist<left_elbow
@@ -80,3 +105,6 @@ _COCO_NAMES = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_s
 COCO17 = Skeleton(_COCO_NAMES, None, ((0, 1), (0, 2), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 6), (5, 7),
                                       (6, 8), (7, 9), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (12, 14),
                                       (13, 15), (14, 16)))
+_FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
+COCO23 = Skeleton(_COCO_NAMES + _FEET, None, (*COCO17.edges, (15, 17), (17, 18), (15, 19), (16, 20), (20, 21),
+                                              (16, 22)))

