@@ -1,0 +1,120 @@
+"""What a person is made of: paint on every layer, and how it takes the light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch.nn import functional
+
+from anr_core.prepare.studio.fabrics import FABRICS, Sheet, paint_fabric, palette
+from anr_core.prepare.studio.fabrics import FINISHES as FABRIC_FINISHES
+from anr_core.prepare.studio.painting import Texels
+from anr_core.prepare.studio.skin import Complexion, paint_skin
+from anr_core.texture import bilinear
+
+# roughness, share mirrored when seen squarely, sheen (fuzz at grazing angles), wrap (light going around)
+FINISHES = {
+    "skin": (0.46, 0.035, 0.0, 1.0),
+    "cloth": (0.8, 0.02, 0.35, 0.3),
+    "denim": (0.75, 0.025, 0.2, 0.1),
+    "leather": (0.38, 0.05, 0.0, 0.0),
+    "hair": (0.36, 0.05, 0.0, 0.5),
+}
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Painted layers as a pyramid, each level half as wide as the one before.
+
+    levels  (layers * size * size, 6): linear albedo, the height's slope along u and v (metres a unit), gloss
+    size    texels a side of the first level
+    finish  (layers, 4) how each layer takes the light, see FINISHES
+    """
+
+    levels: list[torch.Tensor]
+    size: int
+    finish: torch.Tensor
+
+    @staticmethod
+    def of(pictures: list[torch.Tensor], finishes: list[str]) -> Paint:
+        """Of pictures (5, size, size), one a layer: linear albedo, height in metres, gloss."""
+        planes = torch.stack([_with_slopes(picture) for picture in pictures])
+        size, levels = planes.shape[-1], []
+        while planes.shape[-1] >= 4:
+            levels.append(planes.movedim(1, -1).flatten(0, 2).contiguous())
+            planes = functional.avg_pool2d(planes, 2)
+        return Paint(levels, size, torch.tensor([FINISHES[name] for name in finishes]))
+
+    def sampled(self, layer: torch.Tensor, uv: torch.Tensor, detail: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Albedo (N, 3), slope (N, 2) and gloss (N,) at uv (N, 2) of layers (N,), between two levels."""
+        detail = detail.clamp(0, len(self.levels) - 1.001)
+        coarse, found = detail.floor(), torch.empty(len(uv), 6)
+        for level in range(int(coarse.min()), int(coarse.max()) + 1):
+            here = (coarse == level).nonzero()[:, 0]
+            fine, next_ = (self._at(level + step, layer[here], uv[here]) for step in range(2))
+            found[here] = torch.lerp(fine, next_, (detail[here] - level)[:, None])
+        return found[:, :3], found[:, 3:5], found[:, 5]
+
+    def _at(self, level, layer, uv):
+        size = self.size >> level
+        return bilinear(self.levels[level], (len(self.finish), size, size), layer, uv)
+
+
+def _with_slopes(picture):
+    """(6, size, size): the height of (5, size, size) becomes its slope along u and v."""
+    height, size = picture[3], picture.shape[-1]
+    across = (height.roll(-1, 1) - height.roll(1, 1)) * (size / 2)
+    down = (height.roll(-1, 0) - height.roll(1, 0)) * (size / 2)
+    return torch.cat([picture[:3], across[None], -down[None], picture[4:]])
+
+
+# from a person to paint
+
+
+HAIRS = ((0.09, 0.07, 0.06), (0.20, 0.13, 0.09), (0.34, 0.22, 0.13), (0.52, 0.36, 0.19), (0.72, 0.57, 0.36),
+         (0.42, 0.17, 0.08), (0.55, 0.53, 0.51))
+
+
+def painted(person, vertices: dict[str, np.ndarray], chest: torch.Tensor, size: int) -> Paint:
+    """Paint on every layer of a person, size x size texels each.
+
+    vertices  of one moment, with the person standing upright
+    chest     (3,) a place in front of the chest then, metres: where a shirt has its print
+    """
+    seed = person.number
+    random = np.random.default_rng([seed, 30])
+    hair = np.array(HAIRS[int(random.integers(len(HAIRS)))]) * random.uniform(0.8, 1.15)
+    look = Complexion.drawn(random, tuple(hair), person.body.shape.gender < 0.5)
+    pictures, finishes = [], []
+    for layer in person.layers:
+        uv, faces, uv_faces = (torch.from_numpy(array) for array in (layer.uv, layer.faces, layer.uv_faces))
+        texels = Texels.of(uv, uv_faces, size)
+        if layer.name == "skin":
+            rest = person.body.rest_vertices[0]
+            pictures.append(paint_skin(texels, texels.on(rest, faces), texels.on(uv, uv_faces), look, seed))
+            finishes.append("skin")
+            continue
+        fabrics = FABRICS.get(layer.name, FABRICS["shirt"])
+        kind = fabrics[int(random.integers(len(fabrics)))]
+        tones = torch.tensor(hair, dtype=torch.float32).expand(4, 3) if kind == "hair" else palette(random)
+        place = texels.on(torch.from_numpy(vertices[layer.name]), faces)
+        sheet = laid_out(texels, place, texels.on(uv, uv_faces) * layer.metres, layer.metres, chest)
+        pictures.append(texels.picture(paint_fabric(kind, sheet, tones, seed + int(random.integers(1000)))))
+        finishes.append(FABRIC_FINISHES.get(kind, "cloth"))
+    return Paint.of(pictures, finishes)
+
+
+def laid_out(texels: Texels, place: torch.Tensor, cloth: torch.Tensor, metres: float,
+             chest: torch.Tensor) -> Sheet:
+    """Texels at places (N, 3), measured: cloth (N, 2) is where on it they lie, of whose atlas a side is metres.
+
+    chest (3,) is a place before the chest, metres
+    """
+    covered = np.zeros(texels.size**2, bool)
+    covered[texels.place.numpy()] = True
+    inside = distance_transform_edt(np.pad(covered.reshape(texels.size, -1), 1))[1:-1, 1:-1].reshape(-1)
+    seam = torch.from_numpy(inside[texels.place.numpy()]).float() * metres / texels.size
+    return Sheet(cloth[:, 0], cloth[:, 1], seam, place, cloth[(place - chest).norm(dim=1).argmin()])
