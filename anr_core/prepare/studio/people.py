@@ -1,0 +1,200 @@
+"""The studio's people: who subject N is, what they wear, and how body, clothes and hair move.
+
+    person = subject(3)
+    for moment in moments(person, frames=40, fps=10): ...
+
+World: metres, +Z up, the floor at z = 0. Everybody begins near the origin, facing -Y with the left side at +X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import roma
+import torch
+
+from anr_core.body.anny import AnnyBody, Shape, chain, rigid
+from anr_core.body.base import Pose
+from anr_core.prepare.studio.cloth import TICK, Cloth, Threads
+from anr_core.prepare.studio.dressing import hang, strongest
+from anr_core.prepare.studio.exercises import write_script
+from anr_core.prepare.studio.garments import shirt, skirt, trousers
+from anr_core.prepare.studio.hair import grow_hair
+from anr_core.prepare.studio.movement import Rig, animate
+from anr_core.prepare.studio.patterns import Figure
+from anr_core.rasterizer import vertex_normals
+
+WARM_UP = 0.7  # share of the frames; the rest is punching
+SETTLING = 1.5  # seconds before the first frame, for cloth to come to rest
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One piece of a dressed person; constant.
+
+    faces     (F, 3)  int64
+    uv        (U, 2)  in [0, 1], origin at the bottom left
+    uv_faces  (F, 3)  int64
+    boxes     named charts, (left, bottom, right, top) in uv; in a garment's charts v goes up and u to the
+              right as seen from outside, at one scale
+    metres    of cloth that a unit of uv is; None for the skin
+    """
+
+    name: str
+    faces: np.ndarray
+    uv: np.ndarray
+    uv_faces: np.ndarray
+    boxes: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    metres: float | None = None
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What was chosen for a person; the rest of a person's looks is the painter's."""
+
+    shape: Shape
+    top: str  # "t-shirt", "shirt", "hoodie"
+    bottom: str  # "trousers", "shorts", "skirt"
+    hair: str  # "short", "bob", "long", "ponytail", "bun", "curls", "bald"
+
+
+@dataclass(frozen=True)
+class Subject:
+    number: int
+    looks: Looks
+    body: AnnyBody
+    layers: list[Layer]
+    threads: Threads
+    parts: dict[str, slice]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One frame.
+
+    motion    "warm-up" or "punching"
+    pose      of the body, a batch of one
+    vertices  layer name -> (V, 3) float32, metres, world
+    """
+
+    frame: int
+    motion: str
+    pose: Pose
+    vertices: dict[str, np.ndarray]
+
+
+def subject(number: int) -> Subject:
+    """The person of a number: every non-negative integer is another one, the same number the same bytes."""
+    rng = np.random.default_rng([number, 1])
+    looks = choose_looks(rng)
+    body = AnnyBody(looks.shape)
+    figure = figure_of(body)
+    waist = figure.at("spine1")[2] - 0.02
+    ankle, knee, hip = (figure.at(f"left_{name}")[2] for name in ("ankle", "knee", "hip"))
+    bottom = {"trousers": lambda: trousers(figure, waist, ankle + 0.005, 0.014, 0.03),
+              "shorts": lambda: trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.02, 0.04),
+              "skirt": lambda: skirt(figure, waist, knee + rng.uniform(-0.15, 0.12), rng.uniform(0.08, 0.2))}
+    top = {"t-shirt": lambda: shirt(figure, hip - 0.05, rng.uniform(0.35, 0.5), 0.025, 0.03),
+           "shirt": lambda: shirt(figure, hip - 0.07, 0.96, 0.025, 0.014),
+           "hoodie": lambda: shirt(figure, hip - 0.05, 0.98, 0.035, 0.012, collar=0.05)}
+    garments = [bottom[looks.bottom](), top[looks.top]()]
+    hair = grow_hair(looks.hair, figure, rng)
+    threads, parts = hang(figure, garments, hair)
+    surface = body.surface
+    layers = [Layer("skin", surface.faces.numpy(), surface.uv.numpy(), surface.uv_faces.numpy())]
+    for piece in [*garments, *([hair] if hair else [])]:
+        layers.append(Layer(piece.name, piece.triangles, piece.uv.astype(np.float32), piece.uv_triangles,
+                            piece.boxes, piece.metres))
+    return Subject(number, looks, body, layers, threads, parts)
+
+
+def choose_looks(rng: np.random.Generator) -> Looks:
+    """Adults of all kinds."""
+    female = rng.random() < 0.5
+    shape = Shape(gender=rng.uniform(0.85, 1) if female else rng.uniform(0, 0.15), age=rng.uniform(0.6, 0.9),
+                  muscle=rng.uniform(0.35, 0.8), weight=rng.uniform(0.3, 0.75), height=rng.uniform(0.25, 0.7),
+                  proportions=rng.uniform(0.4, 0.8), african=rng.random(), asian=rng.random(),
+                  caucasian=rng.random())
+    bottom = rng.choice(["trousers", "shorts", "skirt"], p=[0.5, 0.1, 0.4] if female else [0.75, 0.25, 0])
+    top = rng.choice(["t-shirt", "shirt", "hoodie"])
+    hair = rng.choice(["short", "bob", "long", "ponytail", "bun", "curls"] if female
+                      else ["short", "short", "curls", "bald", "long"])
+    return Looks(shape, str(top), str(bottom), str(hair))
+
+
+def figure_of(body: AnnyBody) -> Figure:
+    """What clothes are cut to: the body in its rest shape."""
+    vertices, faces = body.rest_vertices[0], body.surface.faces
+    counts = torch.diff(body.skin_start, append=torch.tensor([len(body.skin_joints)]))
+    weights = torch.zeros(len(vertices), len(body.skeleton))
+    weights[torch.arange(len(vertices)).repeat_interleave(counts), body.skin_joints] = body.skin_weights
+    turns, shift = body.joint_from_rest[0, :, :3, :3], body.joint_from_rest[0, :, :3, 3:]
+    joints = -(turns.mT @ shift)[..., 0]
+    normals = vertex_normals(vertices[None], faces)[0]
+    return Figure(vertices.double().numpy(), normals.double().numpy(), faces.numpy(), weights.double().numpy(),
+                  body.skeleton.names, body.skeleton.parents, joints.double().numpy())
+
+
+def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
+    """A person's film, frame by frame: first the warm-up, then punching, in one go.
+
+    Cloth is simulated in ticks from some time before the first frame on, so a frame depends on those before
+    it and not on the rate. One frame is held at a time.
+    """
+    body, warm = subject.body, round(WARM_UP * frames)
+    zero = body(_poses(body, {}, np.zeros((1, 3)), np.zeros((1, 3))))
+    joints = zero.joints[0].double().numpy()
+    rig = Rig(body.skeleton.names, body.skeleton.parents, joints, float(zero.vertices[0, :, 2].min()))
+    rng = np.random.default_rng([subject.number, 2])
+    script = write_script(rng, rig.length("leg"), warm / fps, (frames - warm) / fps)
+
+    cloth = Cloth(subject.threads, body.rest_vertices[0].numpy(), *strongest(figure_of(body).weights))
+    tick = -round(SETTLING / TICK)
+    film = _Film(rig, script, body)
+    cloth.start(film.transforms(tick))
+    for frame in range(frames):
+        time = frame / fps
+        while tick * TICK < time:
+            tick += 1
+            cloth.advance(film.transforms(tick))
+        pose = _poses(body, *animate(rig, script, np.array([time])))
+        places = cloth.seen(_world_from_rest(body, pose)[0], tick - time / TICK)
+        vertices = {"skin": body(pose).vertices[0].numpy()}
+        vertices |= {name: places[part] for name, part in subject.parts.items()}
+        yield Moment(frame, "warm-up" if frame < warm else "punching", pose, vertices)
+
+
+class _Film:
+    """How the body moves its skin in each tick, worked out a second at a time."""
+
+    def __init__(self, rig: Rig, script, body: AnnyBody):
+        self.rig, self.script, self.body = rig, script, body
+        self.first, self.table = 0, []
+
+    def transforms(self, tick: int) -> np.ndarray:
+        """(J, 4, 4) of a tick; before the film begins the body comes out of the pose that clothes are cut in."""
+        if not self.first <= tick < self.first + len(self.table):
+            self.first = tick
+            times = np.arange(tick, tick + round(1 / TICK)) * TICK
+            share = np.clip(1 + (times + 0.6) / (SETTLING - 0.6), 0, 1)[:, None]
+            rotations, root, place = animate(self.rig, self.script, np.maximum(times, 0))
+            rotations = {name: share * value for name, value in rotations.items()}
+            self.table = _world_from_rest(self.body, _poses(self.body, rotations, share * root, place))
+        return self.table[tick - self.first]
+
+
+def _poses(body: AnnyBody, rotations: dict[str, np.ndarray], root, place) -> Pose:
+    table = torch.zeros(len(root), len(body.skeleton) - 1, 3)
+    for name, rotation in rotations.items():
+        table[:, body.skeleton.names.index(name) - 1] = torch.as_tensor(rotation).float()
+    return Pose(table, torch.as_tensor(root).float(), torch.as_tensor(place).float())
+
+
+def _world_from_rest(body: AnnyBody, pose: Pose) -> np.ndarray:
+    """(B, J, 4, 4) how poses move each joint's skin."""
+    rotations = roma.rotvec_to_rotmat(torch.cat([pose.root_rotation[:, None], pose.rotations], 1))
+    steps = body.rest.steps.repeat(len(rotations), 1, 1)
+    steps[:, 0] = pose.root_translation
+    return (chain(rigid(rotations, steps), body.hops) @ body.joint_from_rest).numpy()
