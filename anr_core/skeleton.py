@@ -6,6 +6,7 @@ those of the person: the left wrist is the person's left one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -28,9 +29,14 @@ class Skeleton:
     @property
     def mirror(self) -> tuple[int, ...]:
         """Index of each joint's counterpart on the other side; its own in the middle."""
-        swap = {"left": "right", "right": "left"}
-        others = ("_".join(swap.get(word, word) for word in name.split("_")) for name in self.names)
-        return tuple(self.names.index(other) for other in others)
+        return mirrored(self.names)
+
+
+def mirrored(names: Sequence[str]) -> tuple[int, ...]:
+    """Index of each name with left and right exchanged; "left" and "right" are words between underscores."""
+    swap = {"left": "right", "right": "left"}
+    others = ("_".join(swap.get(word, word) for word in name.split("_")) for name in names)
+    return tuple(names.index(other) for other in others)
 
 
 def shared_joints(one: Skeleton, other: Skeleton) -> tuple[list[int], list[int]]:
@@ -90,6 +96,50 @@ def _anny_arm(side: str) -> str:
 ANNY = _tree(f"""pelvis {_anny_leg("left_")} {_anny_leg("right_")} sacrum<pelvis lumbar<sacrum spine1<lumbar
     spine2<spine1 spine3<spine2 {_anny_arm("left_")} {_anny_arm("right_")} neck<spine3 neck_middle<neck
     neck_upper<neck_middle head<neck_upper left_eyeball<head right_eyeball<head""")
+
+# How far a joint of ANNY turns, radians about the body's axes X (to its left), Y (to its back) and Z (up), on
+# the left side, which the right one mirrors. Joints in a row share a bend or a twist.
+_BEND = ((-0.25, 0.45), (-0.30, 0.30), (-0.30, 0.30))
+_NECK = ((-0.35, 0.35), (-0.25, 0.25), (-0.40, 0.40))
+_TOE = ((-0.70, 0.60), (-0.15, 0.15), (-0.15, 0.15))
+_FINGER = ((-0.30, 1.50), (-0.60, 0.60), (-0.40, 0.40))
+_PALM = ((-0.15, 0.15), (-0.15, 0.15), (-0.15, 0.15))
+_LIMITS = {
+    "sacrum": _BEND, "lumbar": _BEND, "spine1": _BEND, "spine2": _BEND, "spine3": _BEND,
+    "neck": _NECK, "neck_middle": _NECK, "neck_upper": _NECK, "head": _NECK,
+    "eyeball": ((-0.50, 0.50), (0.00, 0.00), (-0.60, 0.60)),
+    "pelvis": ((-0.10, 0.10), (-0.20, 0.20), (-0.10, 0.10)),
+    "hip": ((-2.10, 0.50), (-0.90, 0.50), (-0.70, 0.70)),
+    "thigh": ((0.00, 0.00), (0.00, 0.00), (-0.30, 0.30)),
+    "knee": ((-0.10, 2.50), (-0.10, 0.10), (-0.30, 0.30)),
+    "shin": ((0.00, 0.00), (0.00, 0.00), (-0.20, 0.20)),
+    "ankle": ((-0.50, 0.90), (-0.40, 0.40), (-0.40, 0.40)),
+    "toe": _TOE,
+    "collar": ((-0.20, 0.20), (-0.50, 0.20), (-0.40, 0.30)),
+    "scapula": ((-0.20, 0.20), (-0.30, 0.20), (-0.20, 0.20)),
+    "shoulder": ((-2.20, 1.20), (-2.20, 0.80), (-2.00, 1.00)),
+    "upper_arm": ((-0.50, 0.50), (0.00, 0.00), (-0.50, 0.50)),
+    "elbow": ((-1.30, 0.60), (-0.30, 0.30), (-1.20, 0.60)),
+    "forearm": ((-0.80, 0.80), (-1.00, 1.00), (-0.80, 0.80)),
+    "wrist": ((-0.80, 0.80), (-0.80, 0.80), (-0.80, 0.80)),
+    "thumb": ((-0.60, 0.60), (-0.60, 0.60), (-0.60, 0.60)),
+    "palm": _PALM, "index": _FINGER, "middle": _FINGER, "ring": _FINGER, "pinky": _FINGER,
+}
+
+
+def anny_limits() -> tuple[tuple[tuple[float, float], ...], ...]:
+    """(low, high) about each axis of every joint of ANNY but the first, in the order of `Pose.rotations`."""
+    return tuple(_limits(name) for name in ANNY.names[1:])
+
+
+def _limits(name):
+    joint = name.removeprefix("left_").removeprefix("right_")
+    stem = joint if joint in _LIMITS else joint.rstrip("123").split("_")[-1]  # toes, fingers, palms alike
+    x, y, z = _LIMITS[stem]
+    if not name.startswith("right_"):
+        return x, y, z
+    return x, (-y[1], -y[0]), (-z[1], -z[0])
+
 
 # OpenPose's 25; its hips sit lower and further in than COCO's
 BODY25 = _tree("""nose<neck neck<middle_hip right_shoulder<neck right_elbow<right_shoulder

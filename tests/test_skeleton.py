@@ -1,9 +1,22 @@
 import pytest
 
-from anr_core.skeleton import BODY25, COCO17, FLAME, MANO, SMPL, SMPLH, SMPLX, shared_joints
+from anr_core.skeleton import (
+    ANNY,
+    BODY25,
+    COCO17,
+    COCO23,
+    FLAME,
+    MANO,
+    SMPL,
+    SMPLH,
+    SMPLX,
+    anny_limits,
+    shared_joints,
+)
 
 ALL = {"smpl": (SMPL, 24), "smplh": (SMPLH, 52), "smplx": (SMPLX, 55), "flame": (FLAME, 5),
-       "mano": (MANO, 16), "body25": (BODY25, 25), "coco17": (COCO17, 17)}
+       "mano": (MANO, 16), "body25": (BODY25, 25), "coco17": (COCO17, 17), "coco23": (COCO23, 23),
+       "anny": (ANNY, 104)}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -21,7 +34,7 @@ def test_mirroring_twice_is_the_identity_and_keeps_edges(name):
     assert {frozenset(mirror[i] for i in edge) for edge in edges} == edges
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "coco17"])
+@pytest.mark.parametrize("name", [name for name in ALL if "coco" not in name])
 def test_every_joint_hangs_on_one_root(name):
     skeleton, _ = ALL[name]
     assert skeleton.parents.count(-1) == 1
@@ -48,3 +61,17 @@ def test_shared_joints_pair_equal_names():
     assert [BODY25.names[i] for i in body25] == [COCO17.names[j] for j in coco]
     assert len(coco) == 17  # BODY_25 holds all of COCO
     assert shared_joints(SMPL, SMPLX)[0] == list(range(22))
+
+
+def test_anny_has_all_joints_of_smplx_but_feet_and_jaw():
+    shared = {SMPLX.names[j] for _, j in zip(*shared_joints(ANNY, SMPLX), strict=True)}
+    assert set(SMPLX.names) - shared == {"left_foot", "right_foot", "jaw"}
+
+
+def test_limits_allow_the_resting_pose_and_mirror_left_to_right():
+    limits = dict(zip(ANNY.names[1:], anny_limits(), strict=True))
+    assert all(low <= 0 <= high for joint in limits.values() for low, high in joint)
+    x, y, z = limits["left_shoulder"]
+    assert limits["right_shoulder"] == (x, (-y[1], -y[0]), (-z[1], -z[0]))
+    assert limits["left_knee"][0][1] > 2 and limits["left_knee"][0][0] > -0.2  # it bends one way only
+    assert limits["left_middle_palm"] == limits["right_pinky_palm"] != limits["left_middle1"]
