@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody
 from anr_core.capture import Capture, load_capture
 from anr_core.capture.footage import Footage
 from anr_core.capture.writing import whole_or_nothing, write_capture
 from anr_core.prepare.studio import people, stage
-from anr_core.prepare.studio.filming import Set, side_by_side
+from anr_core.prepare.studio.filming import KEYPOINTS, Set, side_by_side
 from anr_core.prepare.studio.registration import Jitter
 
 REGISTRATIONS = ("jittered", "exact")
@@ -116,32 +117,33 @@ def _write(call, folder):
     cameras = stage.cameras(call.subject, call.cameras, call.size)
     moments = people.moments(person, call.frames, call.fps)
     first = next(moments)
-    studio = Set.built(person, first.vertices, _chest(person, first), cameras)
-    jitter = Jitter(call.subject)
-    exact = call.registration == "exact"
-    registered = person.body if exact else AnnyBody(jitter.shape(person.body.shape))
-    vertices = np.zeros((call.frames, len(registered.rest_vertices[0]), 3), np.float32)
+    studio = Set.built(person, first.vertices, _chest(person, first), cameras, folder)
+    jitter = Jitter(call.subject) if call.registration == "jittered" else None
+    registered = AnnyBody(jitter.shape(person.body.shape)) if jitter else person.body
+    poses = Pose(torch.zeros(call.frames, *first.pose.rotations.shape[1:]), torch.zeros(call.frames, 3),
+                 torch.zeros(call.frames, 3))
     held_out = held_out_cameras(list(cameras))
 
     def jobs():
         before, now = None, first
         while now is not None:
             after = next(moments, None)
-            pose = now.pose if exact else jitter.pose(now.pose, now.frame / call.fps)
-            vertices[now.frame] = registered(pose).vertices[0].numpy()
-            meshes = (None if one is None else studio.model.joined(one.vertices) for one in (before, now, after))
+            pose = jitter.pose(now.pose, now.frame / call.fps) if jitter else now.pose
+            for name in ("rotations", "root_rotation", "root_translation"):
+                getattr(poses, name)[now.frame] = getattr(pose, name)[0]
             split = {name: SPLITS[name in held_out, now.motion == "punching"] for name in cameras}
-            yield now.frame, now.pose, *meshes, split, folder
+            yield before, now, after, split
             before, now = now, after
 
-    backgrounds = studio.write_backgrounds(folder / "empty")
+    backgrounds = studio.write_backgrounds()
     write_capture(Footage(
         format="studio", cameras=cameras,
         originals={name: {"K": camera.K[0].tolist(), "distortion": [], "size": list(camera.size)}
                    for name, camera in cameras.items()},
         takes=(take for takes in side_by_side(jobs(), studio.film) for take in takes),
-        frames=np.arange(call.frames), vertices=vertices, surface=registered.surface, fps=float(call.fps),
-        up=(0.0, 0.0, 1.0), licence="CC0", person=f"subject {call.subject}", backgrounds=backgrounds), folder)
+        frames=np.arange(call.frames), vertices=None, surface=registered.surface, fps=float(call.fps),
+        up=(0.0, 0.0, 1.0), licence="CC0", person=f"subject {call.subject}", backgrounds=backgrounds,
+        body=registered, poses=poses, keypoints=KEYPOINTS), folder)
 
 
 def _chest(person, moment):

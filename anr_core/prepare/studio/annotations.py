@@ -12,6 +12,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -73,3 +76,24 @@ def keypoints_seen(points: torch.Tensor, camera: Camera, seen: Fragments) -> tor
     front = seen.depth[0, row, column]
     visible = inside & ((front == 0) | (depth - front < INSIDE))
     return torch.cat([pixels, visible[:, None].to(pixels)], 1)
+
+
+# files
+
+
+def write_annotations(file: Path, arrays: dict[str, np.ndarray]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(file, **arrays)
+
+
+def write_layers(folder: Path, names: Iterable[str], layers) -> None:
+    """layers.npz: what stays the same of the dressed surface."""
+    folder.mkdir()
+    arrays = {f"{part}_{index}": getattr(layer, part) for index, layer in enumerate(layers, 1)
+              for part in ("faces", "uv", "uv_faces")}
+    np.savez_compressed(folder / "layers.npz", names=np.array(list(names)), **arrays)
+
+
+def write_surface(file: Path, vertices: dict[str, np.ndarray]) -> None:
+    """One frame's vertices of every layer."""
+    np.savez(file, **{f"vertices_{index}": layer for index, layer in enumerate(vertices.values(), 1)})

@@ -59,7 +59,8 @@ def _worn(albedo, height, sheet, seed):
     line = torch.exp(-((sheet.seam - 0.009) / 0.0016).square())
     stitches = line * (0.5 + 0.5 * torch.sin((sheet.x + sheet.y) * 2 * math.pi / 0.007))
     fold = step(0.007, 0.0, sheet.seam)
-    crumpled = 0.0012 * clouds(flat, 0.10, seed + 220, 3) + 0.0005 * clouds(flat, 0.035, seed + 230, 2)
+    ridges = 1 - clouds(flat + 0.03 * clouds(flat, 0.2, seed + 221, 2)[:, None], 0.16, seed + 220, 3).abs()
+    crumpled = 0.0045 * ridges.square() + 0.0008 * clouds(flat, 0.035, seed + 230, 2)
     return (albedo * (uneven * (1 - 0.35 * fold - 0.25 * line + 0.3 * stitches))[:, None],
             height + crumpled + 0.0008 * step(0.02, 0.012, sheet.seam) - 0.0008 * line)
 
@@ -226,7 +227,8 @@ def _chino(sheet, tones, seed, random):
 def _sport(sheet, tones, seed, random):
     """Jersey with bands along the outer seams."""
     rib, shade = _weave(sheet, 0.0013, 0.8e-4)
-    dark = tones[0] * 0.45
+    dark = torch.tensor([[0.10, 0.11, 0.14], [0.13, 0.16, 0.26], [0.30, 0.31, 0.33], [0.22, 0.12, 0.14]])[
+        int(random.integers(4))]
     bands = step(0.014, 0.016, sheet.seam) * step(0.030, 0.028, sheet.seam) \
         + step(0.038, 0.040, sheet.seam) * step(0.054, 0.052, sheet.seam)
     return mixed(dark.expand(len(bands), 3), tones[3], bands) * shade[:, None], rib, 1.3 + 0 * bands

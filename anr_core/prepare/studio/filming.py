@@ -11,16 +11,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anr_core.body import Posed
 from anr_core.camera import Camera
 from anr_core.capture.footage import Take
 from anr_core.capture.pictures import write_image, write_mask
-from anr_core.prepare.studio.annotations import annotated, keypoints_seen
+from anr_core.prepare.studio.annotations import (
+    annotated,
+    keypoints_seen,
+    write_annotations,
+    write_layers,
+    write_surface,
+)
 from anr_core.prepare.studio.drawing import Lit, Model, developed, draw
 from anr_core.prepare.studio.light import studio_lights
 from anr_core.prepare.studio.materials import painted
 from anr_core.prepare.studio.stage import backdrop
 
+KEYPOINTS = "coco23"
+LARGE = 512  # pixels: larger pictures get finer paint, and fewer samples a pixel
 WORKERS = 2
 EXPOSURE_ERROR, BALANCE_ERROR = 0.03, 0.012  # standard deviations of cameras' gains, all channels' and each one's
 
@@ -31,6 +38,7 @@ class Set:
 
     exposures  (3,) gains of each camera's channels
     samples    a pixel's, along each side
+    folder     of the capture
     """
 
     person: object
@@ -40,51 +48,54 @@ class Set:
     backdrops: dict
     exposures: dict[str, torch.Tensor]
     samples: int
+    folder: Path
 
     @staticmethod
-    def built(person, vertices: dict[str, np.ndarray], chest: torch.Tensor, cameras: dict[str, Camera]) -> Set:
+    def built(person, vertices: dict[str, np.ndarray], chest: torch.Tensor, cameras: dict[str, Camera],
+              folder: Path) -> Set:
         """The set of a person, painted as the vertices of one moment lie; see `painted`."""
         size = max(next(iter(cameras.values())).size)
-        # four texels a pixel of a picture that shows all of the person
-        texture = 1024 if size <= 512 else 2048
         lights = studio_lights(person.number)
-        model = Model.of(person.layers, [len(vertices[layer.name]) for layer in person.layers],
-                         painted(person, vertices, chest, texture))
+        # four texels a pixel of a picture that shows all of the person, two in large ones
+        paint = painted(person, vertices, chest, 1024 if size <= LARGE else 2048)
+        model = Model.of(person.layers, [len(vertices[layer.name]) for layer in person.layers], paint)
         random = np.random.default_rng([person.number, 6])
         exposures = {name: torch.from_numpy(np.exp(random.normal(0, EXPOSURE_ERROR)
                                                    + random.normal(0, BALANCE_ERROR, 3))).float() for name in cameras}
         backdrops = {name: backdrop(person.number, camera, lights) for name, camera in cameras.items()}
-        return Set(person, model, lights, cameras, backdrops, exposures, 3 if size <= 512 else 2)
+        write_layers(folder / "surface", model.names, person.layers)
+        return Set(person, model, lights, cameras, backdrops, exposures, 3 if size <= LARGE else 2, folder)
 
-    def write_backgrounds(self, folder: Path) -> dict[str, Path]:
+    def write_backgrounds(self) -> dict[str, Path]:
         """Each camera's picture of the empty room."""
-        files = {}
-        for name, empty in self.backdrops.items():
-            files[name] = folder / f"{name}.jpg"
-            folder.mkdir(exist_ok=True)
-            write_image(files[name], developed(empty.picture(), self.exposures[name], self._random(name, 0)))
+        files = {name: self.folder / "empty" / f"{name}.jpg" for name in self.cameras}
+        (self.folder / "empty").mkdir()
+        for name, file in files.items():
+            write_image(file, developed(self.backdrops[name].picture(), self.exposures[name], self._random(name, 0)))
         return files
 
-    def film(self, frame: int, pose, before, now, after, split: dict[str, str], folder: Path) -> list[Take]:
-        """Draw one frame from every camera; the pictures are returned, everything else is written.
+    def film(self, before, now, after, split: dict[str, str]) -> list[Take]:
+        """Draw one moment, of those before and after, from every camera, and write all that is known of it.
 
-        before, now, after  (V, 3) the joined layers in this frame and its neighbours; None where there is none
+        The takes hold the pictures themselves; `split` says by camera what they are held out for.
         """
-        lit = Lit.of(self.model, now, self.lights)
-        naked = self.person.body(pose)
-        points = self.person.body.keypoints(naked, "coco23")[0]
+        surface = self.model.joined(now.vertices)
+        write_surface(self.folder / "surface" / f"{now.frame:04d}.npz", now.vertices)
+        others = [None if one is None else self.model.joined(one.vertices) for one in (before, after)]
+        lit = Lit.of(self.model, surface, self.lights)
+        naked = self.person.body(now.pose)
+        points = self.person.body.keypoints(naked, KEYPOINTS)[0]
         takes = []
         for name, camera in self.cameras.items():
             picture = draw(lit, camera, self.backdrops[name], self.samples)
-            image = developed(picture.light, self.exposures[name], self._random(name, 1 + frame))
-            mask = folder / "masks" / name / f"{frame:04d}.png"
+            image = developed(picture.light, self.exposures[name], self._random(name, 1 + now.frame))
+            mask, truth = (self.folder / kind / name / f"{now.frame:04d}{suffix}"
+                           for kind, suffix in (("masks", ".png"), ("truth", ".npz")))
             write_mask(mask, (picture.coverage * 255).round().byte().numpy())
-            arrays, seen = annotated(naked, now, self.model.faces, self.model.layer, camera, before, after)
-            arrays["keypoints"] = keypoints_seen(points, camera, seen).numpy()
-            file = folder / "truth" / name / f"{frame:04d}.npz"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(file, **arrays)
-            takes.append(Take(name, frame, image, mask, split=split[name]))
+            arrays, seen = annotated(naked, surface, self.model.faces, self.model.layer, camera, *others)
+            write_annotations(truth, arrays)
+            takes.append(Take(name, now.frame, image, mask, split=split[name], truth=truth,
+                              keypoints=keypoints_seen(points, camera, seen).numpy()))
         return takes
 
     def _random(self, name, index):

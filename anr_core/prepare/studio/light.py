@@ -69,13 +69,13 @@ def studio_lights(seed: int) -> Lights:
     key, back = ((3.4 * math.sin(turn), -3.4 * math.cos(turn), height)
                  for turn, height in ((front, random.uniform(3.0, 3.7)),
                                       (front + math.pi + random.uniform(-0.7, 0.7), random.uniform(2.3, 3.0))))
-    warmth, strength = random.uniform(-0.05, 0.1), random.uniform(0.85, 1.05)
+    warmth, strength = random.uniform(-0.05, 0.1), random.uniform(1.05, 1.25)
     middle = (0.0, 0.0, 1.0)
     return Lights((Lamp(disc(key, middle, random.uniform(0.35, 0.7), 16),
                         strength * torch.tensor([1 + warmth, 1.0, 1 - warmth], dtype=torch.float32)),
                    Lamp(disc(back, middle, 0.5, 8), 0.35 * torch.tensor([0.88, 0.96, 1.1]))),
-                  torch.tensor([0.44, 0.46, 0.50]), torch.tensor([0.32, 0.31, 0.30]),
-                  torch.tensor([0.22, 0.20, 0.17]))
+                  torch.tensor([0.38, 0.40, 0.44]), torch.tensor([0.25, 0.245, 0.24]),
+                  torch.tensor([0.20, 0.18, 0.155]))
 
 
 def disc(centre, target, radius: float, count: int) -> torch.Tensor:

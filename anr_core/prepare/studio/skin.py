@@ -72,8 +72,8 @@ def paint_skin(texels: Texels, place: torch.Tensor, uv: torch.Tensor, look: Comp
 
 def _moles(albedo, place, look, random):
     tone = look.tone
-    for count, small, large, ink, strength in ((70, 0.0012, 0.0035, tone * colour(0.42, 0.30, 0.26), 0.85),
-                                               (260, 0.002, 0.005, tone * colour(0.95, 0.66, 0.6), 0.4)):
+    for count, small, large, ink, strength in ((60, 0.0008, 0.0022, tone * colour(0.45, 0.33, 0.29), 0.8),
+                                               (220, 0.0015, 0.0035, tone * colour(0.98, 0.74, 0.68), 0.3)):
         centres = place[torch.from_numpy(random.integers(len(place), size=count))]
         radii = torch.from_numpy(random.uniform(small, large, count)).float()
         albedo = mixed(albedo, ink, strength * spots(place, centres, radii))
@@ -82,7 +82,7 @@ def _moles(albedo, place, look, random):
 
 def _face(albedo, height, gloss, place, uv, look, seed, random):
     tone = look.tone
-    head = (uv[:, 0] > 0.655) & (uv[:, 1] > 0.135) & (uv[:, 1] < 0.835)
+    head = (uv[:, 0] > 0.63) & (uv[:, 1] > 0.148) & (uv[:, 1] < 0.8185)
     across, down = (uv[:, 1] - MIDDLE), uv[:, 0] - EYES
     aside = across.abs()
     away = torch.where(head, 0.0, 9.0)  # puts everything that is not the head out of reach
@@ -101,15 +101,16 @@ def _face(albedo, height, gloss, place, uv, look, seed, random):
     hair = colour(*look.hair)
     strands = 0.5 + 0.5 * noise(torch.stack([across * 900, down * 120], 1) + place[:, :2] * 20, 1.0, seed + 100)
     bounds = down + 0.075 - 0.9 * (aside - 0.04).clamp(min=0) + 0.012 * clouds(uv, 0.03, seed + 101, 3)
-    beneath = step(0.006, -0.012, bounds) * head * step(0.24, 0.2, down.abs() * 0)
+    ears = blot(0.152, 0.012, 0.022, 0.022)
+    beneath = step(0.006, -0.012, bounds) * head * (1 - ears.clamp(max=0.6) / 0.6)
     albedo = mixed(albedo, hair * 0.6 + tone * 0.15, 0.9 * beneath)
     freckled = place[(blot(0.03, 0.02, 0.05, 0.03) > 0.15)]
     if look.freckles and len(freckled):
-        count = int(500 * look.freckles)
+        count = int(420 * look.freckles)
         centres = freckled[torch.from_numpy(random.integers(len(freckled), size=count))]
         ink = tone * colour(0.80, 0.60, 0.48)
-        albedo = mixed(albedo, ink, 0.6 * spots(place, centres,
-                                                torch.from_numpy(random.uniform(0.0006, 0.0016, count)).float()))
+        albedo = mixed(albedo, ink, 0.5 * spots(place, centres,
+                                                torch.from_numpy(random.uniform(0.0004, 0.0009, count)).float()))
     jaw = (blot(0.0, 0.085, 0.075, 0.028) + 0.8 * blot(0.0, 0.05, 0.024, 0.006) + blot(0.10, 0.05, 0.03, 0.035))
     short = 0.5 + 0.5 * noise(place, 0.0016, seed + 102)
     albedo = mixed(albedo, hair * 0.8 + tone * 0.1, (0.8 * look.stubble * jaw.clamp(max=1) * short).clamp(max=0.85))

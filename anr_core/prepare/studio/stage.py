@@ -19,9 +19,9 @@ from anr_core.prepare.studio.painting import clouds, colour, linear, mixed, nois
 
 RING = 3.4  # metres from the middle to a camera
 HEIGHTS = (0.95, 2.15)  # metres of the low and the high ring
-TARGET = (0.0, 0.0, 0.92)
+TARGET = (0.0, 0.0, 0.99)
 WALL = 4.6  # metres from the middle to a wall: behind the cameras
-REACH = 2.3  # metres of height that a picture holds at the middle: a person with raised arms
+REACH = 2.4  # metres of height that a picture holds at the middle: a person with raised arms
 
 FLOOR_SIDE = 5.2  # metres of floor, around the middle, that the person's shadow can reach
 FLOOR_CELLS = 416
