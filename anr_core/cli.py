@@ -52,6 +52,33 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Studio:
+    """Draw a capture of a person whom nobody filmed; the same command finds it again."""
+
+    # folder to make
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # who: every number from 0 on is another person
+    subject: Annotated[int, arg(metavar="N")] = 0
+    # how many cameras; two of four or more are held out
+    cameras: Annotated[int, arg(metavar="N")] = 6
+    # how many frames; the last third shows another motion and is held out
+    frames: Annotated[int, arg(metavar="N")] = 40
+    # side of the pictures, pixels
+    size: Annotated[int, arg(metavar="S")] = 256
+    # frames a second
+    fps: Annotated[float, arg(metavar="F")] = 10
+    # the body that is handed over: jittered, as wrong as a real fit, or exact
+    registration: Annotated[str, arg(metavar="NAME")] = "jittered"
+
+    def __call__(self) -> None:
+        from anr_core.prepare.studio import studio_capture
+
+        made = studio_capture(self.capture, self.subject, cameras=self.cameras, frames=self.frames, size=self.size,
+                              fps=self.fps, registration=self.registration)
+        print(f"{self.capture}: subject {self.subject}, {len(made.cameras)} cameras, {len(made.shots)} pictures")
+
+
+@dataclass(frozen=True)
 class Train:
     """Train an avatar of a capture; the same command goes on where it was interrupted."""
 
@@ -147,7 +174,7 @@ class Render:
 
         run = Run.open(self.run)
         capture = run.capture() if self.capture is None else load_capture(self.capture)
-        frames = None if self.frames is None else frame_list(self.frames, capture.body.frames.tolist())
+        frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
         render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames)
         print(f"written to {self.out}")
 
@@ -167,7 +194,7 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
+COMMANDS = {"prepare": Prepare, "studio": Studio, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

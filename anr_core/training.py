@@ -39,6 +39,7 @@ from anr_core.avatars.run import (
 from anr_core.body import Posed
 from anr_core.capture import Capture, View, Views, body_box, load_capture, resample
 from anr_core.capture.pictures import write_image
+from anr_core.capture.posing import describe_body
 from anr_core.capture.window import BODY_MARGIN
 from anr_core.texture import Unwrapping
 
@@ -175,7 +176,7 @@ def _open(path, config, capture, training) -> Run:
     """The run in a folder, or a new one; refuses one that was begun with something else."""
     pictures = [(shot.camera, shot.frame) for shot in training.shots]
     source = str(capture.path), os.path.relpath(capture.path, path)
-    run = Run(path, config, pictures, source, capture.licence)
+    run = Run(path, config, pictures, source, capture.licence, describe_body(capture.body))
     if (path / "config.json").is_file():
         begun = Run.open(path)
         for name, mine, theirs in (("system", config.system, begun.config.system),

@@ -1,6 +1,6 @@
 """A run on disk: the folder that training fills, and out of which an avatar comes back.
 
-    config.json               settings, training views, where the capture is
+    config.json               settings, training views, where the capture is, how the body is made
     checkpoint.safetensors    the avatar: averaged weights and its surface; nothing else is needed to draw
     static.safetensors        the unwrapped texture and the mean colour of the training views
     training.pt               what going on needs: raw weights, optimiser, random state, place in the schedule
@@ -26,6 +26,7 @@ from anr_core.avatars.config import Config, configure
 from anr_core.avatars.static import StaticTexture
 from anr_core.body import Surface
 from anr_core.capture import Capture, load_capture
+from anr_core.capture.posing import make_body
 
 VERSION = 1
 LEFTOVER = ".new"  # ends the name of a file that is not yet whole
@@ -37,6 +38,7 @@ class Run:
 
     trained  (camera name, frame) of the training views
     source   the capture's absolute path, and its path relative to the run
+    body     what `make_body` makes the body from; None for meshes, which only the capture holds
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Run:
     trained: list[tuple[str, int]]
     source: tuple[str, str]
     licence: str
+    body: dict | None = None
 
     @staticmethod
     def open(path: str | Path) -> Run:
@@ -57,7 +60,8 @@ class Run:
             version = saved["version"]
             if version == VERSION:
                 config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
-                return Run(path, config, list(trained), tuple(saved["capture"]), saved["licence"])
+                return Run(path, config, list(trained), tuple(saved["capture"]), saved["licence"],
+                           saved.get("body"))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} is broken ({error}). Train the run again.") from None
         raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train it again.")
@@ -66,7 +70,7 @@ class Run:
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         saved = {"version": VERSION, "config": asdict(self.config), "trained": self.trained,
-                 "capture": self.source, "licence": self.licence}
+                 "capture": self.source, "licence": self.licence, "body": self.body}
         write_atomically(self.path / "config.json", json.dumps(saved, indent=1).encode())
 
     def capture(self) -> Capture:
@@ -87,9 +91,12 @@ class Run:
         return _filled(replace(self.config, system="static"), tensors, [], file), mean
 
     def avatar(self) -> Avatar:
-        """The trained avatar, with a body where the capture is found."""
+        """The trained avatar, with its body; registered meshes need the capture that holds them."""
         file = self.path / "checkpoint.safetensors"
         avatar = _filled(self.config, read_tensors(file), self.trained, file)
+        if self.body is not None:
+            avatar.body = make_body(self.body)
+            return avatar
         try:
             capture = self.capture()
         except FileNotFoundError:

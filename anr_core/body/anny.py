@@ -197,6 +197,7 @@ class AnnyBody(Body):
         if pose.rotations.shape[1:] != (expected, 3):
             raise ValueError(f"Pose.rotations has shape {tuple(pose.rotations.shape)}, expected "
                              f"(B, {expected}, 3): one axis-angle for each of Anny's joints after the root.")
+        pose = pose.to(rest.vertices.device)
         rotations = roma.rotvec_to_rotmat(torch.cat([pose.root_rotation[:, None], pose.rotations], 1))
         steps = rest.steps + functional.pad(pose.root_translation[:, None], (0, 0, 0, expected))
         world_from_joint = chain(rigid(rotations, steps), self.hops)

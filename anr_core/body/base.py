@@ -15,7 +15,7 @@ class Pose:
     rotations         (B, J, 3)  axis-angle of every joint but the root, radians
     root_rotation     (B, 3)     axis-angle, world from body
     root_translation  (B, 3)     metres
-    frame             (B,)       integer frame number of the capture, or None
+    frame             (B,)       frame number of the capture, which may lie between two, or None
     """
 
     rotations: torch.Tensor
@@ -29,9 +29,43 @@ class Pose:
         zeros = torch.zeros(len(frame), 3, device=frame.device)
         return Pose(zeros.new_zeros(len(frame), 0, 3), zeros, zeros, frame)
 
+    def __len__(self) -> int:
+        return len(self.root_translation)
+
+    def __getitem__(self, rows: slice | torch.Tensor) -> Pose:
+        return self._map(lambda value: value[rows])
+
     def to(self, device) -> Pose:
-        return replace(self, **{f.name: value.to(device) for f in fields(self)
+        return self._map(lambda value: value.to(device))
+
+    def _map(self, change) -> Pose:
+        return replace(self, **{f.name: change(value) for f in fields(self)
                                 if (value := getattr(self, f.name)) is not None})
+
+    def at(self, frame: torch.Tensor) -> Pose:
+        """The poses of frame numbers (B,), out of this batch, whose frames rise.
+
+        Between two of them every joint turns evenly, the shorter way round. Raises ValueError outside.
+        """
+        if not bool(((frame >= self.frame[0]) & (frame <= self.frame[-1])).all()):
+            raise ValueError(f"Frames {float(frame.min()):g} to {float(frame.max()):g} were asked for, but "
+                             f"poses are known from {int(self.frame[0])} to {int(self.frame[-1])}.")
+        after = torch.searchsorted(self.frame, frame)
+        exact = self.frame[after] == frame
+        if bool(exact.all()):
+            return self[after]
+        one, other = self[torch.where(exact, after, after - 1)], self[after]
+        share = torch.where(exact, 0, (frame - one.frame) / (other.frame - one.frame).clamp(min=1)).float()
+        return Pose(_between(one.rotations, other.rotations, share[:, None, None]),
+                    _between(one.root_rotation, other.root_rotation, share[:, None]),
+                    torch.lerp(one.root_translation, other.root_translation, share[:, None]), frame)
+
+
+def _between(one: torch.Tensor, other: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Rotations (..., 3) a share of the way from one to another."""
+    import roma  # a second to import, and few need it
+
+    return roma.rotvec_composition((one, share * roma.rotvec_composition((roma.rotvec_inverse(one), other))))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """A capture on disk. `prepare` makes one from any format; everything after reads only this.
 
     capture.json        what there is, in words and numbers: the fields of `Capture` and one entry a picture
-    body.npz            frames (n,), vertices (n, V, 3) metres, faces, uv, uv_faces, part
+    body.npz            registered meshes: frames (n,), vertices (n, V, 3) metres, faces, uv, uv_faces, part
+    poses.npz           or Anny, whose shape is in capture.json: frames (n,) and the fields of `Pose`
+    keypoints.npz       where they are known: cameras (m,), frames (m,), points (m, K, 3)
     frames/             CAMERA/0008.jpg, undistorted
     masks/              CAMERA/0008.png, 255 where the person is
     certain/            CAMERA/0008.png, 255 where the mask can be believed; absent where it can be everywhere
     background/         CAMERA.jpg, the scene without the person, where it is known
+    truth/              CAMERA/0008.npz, whatever else is known of the picture, array by array
     LICENSE...          what the source said
 
 Cameras hold K (3, 3) for these pictures, R, t and size [H, W]; `original` keeps the source's own K,
@@ -18,16 +21,16 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from anr_core.body import Pose, Surface
-from anr_core.body.tracked import TrackedBody
+from anr_core.body import Body, Pose
 from anr_core.camera import Camera
+from anr_core.capture.keypoints import Table, read_keypoints
 from anr_core.capture.pictures import Memory, read_image, read_mask
+from anr_core.capture.posing import read_posing
 from anr_core.capture.view import View
 from anr_core.capture.window import BODY_MARGIN, body_box, resample, resize
 
@@ -47,6 +50,7 @@ class Shot:
 
     registered  the mesh was fitted to this frame; else it is interpolated between two that were
     split       "train", or the name of what it is held out for
+    truth       arrays of whatever else is known of the picture
     """
 
     camera: str
@@ -56,6 +60,7 @@ class Shot:
     certain: str | None = None
     registered: bool = True
     split: str = "train"
+    truth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,24 +69,30 @@ class Capture:
 
     cameras      each a batch of one, for the pictures as they are here
     shots        all pictures
-    body         the registered mesh of every frame
+    body         what `pose` poses
     format       what it was prepared from
     fps          frames a second
     up           (3,) the world's unit vector against gravity
     person       the person's name
     backgrounds  file of the scene without the person, by camera
+    poses        of the registered frames, which rise; None where the body is a mesh a frame
+    keypoints    (K, 3) pixels and confidence by camera name and frame
+    skeleton     name of the skeleton that the keypoints belong to, such as "coco23"
     """
 
     path: Path
     cameras: dict[str, Camera]
     shots: list[Shot]
-    body: TrackedBody
+    body: Body
     format: str
     licence: str
     fps: float
     up: torch.Tensor
     person: str
     backgrounds: dict[str, str]
+    poses: Pose | None = None
+    keypoints: Table = field(default_factory=dict)
+    skeleton: str | None = None
     memory: Memory = field(default_factory=lambda: Memory(MEMORY), repr=False, compare=False)
 
     def views(self, cameras: Iterable[str] | None = None, frames: Iterable[int] | None = None,
@@ -94,6 +105,15 @@ class Capture:
         """
         kept = _chosen(self.shots, "camera", cameras)
         return Views(self, _chosen(kept, "frame", frames), crop, size)
+
+    def pose(self, frame: torch.Tensor) -> Pose:
+        """The poses of frame numbers (B,)."""
+        return Pose.of_frame(frame) if self.poses is None else self.poses.at(frame)
+
+    @property
+    def recording(self) -> Pose:
+        """The poses of all registered frames, which rise."""
+        return Pose.of_frame(self.body.frames) if self.poses is None else self.poses
 
     @property
     def splits(self) -> list[str]:
@@ -108,6 +128,15 @@ class Capture:
     def only(self, wanted: Callable[[Shot], bool]) -> Capture:
         """The same capture with only the shots that are wanted."""
         return replace(self, shots=[shot for shot in self.shots if wanted(shot)])
+
+    def truth(self, shot: Shot, name: str) -> np.ndarray:
+        """One array of what else is known of a picture; only this one is read."""
+        if shot.truth is None:
+            raise ValueError(f"{self.path} keeps no truth of {shot.image}; studio captures do.")
+        with np.load(self.path / shot.truth) as arrays:
+            if name not in arrays:
+                raise ValueError(f"{shot.truth} holds no {name!r}; it holds {', '.join(arrays)}.")
+            return arrays[name]
 
     def background(self, camera: str) -> torch.Tensor | None:
         """(1, 3, H, W) the scene without the person as that camera sees it, or None where it isn't known."""
@@ -138,22 +167,26 @@ class Views(Dataset):
         if self.crop is None:
             view = self._view(shot, camera, self._read(shot, (0, 0, *reversed(camera.size))))
             return view if self.size is None else resize(view, self.size)
-        pose = Pose.of_frame(torch.tensor([shot.frame]))
-        center, side = body_box(camera, self.capture.body(pose).vertices)
+        center, side = body_box(camera, self.capture.body(self._pose(shot)).vertices)
         box = _inside(center[0], LOOSE_MARGIN * side[0], camera.size)
         planes = self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
         left, top, right, bottom = box
-        view = self._view(shot, camera.crop(left, top, right - left, bottom - top), planes)
+        view = self._view(shot, camera.crop(left, top, right - left, bottom - top), planes, (left, top))
         if self.crop == "loose":
             return view
         corner = center.new_tensor([left, top])
         return resample(view, center - corner, BODY_MARGIN * side, side.new_zeros(1), self.size)
 
-    def _view(self, shot, camera, planes):
+    def _pose(self, shot):
+        return self.capture.pose(torch.tensor([shot.frame]))
+
+    def _view(self, shot, camera, planes, corner=(0, 0)):
         image, mask, certain = planes
-        frame = torch.tensor([shot.frame])
+        frame, keypoints = torch.tensor([shot.frame]), self.capture.keypoints.get((shot.camera, shot.frame))
+        if keypoints is not None:
+            keypoints = keypoints[None] - torch.tensor([*corner, 0])
         return View(_float(image), _float(mask[..., None]), torch.from_numpy(certain)[None, None], camera,
-                    Pose.of_frame(frame), None, [self.capture.person], [shot.camera], frame,
+                    self._pose(shot), keypoints, [self.capture.person], [shot.camera], frame,
                     frame / self.capture.fps)
 
     def _read(self, shot, box):
@@ -203,9 +236,13 @@ def load_capture(path: str | Path) -> Capture:
     index = _read_index(path)
     cameras = {name: Camera(*(torch.tensor(entry[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
                             size=tuple(entry["size"])) for name, entry in index["cameras"].items()}
-    return Capture(path, cameras, [Shot(**shot) for shot in index["shots"]], _read_body(path / "body.npz"),
-                   index["format"], index["licence"], index["fps"], torch.tensor(index["up"]),
-                   index["person"], index["backgrounds"])
+    shots, skeleton = [Shot(**shot) for shot in index["shots"]], index.get("keypoints")
+    body, poses = read_posing(path, index.get("body"))
+    if poses is not None and (missing := {shot.frame for shot in shots} - set(poses.frame.tolist())):
+        raise ValueError(f"{path / 'poses.npz'} has no pose of frame {_listed(missing)}. Prepare it again.")
+    return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],
+                   torch.tensor(index["up"]), index["person"], index["backgrounds"], poses,
+                   read_keypoints(path / "keypoints.npz") if skeleton else {}, skeleton)
 
 
 def _read_index(path):
@@ -220,14 +257,3 @@ def _read_index(path):
     if index.get("version") != VERSION:
         raise ValueError(f"{file} is of version {index.get('version')}, but {VERSION} is read. {remedy}")
     return index
-
-
-def _read_body(file):
-    try:
-        with np.load(file) as arrays:
-            body = {name: torch.from_numpy(arrays[name]) for name in
-                    ("frames", "vertices", "faces", "uv", "uv_faces", "part")}
-    except (FileNotFoundError, KeyError, ValueError, BadZipFile, EOFError) as error:
-        raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
-    surface = Surface(body["faces"], body["uv"], body["uv_faces"], body["part"])
-    return TrackedBody(body["frames"], body["vertices"], surface)

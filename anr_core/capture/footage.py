@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from anr_core.body import Surface
+from anr_core.body import Body, Pose, Surface
 from anr_core.camera import Camera
 
 
@@ -21,6 +22,8 @@ class Take:
     doubt       pixels to either side of the mask's outline that are not certain
     registered  the mesh was fitted to this frame, not interpolated
     split       "train", or the name of what it is held out for
+    keypoints   (K, 3) pixels of the picture as it is, and confidence; None where they aren't known
+    truth       a file in .npz of whatever else is known of the picture, if it has no lens distortion
     """
 
     camera: str
@@ -30,21 +33,26 @@ class Take:
     doubt: float = 0.0
     registered: bool = True
     split: str = "train"
+    keypoints: np.ndarray | None = None
+    truth: Path | None = None
 
 
 @dataclass(frozen=True)
 class Footage:
-    """Everything of one source.
+    """Everything of one source, whose body is registered as a mesh a frame, or as Anny and a pose a frame.
 
     cameras      each a batch of one, at the pictures' size, lens distortion included
     originals    the source's own K, distortion and size of each camera, as they are to be kept
     takes        may be made one by one while they are asked for
-    frames       (n,) int64, of the meshes
-    vertices     (n, V, 3) float32 metres
+    frames       (n,) int64, of the meshes or poses
+    vertices     (n, V, 3) float32 metres; None where there are poses
+    surface      of the meshes, or of the body
     fps          frames a second
     up           (3,) the world's unit vector against gravity
     backgrounds  picture of the scene without the person, by camera
     notes        lines that the user should read: what was left out, what was assumed
+    body, poses  an AnnyBody and its n poses; None where there are meshes
+    keypoints    name of the skeleton that the takes' keypoints belong to
     """
 
     format: str
@@ -52,7 +60,7 @@ class Footage:
     originals: dict[str, dict]
     takes: Iterable[Take]
     frames: np.ndarray
-    vertices: np.ndarray
+    vertices: np.ndarray | None
     surface: Surface
     fps: float
     up: tuple[float, float, float]
@@ -61,3 +69,13 @@ class Footage:
     person: str = "person"
     backgrounds: dict[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    body: Body | None = None
+    poses: Pose | None = None
+    keypoints: str | None = None
+
+    def mesh(self, frame: int) -> torch.Tensor:
+        """Vertices (1, V, 3) of a registered frame."""
+        row = int(np.flatnonzero(self.frames == frame)[0])
+        if self.poses is None:
+            return torch.from_numpy(self.vertices[row])[None]
+        return self.body(self.poses[row:row + 1]).vertices

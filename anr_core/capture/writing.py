@@ -17,7 +17,9 @@ from scipy.ndimage import distance_transform_edt
 from anr_core.camera import Camera, undistort_image
 from anr_core.capture.folder import VERSION, Shot
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.keypoints import straightened, write_keypoints
 from anr_core.capture.pictures import read_image, read_mask, write_image, write_mask
+from anr_core.capture.posing import write_posing
 from anr_core.rasterizer import rasterize
 
 # Of a mesh's vertices, that have to lie in a picture for it to count as a picture of the person.
@@ -62,15 +64,16 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"Camera name {name!r} can't be a folder's name. Use letters, digits and _ - .")
     cameras = {name: replace(camera, distortion=None) for name, camera in footage.cameras.items()}
-    row_of_frame = {int(frame): row for row, frame in enumerate(footage.frames)}
-    shots, unseen = [], {}
+    shots, unseen, keypoints = [], {}, {}
     for take in footage.takes:
-        vertices = torch.from_numpy(footage.vertices[row_of_frame[take.frame]])[None]
-        problem = _out_of_sight(cameras[take.camera], vertices)
+        lens, camera, vertices = footage.cameras[take.camera], cameras[take.camera], footage.mesh(take.frame)
+        problem = _out_of_sight(camera, vertices)
         if problem:
             unseen.setdefault(take.camera, {})[take.frame] = problem
-        else:
-            shots.append(_write_take(take, footage, cameras[take.camera], vertices, folder))
+            continue
+        shots.append(_write_take(take, footage, camera, vertices, folder))
+        if take.keypoints is not None:
+            keypoints[take.camera, take.frame] = straightened(take.keypoints, lens, camera)
     for name, problems in unseen.items():
         if name not in {shot.camera for shot in shots}:
             raise ValueError(f"Camera {name} looks away from the person in every frame: "
@@ -80,15 +83,16 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
                    for name, path in footage.backgrounds.items() if name in footage.cameras}
     if footage.licence_file:
         shutil.copyfile(footage.licence_file, folder / footage.licence_file.name)
-    np.savez(folder / "body.npz", frames=footage.frames, vertices=footage.vertices,
-             **{name: getattr(footage.surface, name).numpy() for name in ("faces", "uv", "uv_faces", "part")})
+    if keypoints:
+        write_keypoints(folder / "keypoints.npz", keypoints)
     index = {
         "version": VERSION, "format": footage.format, "licence": footage.licence, "fps": footage.fps,
         "up": list(footage.up), "person": footage.person,
         "cameras": {name: {"K": camera.K[0].tolist(), "R": camera.R[0].tolist(), "t": camera.t[0].tolist(),
                            "size": list(camera.size), "original": footage.originals[name]}
                     for name, camera in sorted(cameras.items())},
-        "backgrounds": backgrounds,
+        "backgrounds": backgrounds, "body": write_posing(footage, folder),
+        "keypoints": footage.keypoints if keypoints else None,
         "shots": [asdict(shot) for shot in sorted(shots, key=lambda shot: (shot.camera, shot.frame))],
     }
     (folder / "capture.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
@@ -115,7 +119,7 @@ def _write_take(take: Take, footage: Footage, camera: Camera, vertices: torch.Te
     stem = f"{take.camera}/{take.frame:04d}"
     shot = Shot(take.camera, take.frame, f"frames/{stem}{_suffix(take.image)}", f"masks/{stem}.png",
                 f"certain/{stem}.png" if take.doubt or lens.distortion is not None else None,
-                take.registered, take.split)
+                take.registered, take.split, f"truth/{stem}.npz" if take.truth else None)
     _write_picture(take.image, image, lens, folder / shot.image)
     if take.mask is None:
         mask = _drawn_mask(vertices, footage.surface.faces, camera)
@@ -125,6 +129,9 @@ def _write_take(take: Take, footage: Footage, camera: Camera, vertices: torch.Te
     if shot.certain:
         inside = _undistorted(np.full(camera.size, 255, np.uint8), lens) == 255
         write_mask(folder / shot.certain, inside & ~near_outline(mask > 127, take.doubt))
+    if shot.truth and take.truth != folder / shot.truth:
+        (folder / shot.truth).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(take.truth, folder / shot.truth)
     return shot
 
 

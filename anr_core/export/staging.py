@@ -38,19 +38,22 @@ def there_and_back(first: float, last: float, fps: float, video_fps: float, leas
     return first + (last - first) * (1 - (2 * phase - 1).abs())
 
 
-def playable(capture: Capture, camera: str | None = None, frames: Iterable[int] | None = None) -> TrackedBody:
-    """The meshes to play, and between them their mixtures: those of some frames, or of what a camera saw.
+def playable(capture: Capture, camera: str | None = None,
+             frames: Iterable[int] | None = None) -> tuple[Body, Pose]:
+    """The poses to play, between which the body takes others: those of some frames, or of what a camera saw.
 
     Where no two pictures share a camera or a frame there is no motion, only one pose seen from around; its
-    first mesh is all that is played.
+    first frame is all that is played.
     """
     shots = [shot for shot in capture.shots if camera in (None, shot.camera)]
     around = all(len({getattr(shot, name) for shot in capture.shots}) == len(capture.shots)
                  for name in ("camera", "frame"))
     wanted = sorted({shot.frame for shot in shots} if frames is None else set(frames))
-    rows = torch.isin(capture.body.frames, torch.tensor(wanted[:1] if around else wanted))
-    return TrackedBody(capture.body.frames[rows], capture.body.vertices[rows], capture.body.surface,
-                       interpolate=True)
+    rows = torch.isin(capture.recording.frame, torch.tensor(wanted[:1] if around else wanted))
+    body = capture.body
+    if isinstance(body, TrackedBody):
+        body = TrackedBody(body.frames[rows], body.vertices[rows], body.surface, interpolate=True)
+    return body, capture.recording[rows]
 
 
 def circling(body: Body, poses: list[Pose], start: Camera, up: torch.Tensor, size: int,

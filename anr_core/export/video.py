@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, writing
-from anr_core.body import Pose
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
 from anr_core.export.staging import circling, playable, there_and_back, turning, watching
@@ -71,10 +70,10 @@ def staged(capture: Capture, view: str, first: str, size: int,
            frames: Iterable[int] | None) -> tuple[int, Iterator[Scene]]:
     """How many pictures a video has, and its scenes; `first` is the camera that a turn begins with."""
     watched = view in capture.cameras
-    body = playable(capture, view if watched else None, frames)
-    numbers = there_and_back(float(body.frames[0]), float(body.frames[-1]), capture.fps, VIDEO_FPS,
+    body, recording = playable(capture, view if watched else None, frames)
+    numbers = there_and_back(float(recording.frame[0]), float(recording.frame[-1]), capture.fps, VIDEO_FPS,
                              WATCH_SECONDS if watched else ROUND_SECONDS)
-    poses = [Pose.of_frame(number[None]) for number in numbers]
+    poses = [recording.at(number[None]) for number in numbers]
     if watched:
         return len(poses), watching(body, poses, capture.cameras[view], view, size)
     stage = circling if view == "orbit" else turning

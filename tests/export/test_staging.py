@@ -59,20 +59,20 @@ def test_a_single_frame_is_held():
 
 
 def test_a_capture_plays_the_frames_that_it_is_told_to(small_capture):
-    assert playable(small_capture).frames.tolist() == [0, 1, 2, 3, 4]
-    assert playable(small_capture, frames=[3, 1]).frames.tolist() == [1, 3]
+    assert playable(small_capture)[1].frame.tolist() == [0, 1, 2, 3, 4]
+    assert playable(small_capture, frames=[3, 1])[1].frame.tolist() == [1, 3]
 
 
 def test_a_camera_plays_what_it_saw(small_capture):
     seen = small_capture.only(lambda shot: shot.camera != "cam02" or shot.frame in (1, 2))
-    assert playable(seen, "cam02").frames.tolist() == [1, 2]
+    assert playable(seen, "cam02")[1].frame.tolist() == [1, 2]
 
 
 def test_one_pose_seen_from_around_is_not_played(small_capture):
     around = {"cam01": 0, "cam02": 2, "cam03": 4}
     seen = small_capture.only(lambda shot: around[shot.camera] == shot.frame)
-    assert playable(seen).frames.tolist() == [0]
-    assert playable(seen, "cam02").frames.tolist() == [2]
+    assert playable(seen)[1].frame.tolist() == [0]
+    assert playable(seen, "cam02")[1].frame.tolist() == [2]
 
 
 # where from

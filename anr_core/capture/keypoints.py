@@ -1,0 +1,37 @@
+"""Keypoints of a capture's pictures: one file for all of them, rows by camera and frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from anr_core.camera import Camera
+
+Table = dict[tuple[str, int], torch.Tensor]  # (camera name, frame) -> (K, 3) pixels and confidence
+
+
+def write_keypoints(file: Path, table: Table) -> None:
+    cameras, frames = zip(*table, strict=True)
+    np.savez_compressed(file, cameras=np.array(cameras), frames=np.array(frames, np.int64),
+                        points=np.stack([points.numpy() for points in table.values()]))
+
+
+def read_keypoints(file: Path) -> Table:
+    try:
+        with np.load(file) as arrays:
+            names = zip(arrays["cameras"].tolist(), arrays["frames"].tolist(), strict=True)
+            return dict(zip(names, torch.from_numpy(arrays["points"]), strict=True))
+    except (FileNotFoundError, KeyError, ValueError, BadZipFile, EOFError) as error:
+        raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
+
+
+def straightened(points: np.ndarray, lens: Camera, camera: Camera) -> torch.Tensor:
+    """Keypoints (K, 3) of a picture with lens distortion in the picture that the camera takes without it."""
+    points = torch.from_numpy(points).float()
+    if lens.distortion is None:
+        return points
+    origins, directions = lens.rays(points[None, :, :2])
+    return torch.cat([camera.project(origins + directions)[0][0], points[:, 2:]], 1)

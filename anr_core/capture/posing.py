@@ -1,0 +1,69 @@
+"""How a capture's body is made and posed: registered meshes, or Anny's shape and a pose a frame.
+
+A description, as it stands in capture.json and in a run's config.json, is all that a body is made from:
+{"model": "anny", "shape": {"gender": 0.3, ...}}, or None for meshes, which only their capture holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from anr_core.body import Body, Pose, Surface, TrackedBody
+from anr_core.capture.footage import Footage
+
+BROKEN = (FileNotFoundError, KeyError, ValueError, BadZipFile, EOFError)
+
+
+def describe_body(body: Body) -> dict | None:
+    """What `make_body` makes the same body from."""
+    return None if isinstance(body, TrackedBody) else {"model": "anny", "shape": asdict(body.shape)}
+
+
+def make_body(description: dict) -> Body:
+    """The body that is described."""
+    from anr_core.body.anny import AnnyBody, Shape
+
+    try:
+        if description["model"] == "anny":
+            return AnnyBody(Shape(**description["shape"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"The description of the body, {description}, is broken ({error}). "
+                         "Prepare the capture again, or train the run again.") from None
+    raise ValueError(f"The body {description['model']!r} is unknown; this version knows anny. Prepare the "
+                     "capture again, or train the run again.")
+
+
+def write_posing(footage: Footage, folder: Path) -> dict | None:
+    """Write poses.npz or body.npz; returns the body's description."""
+    if footage.poses is None:
+        np.savez(folder / "body.npz", frames=footage.frames, vertices=footage.vertices,
+                 **{name: getattr(footage.surface, name).numpy()
+                    for name in ("faces", "uv", "uv_faces", "part")})
+        return None
+    np.savez(folder / "poses.npz", frames=footage.frames,
+             **{name: getattr(footage.poses, name).numpy()
+                for name in ("rotations", "root_rotation", "root_translation")})
+    return describe_body(footage.body)
+
+
+def read_posing(folder: Path, description: dict | None) -> tuple[Body, Pose | None]:
+    """A capture's body, and its poses in the order of their frames; None for meshes."""
+    if description is None:
+        arrays = _read(folder / "body.npz", ("frames", "vertices", "faces", "uv", "uv_faces", "part"))
+        frames, vertices, *surface = arrays
+        return TrackedBody(frames, vertices, Surface(*surface)), None
+    frames, *poses = _read(folder / "poses.npz", ("frames", "rotations", "root_rotation", "root_translation"))
+    return make_body(description), Pose(*poses, frames)[frames.argsort()]
+
+
+def _read(file, names):
+    try:
+        with np.load(file) as arrays:
+            return [torch.from_numpy(arrays[name]) for name in names]
+    except BROKEN as error:
+        raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
