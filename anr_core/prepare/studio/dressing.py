@@ -22,8 +22,8 @@ def hang(figure: Figure, garments: list[Garment], hair: Hair | None) -> tuple[Th
         pieces.append(_cloth(figure, garment, slices, pieces))
         parts.append(garment)
     if hair is not None:
-        slices["hair"] = slice(count, count + len(hair.places))
-        pieces.append(_locks(figure, hair))
+        pieces.append(_locks(figure, hair, slices, pieces))
+        slices["hair"] = slice(count, count + len(pieces[-1]["rest"]))
     starts = [piece.start for piece in slices.values()]
     body = len(figure.vertices)
     links = [edges_of(figure.faces)] + [body + start + edges_of(garment.triangles)
@@ -41,19 +41,20 @@ def _cloth(figure: Figure, garment: Garment, slices, pieces) -> dict:
     places, quads = garment.places, garment.quads
     edges, diagonals, skips = edges_of(quads), diagonals_of(quads), skips_of(quads)
     pairs = np.concatenate([edges, diagonals, skips])
-    order = np.argsort(-places[pairs, 2].max(1), kind="stable")  # from the top, as gravity does
-    stiff = garment.stiff[pairs].mean(1)
     kind = np.repeat([0, 1, 2], [len(edges), len(diagonals), len(skips)])
+    order = np.argsort(-places[pairs, 2].max(1), kind="stable")  # from the top, as gravity does
+    order = order[(garment.pull[pairs[order]] < 1).any(1)]
+    pairs, kind = pairs[order], kind[order]
     longer = np.choose(kind, [1.0, 0.35, 0.02])
-    shorter = np.choose(kind, [0.6, 0.1, 1.0]) * np.where(kind == 2, stiff, 1)
+    shorter = np.choose(kind, [0.6, 0.1, garment.stiff[pairs].mean(1)])
     lengths = np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1) * garment.slack[pairs].mean(1)
     smooth = averaging(edges, len(places), False)
     weights = _carried(figure, places)
     for _ in range(60 if garment.name == "skirt" else 6):
         weights = smooth @ weights
     joints, weights = strongest(weights)
-    return dict(rest=places, joints=joints, weights=weights, pairs=pairs[order], lengths=lengths[order],
-                stiffness=np.stack([longer, shorter], -1)[order], pull=garment.pull, tether=garment.tether,
+    return dict(rest=places, joints=joints, weights=weights, pairs=pairs, lengths=lengths,
+                stiffness=np.stack([longer, shorter], -1), pull=garment.pull, tether=garment.tether,
                 drag=np.full(len(places), 3.0), clearance=garment.clearance,
                 contacts=_contacts(figure, garment, slices, pieces))
 
@@ -66,28 +67,49 @@ def _contacts(figure: Figure, garment: Garment, slices, pieces) -> np.ndarray:
     if garment.name == "skirt":
         return np.stack([_nearest(places, figure.vertices, ~arms & left),
                          _nearest(places, figure.vertices, ~arms & ~left)], -1)
-    first = _nearest(places, figure.vertices, np.ones(body, bool))
+    first = _nearest(places, figure.vertices, slice(None))
     second = np.full(len(places), -1)
     if garment.name == "shirt":
         second = np.where(arms[first], _nearest(places, figure.vertices, ~arms), -1)
         for name, piece in zip(slices, pieces, strict=False):
-            under = body + slices[name].start + _nearest(places, piece["rest"], np.ones(len(piece["rest"]), bool))
+            under = body + slices[name].start + _nearest(places, piece["rest"], slice(None))
             overlap = ~arms[first] & (places[:, 2] < piece["rest"][:, 2].max() + 0.03)
             second = np.where(overlap, under, second)
     return np.stack([first, second], -1)
 
 
-def _locks(figure: Figure, hair: Hair) -> dict:
-    joints, weights = strongest(_carried(figure, hair.roots)[hair.root_of])
-    count = len(hair.places)
-    first = _nearest(hair.places, figure.vertices, np.ones(len(figure.vertices), bool))
-    return dict(rest=hair.places, joints=joints, weights=weights, pairs=hair.pairs, lengths=hair.lengths,
-                stiffness=hair.stiffness, pull=hair.pull, tether=hair.tether, drag=np.full(count, 4.0),
-                clearance=hair.clearance, contacts=np.stack([first, np.full(count, -1)], -1))
+def _locks(figure: Figure, hair: Hair, slices, pieces) -> dict:
+    """The cap is fixed to the head, so are the locks' roots; towards the tip style holds less and less."""
+    locks, nodes = hair.lines.shape[:2]
+    places = np.concatenate([hair.cap, hair.lines.reshape(-1, 3)])
+    roots = np.concatenate([hair.cap, np.repeat(hair.lines[:, 0], nodes, 0)])
+    joints, weights = strongest(_carried(figure, roots))
+    ids = len(hair.cap) + np.arange(locks * nodes).reshape(locks, nodes)
+    pairs = np.concatenate([np.stack([ids[:, :-1], ids[:, 1:]], -1).reshape(-1, 2),
+                            np.stack([ids[:, :-2], ids[:, 2:]], -1).reshape(-1, 2)])
+    straight = np.repeat([[1.0, 1.0], [0.2, 0.2]], [locks * (nodes - 1), locks * (nodes - 2)], axis=0)
+    along = np.linspace(0, 1, nodes)
+    hold = hair.style.hold[0] * (hair.style.hold[1] / hair.style.hold[0]) ** along
+    hold[:2] = 1
+    length = np.linalg.norm(np.diff(hair.lines, axis=1), axis=-1).sum(1)
+
+    def with_cap(value, values):
+        return np.concatenate([np.full(len(hair.cap), value), np.asarray(values).reshape(-1)])
+
+    skin = _nearest(places, figure.vertices, slice(None))
+    shirt = len(figure.vertices) + slices["shirt"].start + _nearest(
+        places, pieces[list(slices).index("shirt")]["rest"], slice(None))
+    contacts = np.stack([skin, shirt], -1)
+    contacts[: len(hair.cap)] = -1
+    return dict(rest=places, joints=joints, weights=weights, pairs=pairs,
+                lengths=np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1), stiffness=straight,
+                pull=with_cap(1, np.tile(hold, locks)), tether=with_cap(0.001, 0.005 + length[:, None] * along),
+                drag=np.full(len(places), 4.0), clearance=with_cap(0, np.tile(0.003 + 0.006 * along, locks)),
+                contacts=contacts)
 
 
 def _nearest(places, vertices, part) -> np.ndarray:
-    return np.flatnonzero(part)[cKDTree(vertices[part]).query(places)[1]]
+    return np.arange(len(vertices))[part][cKDTree(vertices[part]).query(places)[1]]
 
 
 def _carried(figure: Figure, places) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 _STANDING = {
-    "heading": (0.0,), "sway": (0.0, 0.0), "height": (0.985,),
+    "heading": (0.0,), "sway": (0.0, 0.0), "height": (1.0,),
     "pelvis": (0.0, 0.0, 0.0), "spine": (0.0, 0.0, 0.0), "neck": (0.0, 0.0, 0.0),
     "left_hand": (0.24, 0.08, -0.92), "right_hand": (0.24, 0.08, -0.92),
     "left_elbow": (0.4, -1.0, 0.0), "right_elbow": (0.4, -1.0, 0.0),
@@ -115,7 +115,7 @@ def circle_arms(s: Script):
         out = 0.3 + 0.45 * max(0, -np.sin(angle)) + 0.1 * max(0, np.cos(angle))
         elbow = (0.7, -0.7 * np.cos(angle / 2), -0.5 * np.sin(angle / 2))
         s.key(0.22, both_hand=(out, forward, up), both_elbow=elbow, spine=(-0.08 * np.sin(angle / 2), 0, 0),
-              height=0.985 - 0.02 * np.sin(angle / 2))
+              height=1.0 - 0.02 * np.sin(angle / 2))
     s.stand(0.35)
 
 
@@ -145,7 +145,7 @@ def bend_sideways(s: Script):
 
 def squat(s: Script):
     depth = 0.3 * s.vigour
-    s.key(0.8, height=0.985 - depth, pelvis=(0.5, 0, 0), spine=(0.15, 0, 0), neck=(-0.3, 0, 0), sway=(0, -0.1),
+    s.key(0.8, height=1.0 - depth, pelvis=(0.5, 0, 0), spine=(0.15, 0, 0), neck=(-0.3, 0, 0), sway=(0, -0.1),
           both_hand=(0.02, 0.9, 0.05), both_elbow=(0.5, 0, -1))
     s.key(0.2)
     s.stand(0.8)
@@ -160,7 +160,7 @@ def lunge(s: Script):
     s.key(0.45, height=0.72, sway=(0, 0.03), pelvis=(0.1, 0, 0), spine=(0, 0, -0.3 * _OUT[side]),
           **{f"{other}_step": (0, yaw * 0.5, 0.75)})
     s.key(0.35, height=0.84, sway=(0, 0), pelvis=(0, 0, 0), spine=(0, 0, 0), **{f"{other}_step": (0, yaw, 0.1)})
-    s.step(side, 0, 0.8, height=0.985)
+    s.step(side, 0, 0.8, height=1.0)
     s.stand(0.3)
 
 

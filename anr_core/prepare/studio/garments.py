@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from anr_core.prepare.studio.patterns import (Figure, Pattern, along, averaging, diagonals_of, edges_of, hull_at,
-                                              pack, quarters, shrink_wrap, skips_of, triangles)
+from anr_core.prepare.studio.patterns import (Figure, Pattern, along, averaging, diagonals_of, edges_of, grown,
+                                              hull_at, pack, quarters, shrink_wrap, skips_of, triangles)
 
 CELL = 0.018  # metres: the side of a quad
 
@@ -50,7 +50,7 @@ class Garment:
         return triangles(self.uv_quads)
 
 
-def _finished(name, pattern: Pattern, places, pull, tether, clearance, slack, stiff, over="") -> Garment:
+def finished(name, pattern: Pattern, places, pull, tether, clearance, slack, stiff, over="") -> Garment:
     uv, boxes, metres = pack(pattern.sheets, places)
     uv_quads, count = [], 0
     for piece in uv:
@@ -66,14 +66,15 @@ def _tape(figure: Figure, part, height) -> np.ndarray:
     return hull_at(figure.section(part, (0, 0, height), (0, 0, 1))[:, :2])
 
 
-def _grown(places, figure, part, smooth, amount):
-    """Places moved away from the skin by amount (N,) metres."""
-    tree = cKDTree(figure.vertices[part])
-    _, near = tree.query(places, k=8)
-    out = figure.normals[part][near].mean(1)
-    for _ in range(10):
-        out = 0.3 * out + 0.7 * (smooth @ out)
-    return places + amount[:, None] * out / np.linalg.norm(out, axis=1, keepdims=True)
+def _taut(places, smooth, figure, part, level):
+    """Places drawn taut around a part of the figure; where tapes lay level (N,), they stay."""
+    wrapped = shrink_wrap(places, smooth, figure, part, np.full(len(places), 0.004), 25)
+    for _ in range(3):
+        places = places + 0.5 * (smooth @ places - places)
+    level = np.asarray(level, float)
+    for _ in range(4):
+        level = smooth @ level
+    return wrapped + level[:, None] * (places - wrapped)
 
 
 def trousers(figure: Figure, waist: float, cuff: float, width: float, flare: float, length: float = 1.02) -> Garment:
@@ -121,15 +122,15 @@ def trousers(figure: Figure, waist: float, cuff: float, width: float, flare: flo
     faces = triangles(quads)
     smooth = averaging(edges_of(quads), len(places), True, faces)
     height = places[:, 2].copy()
-    places = shrink_wrap(places, smooth, figure, lower, np.full(len(places), 0.008), 25)
+    places = _taut(places, smooth, figure, lower, height > crotch + 0.03)
     places[:, 2] = height
     drop = np.clip((crotch + 0.06 - height) / (crotch - cuff), 0, 1)
     grow = width * np.clip((waist - 0.03 - height) / (waist - crotch), 0, 1) + (flare - width) * drop
-    places = _grown(places, figure, lower, smooth, np.maximum(grow, 0))
+    places = grown(places, faces, smooth, 0.001 + np.maximum(grow, 0))
     band = np.clip((height - waist + 0.04) / 0.03, 0, 1)
     pull = 0.003 + 0.5 * band
     tether = 0.03 + 0.06 * drop - 0.015 * band
-    return _finished("trousers", pattern, places, pull, tether, np.full(len(places), 0.006),
+    return finished("trousers", pattern, places, pull, tether, 0.004 + 0.006 * drop ** 4,
                      1.0 + (length - 1) * np.minimum(1, 3 * drop), 0.2 + 0.3 * band)
 
 
@@ -161,11 +162,11 @@ def skirt(figure: Figure, waist: float, hem: float, flare: float) -> Garment:
     places, quads = pattern.places, np.concatenate(pattern.quads)
     smooth = averaging(edges_of(quads), len(places), True, triangles(quads))
     height = places[:, 2].copy()
-    places = shrink_wrap(places, smooth, figure, lower, np.full(len(places), 0.008), 6)
+    places = grown(places, triangles(quads), smooth, np.full(len(places), 0.006))
     places[:, 2] = height
     drop = (waist - height) / (waist - hem)
     band = np.clip((height - waist + 0.04) / 0.03, 0, 1)
-    return _finished("skirt", pattern, places, 0.5 * band + 0.001 * (1 - drop), 0.03 + 0.35 * drop,
+    return finished("skirt", pattern, places, 0.5 * band + 0.001 * (1 - drop), 0.03 + 0.35 * drop,
                      np.full(len(places), 0.006), np.ones(len(places)), 0.2 + 0.3 * band)
 
 
@@ -191,11 +192,12 @@ def shirt(figure: Figure, hem: float, sleeve: float, width: float, cuff: float, 
     ridge = np.stack([max(vertices[trunk | (arm >= 0.5)][_near(vertices[trunk | (arm >= 0.5)], x)],
                           key=lambda p: p[2]) for x in ridge_x])
     front_neck, back_neck = neck[2] - 0.045, neck[2] + 0.0
-    tree = cKDTree(vertices[trunk][:, [0, 2]])
+    body = head < 0.5
+    tree = cKDTree(vertices[body][:, [0, 2]])
 
     def depth(x, z, face):
-        near = vertices[trunk][tree.query_ball_point([x, z], 0.025)]
-        near = near if len(near) else vertices[trunk][tree.query([x, z], k=6)[1]]
+        near = vertices[body][tree.query_ball_point([x, z], 0.02)]
+        near = near if len(near) else vertices[body][tree.query([x, z], k=6)[1]]
         return near[:, 1].min() if face == "front" else near[:, 1].max()
 
     places = {"front": [], "back": []}
@@ -247,14 +249,12 @@ def shirt(figure: Figure, hem: float, sleeve: float, width: float, cuff: float, 
     places, quads = pattern.places, np.concatenate(pattern.quads)
     faces = triangles(quads)
     smooth = averaging(edges_of(quads), len(places), True, faces)
-    body = head < 0.5
-    wrapped = shrink_wrap(places, smooth, figure, body, np.full(len(places), 0.008), 25)
-    lowest = places[:, 2] < armpit - 0.05
     on_arm = np.zeros(len(places), bool)
     for name, ids in pattern.sheets:
         if name.endswith("sleeve"):
             on_arm[ids[:-4].ravel()] = True
-    level = lowest & ~on_arm
+    level = (places[:, 2] < armpit - 0.005) & ~on_arm
+    wrapped = _taut(places, smooth, figure, body, level)
     wrapped[level, 2] = places[level, 2]
     along_arm = np.zeros(len(places))
     for name, ids in pattern.sheets:
@@ -263,15 +263,15 @@ def shirt(figure: Figure, hem: float, sleeve: float, width: float, cuff: float, 
     down = np.where(on_arm, 0, np.clip((armpit + 0.12 - places[:, 2]) / (armpit + 0.12 - hem), 0, 1))
     grow = np.where(on_arm, width * 0.7 + (cuff - width * 0.7) * along_arm, width * np.minimum(1, 1.6 * down))
     collar_ids = next(ids for name, ids in pattern.sheets if name == "collar")
-    grow[collar_ids] = 0.004
-    wrapped = _grown(wrapped, figure, body, smooth, grow)
+    grow[collar_ids] = 0.003
+    wrapped = grown(wrapped, faces, smooth, grow)
     pull = np.where(on_arm, 0.002, 0.002 + 0.004 * (1 - down))
     pull[collar_ids] = 0.4
     tether = np.where(on_arm, 0.05, 0.03 + 0.08 * down)
     stiff = np.full(len(places), 0.2)
     stiff[collar_ids] = 0.6
     slack = np.where(on_arm, length, 1 + (length - 1) * down)
-    return _finished("shirt", pattern, wrapped, pull, tether, np.full(len(places), 0.007), slack, stiff,
+    return finished("shirt", pattern, wrapped, pull, tether, np.full(len(places), 0.005), slack, stiff,
                      "trousers skirt")
 
 

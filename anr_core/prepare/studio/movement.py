@@ -29,7 +29,7 @@ from anr_core.prepare.studio.exercises import Script
 SIDES = {"left": 1.0, "right": -1.0}  # their sign along X
 SPINE = ("sacrum", "lumbar", "spine1", "spine2", "spine3")
 NECK = ("neck", "neck_middle", "neck_upper", "head")
-REACH = 0.985  # of a limb's length: beyond this a nearly straight knee or elbow would jump
+REACH = 0.992  # of a limb's length: beyond this a nearly straight knee or elbow would jump
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def animate(rig: Rig, script: Script, times: np.ndarray):
     heading = _about((0, 0, 1), c["heading"][:, 0])
     root = heading @ _bend(c["pelvis"])
     feet = {side: _foot(rig, side, c) for side in SIDES}
-    middle = (c["left_foot"] + c["right_foot"]) / 2
+    # the weight is carried between ankle and ball
+    middle = sum(0.35 * c[f"{side}_foot"] + 0.65 * feet[side][0][:, :2] for side in SIDES) / 2
     sway = heading @ np.stack([c["sway"][:, 0], -c["sway"][:, 1], np.zeros(len(times))], -1)[..., None] * leg
     hips = (rig.at("left_hip") + rig.at("right_hip")) / 2 - rig.at("pelvis")
     ankles = rig.at("left_ankle")[2] - rig.sole

@@ -21,12 +21,14 @@ from anr_core.prepare.studio.cloth import TICK, Cloth, Threads
 from anr_core.prepare.studio.dressing import hang, strongest
 from anr_core.prepare.studio.exercises import write_script
 from anr_core.prepare.studio.garments import shirt, skirt, trousers
-from anr_core.prepare.studio.hair import grow_hair
+from anr_core.prepare.studio.hair import Hair, grow_hair
 from anr_core.prepare.studio.movement import Rig, animate
 from anr_core.prepare.studio.patterns import Figure
+from anr_core.prepare.studio.shoes import shoes
 from anr_core.rasterizer import vertex_normals
 
 WARM_UP = 0.7  # share of the frames; the rest is punching
+SOLE = 0.022  # metres, of shoes
 SETTLING = 1.5  # seconds before the first frame, for cloth to come to rest
 
 
@@ -66,6 +68,7 @@ class Subject:
     looks: Looks
     body: AnnyBody
     layers: list[Layer]
+    hair: Hair | None
     threads: Threads
     parts: dict[str, slice]
 
@@ -93,13 +96,13 @@ def subject(number: int) -> Subject:
     figure = figure_of(body)
     waist = figure.at("spine1")[2] - 0.02
     ankle, knee, hip = (figure.at(f"left_{name}")[2] for name in ("ankle", "knee", "hip"))
-    bottom = {"trousers": lambda: trousers(figure, waist, ankle + 0.005, 0.014, 0.03),
-              "shorts": lambda: trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.02, 0.04),
-              "skirt": lambda: skirt(figure, waist, knee + rng.uniform(-0.15, 0.12), rng.uniform(0.08, 0.2))}
-    top = {"t-shirt": lambda: shirt(figure, hip - 0.05, rng.uniform(0.35, 0.5), 0.025, 0.03),
-           "shirt": lambda: shirt(figure, hip - 0.07, 0.96, 0.025, 0.014),
-           "hoodie": lambda: shirt(figure, hip - 0.05, 0.98, 0.035, 0.012, collar=0.05)}
-    garments = [bottom[looks.bottom](), top[looks.top]()]
+    bottom = {"trousers": lambda: trousers(figure, waist, ankle - 0.035, 0.004, 0.012),
+              "shorts": lambda: trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.008, 0.016),
+              "skirt": lambda: skirt(figure, waist, knee + rng.uniform(-0.12, 0.12), rng.uniform(0.03, 0.08))}
+    top = {"t-shirt": lambda: shirt(figure, hip - 0.05, rng.uniform(0.35, 0.5), 0.008, 0.012),
+           "shirt": lambda: shirt(figure, hip - 0.06, 0.96, 0.007, 0.003),
+           "hoodie": lambda: shirt(figure, hip - 0.03, 0.97, 0.01, 0.003, collar=0.04)}
+    garments = [shoes(figure, ankle - 0.005, SOLE), bottom[looks.bottom](), top[looks.top]()]
     hair = grow_hair(looks.hair, figure, rng)
     threads, parts = hang(figure, garments, hair)
     surface = body.surface
@@ -107,7 +110,7 @@ def subject(number: int) -> Subject:
     for piece in [*garments, *([hair] if hair else [])]:
         layers.append(Layer(piece.name, piece.triangles, piece.uv.astype(np.float32), piece.uv_triangles,
                             piece.boxes, piece.metres))
-    return Subject(number, looks, body, layers, threads, parts)
+    return Subject(number, looks, body, layers, hair, threads, parts)
 
 
 def choose_looks(rng: np.random.Generator) -> Looks:
@@ -146,7 +149,7 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
     body, warm = subject.body, round(WARM_UP * frames)
     zero = body(_poses(body, {}, np.zeros((1, 3)), np.zeros((1, 3))))
     joints = zero.joints[0].double().numpy()
-    rig = Rig(body.skeleton.names, body.skeleton.parents, joints, float(zero.vertices[0, :, 2].min()))
+    rig = Rig(body.skeleton.names, body.skeleton.parents, joints, float(zero.vertices[0, :, 2].min()) - SOLE)
     rng = np.random.default_rng([subject.number, 2])
     script = write_script(rng, rig.length("leg"), warm / fps, (frames - warm) / fps)
 
@@ -160,9 +163,13 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
             tick += 1
             cloth.advance(film.transforms(tick))
         pose = _poses(body, *animate(rig, script, np.array([time])))
-        places = cloth.seen(_world_from_rest(body, pose)[0], tick - time / TICK)
+        transforms = _world_from_rest(body, pose)[0]
+        places = cloth.seen(transforms, tick - time / TICK)
         vertices = {"skin": body(pose).vertices[0].numpy()}
         vertices |= {name: places[part] for name, part in subject.parts.items()}
+        if subject.hair:
+            turn = transforms[body.skeleton.names.index("head"), :3, :3]
+            vertices["hair"] = subject.hair.surface(vertices["hair"], turn).astype(np.float32)
         yield Moment(frame, "warm-up" if frame < warm else "punching", pose, vertices)
 
 
