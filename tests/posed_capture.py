@@ -12,15 +12,16 @@ from anr_core.capture import Capture, load_capture
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.writing import write_capture
 
-SIZE = (96, 64)
-FRAMES = (4, 6, 8)
+SIZE = (96, 180)  # wide: a crop begins somewhere in the picture
+FRAMES = (4, 8, 6)  # registered in no order
+SHARES = torch.tensor([0.0, 1.0, 0.5])
 
 
 def make_posed_capture(folder: Path, distortion: torch.Tensor | None = None) -> Capture:
     """The right arm comes up while the person turns and walks; keypoints are the true ones."""
     folder.mkdir(parents=True)
     body = AnnyBody(Shape(gender=0.2, age=0.7))
-    poses = arm_raised(body, torch.tensor([0.0, 0.5, 1.0]))
+    poses = arm_raised(body, SHARES)
     keypoints = body.keypoints(body(poses), "coco23")
     around = orbit(torch.tensor([[0.0, 0.0, 0.9]]), torch.tensor([0.0, 1.5]), 0.1, 4.0, 0.6, SIZE,
                    torch.tensor([0.0, 0.0, 1.0]))

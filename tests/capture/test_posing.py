@@ -16,7 +16,7 @@ from anr_core.capture.keypoints import straightened
 from anr_core.capture.posing import describe_body, make_body
 from anr_core.export import video
 from anr_core.training import train
-from tests.posed_capture import FRAMES, SIZE, arm_raised, make_posed_capture
+from tests.posed_capture import FRAMES, SHARES, SIZE, arm_raised, make_posed_capture
 
 TINY = {"size": 48, "window": 32, "batch": 2, "texture_size": 32, "width": 4}
 
@@ -34,7 +34,7 @@ def copied(capture, tmp_path):
 
 
 def test_a_view_carries_the_pose_that_was_written(capture):
-    written = arm_raised(capture.body, torch.tensor([0.0, 0.5, 1.0]))
+    written = arm_raised(capture.body, SHARES)
     for view in capture.views():
         row = FRAMES.index(int(view.frame))
         assert torch.equal(view.pose.rotations[0], written.rotations[row])
@@ -63,7 +63,7 @@ def test_keypoints_stay_on_the_person_however_the_picture_is_cut(capture, crop, 
 
 def test_keypoints_turn_with_the_window(capture):
     view = capture.views()[1]
-    turned = resample(view, torch.tensor([[30.0, 50.0]]), torch.tensor([70.0]), torch.tensor([0.3]), 64)
+    turned = resample(view, torch.tensor([[90.0, 50.0]]), torch.tensor([70.0]), torch.tensor([0.3]), 64)
     points = capture.body.keypoints(capture.body(view.pose), "coco23")
     torch.testing.assert_close(turned.keypoints[..., :2], turned.camera.project(points)[0], atol=1e-3, rtol=0)
 
@@ -146,7 +146,7 @@ def test_a_frame_without_a_pose_is_named(copied):
     with np.load(copied / "poses.npz") as file:
         poses = {name: array[:2] for name, array in file.items()}
     np.savez(copied / "poses.npz", **poses)
-    with pytest.raises(ValueError, match="poses.npz has no pose of frame 8"):
+    with pytest.raises(ValueError, match="poses.npz has no pose of frame 6"):
         load_capture(copied)
 
 
