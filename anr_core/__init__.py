@@ -28,6 +28,7 @@ _HOMES = {
     "load_avatar": "anr_core.avatars.run",
     "load_capture": "anr_core.capture",
     "rasterize": "anr_core.rasterizer",
+    "studio_capture": "anr_core.prepare.studio",
     "train": "anr_core.training",
 }
 

@@ -75,7 +75,7 @@ class Studio:
 
         made = studio_capture(self.capture, self.subject, cameras=self.cameras, frames=self.frames, size=self.size,
                               fps=self.fps, registration=self.registration)
-        print(f"{self.capture}: subject {self.subject}, {len(made.cameras)} cameras, {len(made.shots)} pictures")
+        print(f"{self.capture}: subject {self.subject}, cameras {len(made.cameras)}, pictures {len(made.shots)}")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ A studio capture is like any other (see anr_core/capture/folder.py), and holds w
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody
@@ -25,7 +27,7 @@ from anr_core.capture import Capture, load_capture
 from anr_core.capture.footage import Footage
 from anr_core.capture.writing import whole_or_nothing, write_capture
 from anr_core.prepare.studio import people, stage
-from anr_core.prepare.studio.filming import KEYPOINTS, Set, side_by_side
+from anr_core.prepare.studio.filming import EMPTY, KEYPOINTS, Set, side_by_side
 from anr_core.prepare.studio.registration import Jitter
 
 REGISTRATIONS = ("jittered", "exact")
@@ -59,7 +61,10 @@ class Call:
             raise ValueError(f"registration {self.registration!r} is unknown; use {' or '.join(REGISTRATIONS)}.")
 
     def text(self) -> str:
-        return json.dumps({"version": VERSION, **self.__dict__, "size": list(self.size)}, indent=1)
+        """The call as studio.json keeps it: equal for equal calls."""
+        numbers = {name: int(getattr(self, name)) for name in ("subject", "cameras", "frames")}
+        return json.dumps({"version": VERSION, **numbers, "size": [int(side) for side in self.size],
+                           "fps": float(self.fps), "registration": self.registration}, indent=1)
 
 
 def _whole(number) -> bool:
@@ -83,21 +88,17 @@ def studio_capture(path: str | Path, subject: int = 0, *, cameras: int = 6, fram
     """
     call = Call(subject, cameras, frames, tuple(size) if isinstance(size, tuple | list) else (size, size), fps,
                 registration)
-    path = Path(path)
-    if _is_of(path, call):
+    path, file = Path(path), Path(path) / "studio.json"
+    if file.is_file() and file.read_text(encoding="utf-8") == call.text():
         return load_capture(path)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path} holds something else than this capture of subject {subject}, so it is left "
                          "alone. Name another folder, or remove this one.")
     with whole_or_nothing(path) as folder:
         _film(call, folder)
+        shutil.rmtree(folder / EMPTY)
         (folder / "studio.json").write_text(call.text(), encoding="utf-8")
     return load_capture(path)
-
-
-def _is_of(path, call):
-    file = path / "studio.json"
-    return file.is_file() and file.read_text(encoding="utf-8") == call.text()
 
 
 # filming
@@ -140,7 +141,8 @@ def _write(call, folder):
         format="studio", cameras=cameras,
         originals={name: {"K": camera.K[0].tolist(), "distortion": [], "size": list(camera.size)}
                    for name, camera in cameras.items()},
-        takes=(take for takes in side_by_side(jobs(), studio.film) for take in takes),
+        takes=(take for takes in tqdm(side_by_side(jobs(), studio.film), f"subject {call.subject}", call.frames,
+                                      leave=False) for take in takes),
         frames=np.arange(call.frames), vertices=None, surface=registered.surface, fps=float(call.fps),
         up=(0.0, 0.0, 1.0), licence="CC0", person=f"subject {call.subject}", backgrounds=backgrounds,
         body=registered, poses=poses, keypoints=KEYPOINTS), folder)
@@ -157,7 +159,7 @@ def _chest(person, moment):
 
 
 def held_out_cameras(names: list[str]) -> set[str]:
-    """Two cameras that stand apart, one low and one high; one of three, none of fewer."""
+    """Two cameras far apart, one of each ring; one of three, none of fewer."""
     if len(names) < 3:
         return set()
-    return {names[1], names[len(names) // 2 + 1 if len(names) > 3 else 1]}
+    return {names[1]} if len(names) == 3 else {names[1], names[(len(names) + 3) // 4 * 2]}

@@ -27,7 +27,8 @@ from anr_core.prepare.studio.materials import painted
 from anr_core.prepare.studio.stage import backdrop
 
 KEYPOINTS = "coco23"
-LARGE = 512  # pixels: larger pictures get finer paint, and fewer samples a pixel
+EMPTY = "empty"  # folder for the pictures of the empty room, from where the capture takes them
+LARGE = 512  # pixels: larger pictures get fewer samples a pixel
 WORKERS = 2
 EXPOSURE_ERROR, BALANCE_ERROR = 0.03, 0.012  # standard deviations of cameras' gains, all channels' and each one's
 
@@ -56,8 +57,9 @@ class Set:
         """The set of a person, painted as the vertices of one moment lie; see `painted`."""
         size = max(next(iter(cameras.values())).size)
         lights = studio_lights(person.number)
-        # four texels a pixel of a picture that shows all of the person, two in large ones
-        paint = painted(person, vertices, chest, 1024 if size <= LARGE else 2048)
+        # of a person's front, about two texels fall on a pixel, and one on a sample
+        texels = 2 ** min(max((4 * size - 1).bit_length(), 8), 11)
+        paint = painted(person, vertices, chest, texels)
         model = Model.of(person.layers, [len(vertices[layer.name]) for layer in person.layers], paint)
         random = np.random.default_rng([person.number, 6])
         exposures = {name: torch.from_numpy(np.exp(random.normal(0, EXPOSURE_ERROR)
@@ -68,8 +70,8 @@ class Set:
 
     def write_backgrounds(self) -> dict[str, Path]:
         """Each camera's picture of the empty room."""
-        files = {name: self.folder / "empty" / f"{name}.jpg" for name in self.cameras}
-        (self.folder / "empty").mkdir()
+        files = {name: self.folder / EMPTY / f"{name}.jpg" for name in self.cameras}
+        (self.folder / EMPTY).mkdir()
         for name, file in files.items():
             write_image(file, developed(self.backdrops[name].picture(), self.exposures[name], self._random(name, 0)))
         return files
