@@ -20,7 +20,7 @@ import anr_core.rasterizer.warp  # noqa: F401 (starts Warp, in silence)
 TICK = 1 / 60  # seconds; the body moves in straight lines within one
 SUBSTEPS = 4  # in a tick
 GRAVITY = -9.81
-NEIGHBOURS = 10  # of a collider's vertex that a contact may move to
+NEIGHBOURS = 10  # of a vertex of the body that a contact may move to
 
 wp.set_module_options({"enable_backward": False})
 
@@ -37,10 +37,11 @@ class Threads:
     tether    (N,)       metres that a particle may be away from its target
     drag      (N,)       1 / second, of the speed relative to the target
     clearance (N,)       metres that a particle keeps from what it touches
-    contacts  (N, 2)     where contacts start: vertices of the collider, or -1. The collider's vertices are
-                         the body's, then the particles themselves
-    neighbours (A, 10)   of the collider's vertices, padded with -1
-    faces     (F, 3)     triangles of the collider, for its normals
+    contacts  (N, 2)     vertices of the body that contacts start at, or -1
+    range     (N,)       metres, at rest, that a particle's first contact may be away from it: a sleeve on the
+                         forearm doesn't take hold of the upper arm when the elbow bends
+    neighbours (V, 10)   of the body's vertices, padded with -1
+    faces     (F, 3)     of the body
     """
 
     rest: np.ndarray
@@ -54,6 +55,7 @@ class Threads:
     drag: np.ndarray
     clearance: np.ndarray
     contacts: np.ndarray
+    range: np.ndarray
     neighbours: np.ndarray
     faces: np.ndarray
 
@@ -64,14 +66,14 @@ class Cloth:
     def __init__(self, threads: Threads, body_rest, body_joints, body_weights):
         self.count, self.body_count = len(threads.rest), len(body_rest)
         array = {"rest": wp.vec3, "lengths": float, "stiffness": wp.vec2, "pull": float, "tether": float,
-                 "drag": float, "clearance": float, "weights": float}
+                 "drag": float, "clearance": float, "range": float, "weights": float}
         for name in Threads.__dataclass_fields__:
             setattr(self, name, _array(getattr(threads, name), array.get(name, wp.int32)))
         self.body = (_array(body_rest, wp.vec3), _array(body_joints, wp.int32), _array(body_weights, float))
         self.places = wp.clone(self.rest)
         self.speeds = wp.zeros(self.count, wp.vec3, device="cpu")
         self.before = wp.clone(self.rest)  # scratch of a substep
-        self.normals = wp.zeros(self.count + self.body_count, wp.vec3, device="cpu")
+        self.normals = wp.zeros(self.body_count, wp.vec3, device="cpu")
         self.targets, self.skin = wp.clone(self.rest), wp.clone(self.body[0])
 
     def advance(self, transforms: np.ndarray):
@@ -82,12 +84,13 @@ class Cloth:
         _run(_skinned, self.count, self.rest, self.joints, self.weights, matrices, targets)
         _run(_skinned, self.body_count, *self.body, matrices, skin)
         self.normals.zero_()
-        _run(_add_normals, len(self.faces), self.faces, skin, self.places, self.body_count, self.normals)
-        _run(_normalise, len(self.normals), self.normals)
-        _run(_walk, self.count, self.contacts, self.neighbours, self.places, skin, self.body_count)
+        _run(_add_normals, len(self.faces), self.faces, skin, self.normals)
+        _run(_normalise, self.body_count, self.normals)
+        _run(_walk, self.count, self.contacts, self.neighbours, self.places, skin,
+             self.body[0], self.rest, self.range)
         _run(_substeps, 1, self.places, self.speeds, self.before, self.targets, targets, self.skin, skin,
              self.normals, self.pairs, self.lengths, self.stiffness, self.pull, self.tether, self.drag,
-             self.clearance, self.contacts, self.body_count)
+             self.clearance, self.contacts)
         self.targets, self.skin = targets, skin
 
     def seen(self, transforms: np.ndarray, back: float) -> np.ndarray:
@@ -126,25 +129,14 @@ def _skinned(rest: wp.array(dtype=wp.vec3), joints: wp.array2d(dtype=wp.int32),
     out[i] = place
 
 
-@wp.func
-def _collider(a: int, skin: wp.array(dtype=wp.vec3), places: wp.array(dtype=wp.vec3), body_count: int):
-    place = wp.vec3()
-    if a < body_count:
-        place = skin[a]
-    else:
-        place = places[a - body_count]
-    return place
-
-
 @wp.kernel
 def _add_normals(faces: wp.array2d(dtype=wp.int32), skin: wp.array(dtype=wp.vec3),
-                 places: wp.array(dtype=wp.vec3), body_count: int, normals: wp.array(dtype=wp.vec3)):
+                 normals: wp.array(dtype=wp.vec3)):
     f = wp.tid()
     i = faces[f, 0]
     j = faces[f, 1]
     k = faces[f, 2]
-    a = _collider(i, skin, places, body_count)
-    normal = wp.cross(_collider(j, skin, places, body_count) - a, _collider(k, skin, places, body_count) - a)
+    normal = wp.cross(skin[j] - skin[i], skin[k] - skin[i])
     wp.atomic_add(normals, i, normal)
     wp.atomic_add(normals, j, normal)
     wp.atomic_add(normals, k, normal)
@@ -158,13 +150,14 @@ def _normalise(normals: wp.array(dtype=wp.vec3)):
 
 @wp.kernel
 def _walk(contacts: wp.array2d(dtype=wp.int32), neighbours: wp.array2d(dtype=wp.int32),
-          places: wp.array(dtype=wp.vec3), skin: wp.array(dtype=wp.vec3), body_count: int):
+          places: wp.array(dtype=wp.vec3), skin: wp.array(dtype=wp.vec3),
+          skin_rest: wp.array(dtype=wp.vec3), rest: wp.array(dtype=wp.vec3), reach: wp.array(dtype=float)):
     """Each contact moves to the nearest vertex around, from neighbour to neighbour."""
     i = wp.tid()
     for slot in range(contacts.shape[1]):
         at = contacts[i, slot]
         if at >= 0:
-            nearest = wp.length_sq(_collider(at, skin, places, body_count) - places[i])
+            nearest = wp.length_sq(skin[at] - places[i])
             moving = int(1)
             steps = int(0)
             while moving == 1 and steps < 6:
@@ -172,8 +165,11 @@ def _walk(contacts: wp.array2d(dtype=wp.int32), neighbours: wp.array2d(dtype=wp.
                 here = at
                 for k in range(neighbours.shape[1]):
                     other = neighbours[here, k]
-                    if other >= 0:
-                        distance = wp.length_sq(_collider(other, skin, places, body_count) - places[i])
+                    allowed = other >= 0
+                    if slot == 0 and allowed:
+                        allowed = wp.length(skin_rest[other] - rest[i]) < reach[i]
+                    if allowed:
+                        distance = wp.length_sq(skin[other] - places[i])
                         if distance < nearest:
                             nearest = distance
                             at = other
@@ -190,7 +186,7 @@ def _substeps(places: wp.array(dtype=wp.vec3), speeds: wp.array(dtype=wp.vec3),
               pairs: wp.array2d(dtype=wp.int32), lengths: wp.array(dtype=float),
               stiffness: wp.array(dtype=wp.vec2), pull: wp.array(dtype=float), tether: wp.array(dtype=float),
               drag: wp.array(dtype=float), clearance: wp.array(dtype=float),
-              contacts: wp.array2d(dtype=wp.int32), body_count: int):
+              contacts: wp.array2d(dtype=wp.int32)):
     step = wp.static(TICK / SUBSTEPS)
     for s in range(wp.static(SUBSTEPS)):
         share = float(s + 1) / float(wp.static(SUBSTEPS))
@@ -221,18 +217,13 @@ def _substeps(places: wp.array(dtype=wp.vec3), speeds: wp.array(dtype=wp.vec3),
             for slot in range(contacts.shape[1]):
                 at = contacts[i, slot]
                 if at >= 0:
-                    point = wp.vec3()
-                    carried = wp.vec3()
-                    if at < body_count:
-                        carried = (skin1[at] - skin0[at]) * wp.static(1.0 / SUBSTEPS)
-                        point = skin0[at] + share * (skin1[at] - skin0[at])
-                    else:
-                        point = places[at - body_count]
-                        carried = point - before[at - body_count]
+                    carried = (skin1[at] - skin0[at]) * wp.static(1.0 / SUBSTEPS)
+                    point = skin0[at] + share * (skin1[at] - skin0[at])
                     normal = normals[at]
                     depth = clearance[i] - wp.dot(place - point, normal)
-                    if depth > 0.0:
-                        place = place + wp.min(depth, 0.03) * normal
+                    # far from the vertex its plane is no longer the surface
+                    if depth > 0.0 and wp.length(place - point) < 0.05:
+                        place = place + wp.min(depth, 0.01) * normal
                         slide = place - before[i] - carried
                         slide = slide - wp.dot(slide, normal) * normal
                         place = place - 0.35 * slide  # friction

@@ -8,36 +8,26 @@ from scipy.spatial import cKDTree
 from anr_core.prepare.studio.cloth import NEIGHBOURS, Threads
 from anr_core.prepare.studio.garments import Garment
 from anr_core.prepare.studio.hair import Hair
-from anr_core.prepare.studio.patterns import Figure, averaging, diagonals_of, edges_of, skips_of, triangles
+from anr_core.prepare.studio.patterns import Figure, averaging, diagonals_of, edges_of, skips_of
 
 CARRIERS = 8  # joints that move a particle, at most
 
 
 def hang(figure: Figure, garments: list[Garment], hair: Hair | None) -> tuple[Threads, dict[str, slice]]:
     """One system of garments and hair, and which particles belong to which."""
-    pieces, parts, slices, count = [], [], {}, 0
-    for garment in garments:
-        slices[garment.name] = slice(count, count + len(garment.places))
-        count += len(garment.places)
-        pieces.append(_cloth(figure, garment, slices, pieces))
-        parts.append(garment)
+    pieces = {garment.name: _cloth(figure, garment) for garment in garments}
     if hair is not None:
-        pieces.append(_locks(figure, hair, slices, pieces))
-        slices["hair"] = slice(count, count + len(pieces[-1]["rest"]))
-    starts = [piece.start for piece in slices.values()]
-    body = len(figure.vertices)
-    links = [edges_of(figure.faces)] + [body + start + edges_of(garment.triangles)
-                                        for start, garment in zip(starts, parts, strict=False)]
-    faces = [figure.faces] + [body + start + garment.triangles
-                              for start, garment in zip(starts, parts, strict=False)]
-    total = body + sum(len(piece["rest"]) for piece in pieces)
-    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0] if name != "pairs"}
-    pairs = np.concatenate([piece["pairs"] + start for piece, start in zip(pieces, starts, strict=True)])
-    return Threads(**joined, pairs=pairs, neighbours=_neighbours(np.concatenate(links), total),
-                   faces=np.concatenate(faces)), slices
+        pieces["hair"] = _locks(figure, hair)
+    ends = np.cumsum([len(piece["rest"]) for piece in pieces.values()])
+    slices = {name: slice(int(end) - len(piece["rest"]), int(end))
+              for (name, piece), end in zip(pieces.items(), ends, strict=True)}
+    for name, piece in pieces.items():
+        piece["pairs"] = piece["pairs"] + slices[name].start
+    joined = {key: np.concatenate([piece[key] for piece in pieces.values()]) for key in pieces["shirt"]}
+    return Threads(**joined, faces=figure.faces, neighbours=_neighbours(figure)), slices
 
 
-def _cloth(figure: Figure, garment: Garment, slices, pieces) -> dict:
+def _cloth(figure: Figure, garment: Garment) -> dict:
     places, quads = garment.places, garment.quads
     edges, diagonals, skips = edges_of(quads), diagonals_of(quads), skips_of(quads)
     pairs = np.concatenate([edges, diagonals, skips])
@@ -46,9 +36,9 @@ def _cloth(figure: Figure, garment: Garment, slices, pieces) -> dict:
     order = order[(garment.pull[pairs[order]] < 1).any(1)]
     pairs, kind = pairs[order], kind[order]
     longer = np.choose(kind, [1.0, 0.35, 0.02])
-    shorter = np.choose(kind, [0.6, 0.1, garment.stiff[pairs].mean(1)])
+    shorter = np.choose(kind, [0.6, 0.1, garment.stiffness[pairs].mean(1)])
     lengths = np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1) * garment.slack[pairs].mean(1)
-    smooth = averaging(edges, len(places), False)
+    smooth = averaging(edges, len(places))
     weights = _carried(figure, places)
     for _ in range(60 if garment.name == "skirt" else 6):
         weights = smooth @ weights
@@ -56,29 +46,21 @@ def _cloth(figure: Figure, garment: Garment, slices, pieces) -> dict:
     return dict(rest=places, joints=joints, weights=weights, pairs=pairs, lengths=lengths,
                 stiffness=np.stack([longer, shorter], -1), pull=garment.pull, tether=garment.tether,
                 drag=np.full(len(places), 3.0), clearance=garment.clearance,
-                contacts=_contacts(figure, garment, slices, pieces))
+                contacts=_contacts(figure, garment), range=garment.reach)
 
 
-def _contacts(figure: Figure, garment: Garment, slices, pieces) -> np.ndarray:
-    """Where each vertex touches first: the skin, and the other leg, the trunk or the garment below."""
-    places, body = garment.places, len(figure.vertices)
+def _contacts(figure: Figure, garment: Garment) -> np.ndarray:
+    """Where each vertex touches first: a sleeve the arm and the trunk, a skirt one leg and the other."""
+    places = garment.places
     arms = figure.moved_by("left_shoulder", "right_shoulder") > 0.5
     left = figure.vertices[:, 0] > 0
     if garment.name == "skirt":
-        return np.stack([_nearest(places, figure.vertices, ~arms & left),
-                         _nearest(places, figure.vertices, ~arms & ~left)], -1)
-    first = _nearest(places, figure.vertices, slice(None))
-    second = np.full(len(places), -1)
-    if garment.name == "shirt":
-        second = np.where(arms[first], _nearest(places, figure.vertices, ~arms), -1)
-        for name, piece in zip(slices, pieces, strict=False):
-            under = body + slices[name].start + _nearest(places, piece["rest"], slice(None))
-            overlap = ~arms[first] & (places[:, 2] < piece["rest"][:, 2].max() + 0.03)
-            second = np.where(overlap, under, second)
-    return np.stack([first, second], -1)
+        return np.stack([_nearest(places, figure, ~arms & left), _nearest(places, figure, ~arms & ~left)], -1)
+    first = _nearest(places, figure)
+    return np.stack([first, np.where(arms[first], _nearest(places, figure, ~arms), -1)], -1)
 
 
-def _locks(figure: Figure, hair: Hair, slices, pieces) -> dict:
+def _locks(figure: Figure, hair: Hair) -> dict:
     """The cap is fixed to the head, so are the locks' roots; towards the tip style holds less and less."""
     locks, nodes = hair.lines.shape[:2]
     places = np.concatenate([hair.cap, hair.lines.reshape(-1, 3)])
@@ -96,20 +78,20 @@ def _locks(figure: Figure, hair: Hair, slices, pieces) -> dict:
     def with_cap(value, values):
         return np.concatenate([np.full(len(hair.cap), value), np.asarray(values).reshape(-1)])
 
-    skin = _nearest(places, figure.vertices, slice(None))
-    shirt = len(figure.vertices) + slices["shirt"].start + _nearest(
-        places, pieces[list(slices).index("shirt")]["rest"], slice(None))
-    contacts = np.stack([skin, shirt], -1)
+    contacts = np.stack([_nearest(places, figure), np.full(len(places), -1)], -1)
     contacts[: len(hair.cap)] = -1
+    # below the neck it lies on the shirt
+    clearance = 0.003 + 0.006 * along + 0.01 * (hair.lines[..., 2] < figure.at("neck_upper")[2])
     return dict(rest=places, joints=joints, weights=weights, pairs=pairs,
                 lengths=np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1), stiffness=straight,
                 pull=with_cap(1, np.tile(hold, locks)), tether=with_cap(0.001, 0.005 + length[:, None] * along),
-                drag=np.full(len(places), 4.0), clearance=with_cap(0, np.tile(0.003 + 0.006 * along, locks)),
-                contacts=contacts)
+                drag=np.full(len(places), 4.0), clearance=with_cap(0, clearance),
+                contacts=contacts, range=np.full(len(places), 1.0))
 
 
-def _nearest(places, vertices, part) -> np.ndarray:
-    return np.arange(len(vertices))[part][cKDTree(vertices[part]).query(places)[1]]
+def _nearest(places, figure: Figure, part=slice(None)) -> np.ndarray:
+    """(N,) the vertex of a part of the body that is nearest to each place."""
+    return np.arange(len(figure.vertices))[part][cKDTree(figure.vertices[part]).query(places)[1]]
 
 
 def _carried(figure: Figure, places) -> np.ndarray:
@@ -125,13 +107,12 @@ def strongest(weights) -> tuple[np.ndarray, np.ndarray]:
     return joints, kept / kept.sum(1, keepdims=True)
 
 
-def _neighbours(links, count) -> np.ndarray:
-    """(A, 10) neighbours of each vertex, padded with -1."""
-    links = np.concatenate([links, links[:, ::-1]])
+def _neighbours(figure: Figure) -> np.ndarray:
+    """(V, 10) neighbours of each vertex of the body, padded with -1."""
+    links = np.concatenate([figure.edges, figure.edges[:, ::-1]])
     links = links[np.argsort(links[:, 0], kind="stable")]
-    first = np.searchsorted(links[:, 0], np.arange(count))
-    place = np.arange(len(links)) - first[links[:, 0]]
-    table = np.full((count, NEIGHBOURS), -1)
-    keep = place < NEIGHBOURS
-    table[links[keep, 0], place[keep]] = links[keep, 1]
+    place = np.arange(len(links)) - np.searchsorted(links[:, 0], links[:, 0])
+    table = np.full((len(figure.vertices), NEIGHBOURS), -1)
+    kept = place < NEIGHBOURS
+    table[links[kept, 0], place[kept]] = links[kept, 1]
     return table

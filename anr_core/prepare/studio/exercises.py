@@ -24,7 +24,7 @@ class Script:
 
     def __init__(self, rng: np.random.Generator, leg: float):
         self.rng, self.leg = rng, leg
-        self.tempo = rng.uniform(0.9, 1.15)  # seconds for a second written below
+        self.tempo = rng.uniform(0.7, 0.85)  # seconds for a second written below: a brisk warm-up
         self.vigour = rng.uniform(0.85, 1.08)  # amplitudes
         self.width = rng.uniform(0.13, 0.17)  # of the stance, half, leg lengths
         self.state = {name: np.array(value) for name, value in _STANDING.items()}
@@ -86,6 +86,7 @@ def write_script(rng: np.random.Generator, leg: float, warm_up: float, punching:
         for exercise in rng.permutation(len(WARM_UP)):
             WARM_UP[exercise](script)
     script.cut(warm_up)
+    script.tempo = rng.uniform(0.9, 1.1)
     end = script.time + punching + 2.0  # beyond what is drawn: the last frame is in full motion
     take_guard(script)
     while script.time < end:

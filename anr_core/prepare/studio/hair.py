@@ -142,7 +142,7 @@ class _Head:
         used, local = np.unique(faces, return_inverse=True)
         faces = local.reshape(-1, 3)
         normals = figure.normals[used]
-        smooth = averaging(edges_of(faces), len(used), False)
+        smooth = averaging(edges_of(faces), len(used))
         for _ in range(5):
             normals = smooth @ normals
         lift = np.clip(depth[used] / 0.15, 0.15, 1) * thickness

@@ -110,17 +110,15 @@ def skips_of(quads: np.ndarray) -> np.ndarray:
     return np.array(sorted(found))
 
 
-def averaging(edges: np.ndarray, count: int, rim_alone: bool = True, faces=None) -> sparse.csr_matrix:
-    """(N, N) the mean of each vertex's neighbours; of a vertex on a rim, of its neighbours on the rim."""
+def averaging(edges: np.ndarray, count: int, faces=None) -> sparse.csr_matrix:
+    """(N, N) the mean of each vertex's neighbours; with faces, of those on the rim where it is on one."""
     links = np.concatenate([edges, edges[:, ::-1]])
-    if rim_alone:
+    if faces is not None:
         rim = rim_of(faces)
-        on_rim = np.zeros(count, bool)
-        on_rim[rim.ravel()] = True
-        links = np.concatenate([links[~on_rim[links[:, 0]]], rim, rim[:, ::-1]])
+        links = np.concatenate([links[~np.isin(links[:, 0], rim)], rim, rim[:, ::-1]])
     matrix = sparse.csr_matrix((np.ones(len(links)), links.T), (count, count))
     matrix.data[:] = 1
-    return sparse.diags(1 / np.maximum(np.asarray(matrix.sum(1))[:, 0], 1)) @ matrix
+    return (sparse.diags(1 / np.maximum(np.asarray(matrix.sum(1))[:, 0], 1)) @ matrix).tocsr()
 
 
 def rim_of(polygons: np.ndarray) -> np.ndarray:
@@ -131,18 +129,14 @@ def rim_of(polygons: np.ndarray) -> np.ndarray:
     return unique[count == 1]
 
 
-def shrink_wrap(places, smooth: sparse.csr_matrix, figure: Figure, part: np.ndarray, gap: np.ndarray,
-                rounds: int = 30, fixed=None) -> np.ndarray:
-    """Places (N, 3) drawn taut around a part (V,) of the figure, a gap (N,) metres away from its skin."""
-    tree = cKDTree(figure.vertices[part])
-    normals = figure.normals[part]
-    start = places
-    for _ in range(rounds):
+def shrink_wrap(places, smooth: sparse.csr_matrix, figure: Figure, part: np.ndarray, gap: float) -> np.ndarray:
+    """Places (N, 3) drawn taut around a part (V,) of the figure, a gap of metres away from its skin."""
+    skin, normals = figure.vertices[part], figure.normals[part]
+    tree = cKDTree(skin)
+    for _ in range(25):
         places = places + 0.7 * (smooth @ places - places)
-        if fixed is not None:
-            places[fixed] = start[fixed]
         _, near = tree.query(places)
-        depth = gap - ((places - figure.vertices[part][near]) * normals[near]).sum(1)
+        depth = gap - ((places - skin[near]) * normals[near]).sum(1)
         places = places + np.maximum(depth, 0)[:, None] * normals[near]
     return places
 

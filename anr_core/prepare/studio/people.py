@@ -20,10 +20,11 @@ from anr_core.body.base import Pose
 from anr_core.prepare.studio.cloth import TICK, Cloth, Threads
 from anr_core.prepare.studio.dressing import hang, strongest
 from anr_core.prepare.studio.exercises import write_script
-from anr_core.prepare.studio.garments import shirt, skirt, trousers
+from anr_core.prepare.studio.garments import Garment, skirt, trousers
 from anr_core.prepare.studio.hair import Hair, grow_hair
 from anr_core.prepare.studio.movement import Rig, animate
 from anr_core.prepare.studio.patterns import Figure
+from anr_core.prepare.studio.shirts import shirt
 from anr_core.prepare.studio.shoes import shoes
 from anr_core.rasterizer import vertex_normals
 
@@ -68,6 +69,7 @@ class Subject:
     looks: Looks
     body: AnnyBody
     layers: list[Layer]
+    garments: list[Garment]
     hair: Hair | None
     threads: Threads
     parts: dict[str, slice]
@@ -90,18 +92,20 @@ class Moment:
 
 def subject(number: int) -> Subject:
     """The person of a number: every non-negative integer is another one, the same number the same bytes."""
-    rng = np.random.default_rng([number, 1])
+    rng = np.random.default_rng([number, 11])
     looks = choose_looks(rng)
     body = AnnyBody(looks.shape)
     figure = figure_of(body)
     waist = figure.at("spine1")[2] - 0.02
     ankle, knee, hip = (figure.at(f"left_{name}")[2] for name in ("ankle", "knee", "hip"))
-    bottom = {"trousers": lambda: trousers(figure, waist, ankle - 0.035, 0.004, 0.012),
+    tucked = looks.bottom == "skirt"
+    bottom = {"trousers": lambda: trousers(figure, waist, ankle - 0.012, 0.004, 0.012),
               "shorts": lambda: trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.008, 0.016),
-              "skirt": lambda: skirt(figure, waist, knee + rng.uniform(-0.12, 0.12), rng.uniform(0.03, 0.08))}
-    top = {"t-shirt": lambda: shirt(figure, hip - 0.05, rng.uniform(0.35, 0.5), 0.008, 0.012),
-           "shirt": lambda: shirt(figure, hip - 0.06, 0.96, 0.007, 0.003),
-           "hoodie": lambda: shirt(figure, hip - 0.03, 0.97, 0.01, 0.003, collar=0.04)}
+              "skirt": lambda: skirt(figure, waist, knee + rng.uniform(-0.12, 0.12), rng.uniform(0.03, 0.07))}
+    top = {"t-shirt": lambda: shirt(figure, waist, hip - 0.05, rng.uniform(0.35, 0.5), 0.008, 0.012, 0.012,
+                                    rng.uniform(0.05, 0.09), tucked),
+           "shirt": lambda: shirt(figure, waist, hip - 0.06, 0.96, 0.007, 0.003, tucked=tucked),
+           "hoodie": lambda: shirt(figure, waist, hip - 0.03, 0.97, 0.01, 0.003, 0.04, tucked=tucked)}
     garments = [shoes(figure, ankle - 0.005, SOLE), bottom[looks.bottom](), top[looks.top]()]
     hair = grow_hair(looks.hair, figure, rng)
     threads, parts = hang(figure, garments, hair)
@@ -110,7 +114,7 @@ def subject(number: int) -> Subject:
     for piece in [*garments, *([hair] if hair else [])]:
         layers.append(Layer(piece.name, piece.triangles, piece.uv.astype(np.float32), piece.uv_triangles,
                             piece.boxes, piece.metres))
-    return Subject(number, looks, body, layers, hair, threads, parts)
+    return Subject(number, looks, body, layers, garments, hair, threads, parts)
 
 
 def choose_looks(rng: np.random.Generator) -> Looks:
@@ -166,10 +170,11 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
         transforms = _world_from_rest(body, pose)[0]
         places = cloth.seen(transforms, tick - time / TICK)
         vertices = {"skin": body(pose).vertices[0].numpy()}
-        vertices |= {name: places[part] for name, part in subject.parts.items()}
+        vertices |= {garment.name: (garment.ironed @ places[subject.parts[garment.name]]).astype(np.float32)
+                     for garment in subject.garments}
         if subject.hair:
             turn = transforms[body.skeleton.names.index("head"), :3, :3]
-            vertices["hair"] = subject.hair.surface(vertices["hair"], turn).astype(np.float32)
+            vertices["hair"] = subject.hair.surface(places[subject.parts["hair"]], turn).astype(np.float32)
         yield Moment(frame, "warm-up" if frame < warm else "punching", pose, vertices)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anr_core.prepare.studio.garments import Garment, finished
+from anr_core.prepare.studio.garments import Garment, sewn
 from anr_core.prepare.studio.patterns import (Figure, Pattern, along, averaging, edges_of, grown, hull_at,
                                               triangles)
 
@@ -21,15 +21,14 @@ def shoes(figure: Figure, collar: float, sole: float) -> Garment:
         tip = [[(side, "tip")] * (AROUND + 1)]
         pattern.sheet(f"{side} shoe", tip + keys[::-1], np.stack(rings[::-1]))
     places, quads = pattern.places, np.concatenate(pattern.quads)
-    smooth = averaging(edges_of(quads), len(places), True, triangles(quads))
+    smooth = averaging(edges_of(quads), len(places), triangles(quads))
     ground = figure.vertices[:, 2].min()
     for _ in range(4):
         places = places + 0.5 * (smooth @ places - places)
     places = grown(places, triangles(quads), smooth, np.full(len(places), THICK))
     low = np.clip((ground + 0.016 - places[:, 2]) / 0.008, 0, 1)
     places[:, 2] -= low * (places[:, 2] - (ground - sole))
-    zeros = np.zeros(len(places))
-    return finished("shoes", pattern, places, zeros + 1, zeros, zeros, zeros + 1, zeros)
+    return sewn("shoes", pattern, places, pull=1)
 
 
 def _rings(figure: Figure, side: str, collar: float) -> list[np.ndarray]:
