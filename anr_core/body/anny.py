@@ -253,6 +253,6 @@ def skin(vertices: torch.Tensor, start: torch.Tensor, joints: torch.Tensor, weig
     columns = world_from_rest[:, :, :3].permute(1, 0, 3, 2).flatten(1)  # (J, B * 4 * 3)
     blended = functional.embedding_bag(joints, columns, start, mode="sum",
                                        per_sample_weights=weights.to(columns)).unflatten(1, (-1, 4, 3))
-    x, y, z = vertices.transpose(0, 1).split(1, -1)  # four products: a quarter of the time of a batched one
-    return (blended[:, :, 0] * x + blended[:, :, 1] * y + blended[:, :, 2] * z
-            + blended[:, :, 3]).transpose(0, 1).contiguous()
+    # three products by hand: a quarter of the time of a batched one
+    (x_axis, y_axis, z_axis, shift), (x, y, z) = blended.unbind(2), vertices.transpose(0, 1).split(1, -1)
+    return (x_axis * x + y_axis * y + z_axis * z + shift).transpose(0, 1).contiguous()
