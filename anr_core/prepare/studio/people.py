@@ -102,10 +102,11 @@ def subject(number: int) -> Subject:
     bottom = {"trousers": lambda: trousers(figure, waist, ankle - 0.012, 0.004, 0.012),
               "shorts": lambda: trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.008, 0.016),
               "skirt": lambda: skirt(figure, waist, knee + rng.uniform(-0.12, 0.12), rng.uniform(0.03, 0.07))}
-    top = {"t-shirt": lambda: shirt(figure, waist, hip - 0.05, rng.uniform(0.35, 0.5), 0.008, 0.012, 0.012,
+    hem = hip + (0.04 if tucked else -0.05)
+    top = {"t-shirt": lambda: shirt(figure, waist, hem, rng.uniform(0.35, 0.5), 0.008, 0.012, 0.012,
                                     rng.uniform(0.05, 0.09), tucked),
-           "shirt": lambda: shirt(figure, waist, hip - 0.06, 0.96, 0.007, 0.003, tucked=tucked),
-           "hoodie": lambda: shirt(figure, waist, hip - 0.03, 0.97, 0.01, 0.003, 0.04, tucked=tucked)}
+           "shirt": lambda: shirt(figure, waist, hem, 0.96, 0.007, 0.003, tucked=tucked),
+           "hoodie": lambda: shirt(figure, waist, hem, 0.97, 0.01, 0.003, 0.04, tucked=tucked)}
     garments = [shoes(figure, ankle - 0.005, SOLE), bottom[looks.bottom](), top[looks.top]()]
     hair = grow_hair(looks.hair, figure, rng)
     threads, parts = hang(figure, garments, hair)

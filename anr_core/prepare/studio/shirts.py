@@ -58,7 +58,7 @@ def shirt(figure: Figure, waist: float, hem: float, sleeve: float, width: float,
     if tucked:
         pull[below], tether[below] = 0.1, 0.004
     return sewn("shirt", pattern, places, pull=np.where(on_collar, 0.4, pull), tether=tether,
-                clearance=np.where(below & (not tucked), 0.015, 0.005),
+                clearance=np.where(below & (not tucked), 0.015, np.where(on_arm, 0.006, 0.005)),
                 slack=1 + 0.03 * np.where(on_arm, 1, down), stiffness=np.where(on_collar, 0.6, 0.2),
                 reach=np.where(on_arm, 0.14, 0.15))
 
@@ -148,7 +148,7 @@ def _add_sleeve(pattern: Pattern, cut: _Cut, side: str, share: float):
         centre = a + (b - a) * min(s / upper, 1) + (c - b) * max(0, s - upper) / lower
         forward = np.array([0, -1.0, 0]) + axis * axis[1]
         forward /= np.linalg.norm(forward)
-        upward = np.cross(axis, forward) * sign
+        upward = np.cross(forward, axis) * sign
         cut_here = figure.section(mine, centre, axis) - centre
         cut_here = cut_here[np.linalg.norm(cut_here, axis=1) < 0.13]
         around = hull_at(np.stack([cut_here @ forward, cut_here @ upward], -1))
