@@ -38,7 +38,7 @@ class Model:
     names     of the layers
     faces     (F, 3), uv (U, 2), uv_faces (F, 3): all layers' one after the other
     layer     (F,)    which layer a face belongs to
-    counts    vertices of each layer
+    hair      the rows of its vertices, or None
     paint     what is painted on the layers
     """
 
@@ -47,18 +47,20 @@ class Model:
     uv: torch.Tensor
     uv_faces: torch.Tensor
     layer: torch.Tensor
+    hair: slice | None
     paint: Paint
 
     @staticmethod
     def of(layers, counts: list[int], paint: Paint) -> Model:
-        faces, uv_faces, layer, vertex, corner = [], [], [], 0, 0
+        faces, uv_faces, layer, hair, vertex, corner = [], [], [], None, 0, 0
         for index, (one, count) in enumerate(zip(layers, counts, strict=True)):
             faces.append(torch.from_numpy(one.faces) + vertex)
             uv_faces.append(torch.from_numpy(one.uv_faces) + corner)
             layer.append(torch.full((len(one.faces),), index))
+            hair = slice(vertex, vertex + count) if one.name == "hair" else hair
             vertex, corner = vertex + count, corner + len(one.uv)
         return Model(tuple(one.name for one in layers), torch.cat(faces), torch.cat([torch.from_numpy(one.uv) for one in layers]),
-                     torch.cat(uv_faces), torch.cat(layer), paint)
+                     torch.cat(uv_faces), torch.cat(layer), hair, paint)
 
     def joined(self, vertices: dict[str, np.ndarray]) -> torch.Tensor:
         """(V, 3) of the vertices of each layer."""
@@ -86,12 +88,20 @@ class Lit:
     @staticmethod
     def of(model: Model, vertices: torch.Tensor, lights: Lights) -> Lit:
         normals = vertex_normals(vertices[None], model.faces)[0]
+        if model.hair is not None:
+            normals[model.hair] = _combed(vertices[model.hair], normals[model.hair])
         directions = sphere(AMBIENT_DIRECTIONS)
         around = ambient_shadows(directions, vertices, model.faces)
         harmonics = ambient_light(lights, directions, around, vertices, normals)
         shadows = tuple(lamp_shadows(lamp, vertices, model.faces) for lamp in lights.lamps)
         return Lit(model, lights, vertices, normals, harmonics.flatten(1), shadows,
                    _floor_light(lights, directions, around, shadows))
+
+
+def _combed(hair, normals):
+    """Normals of hair turned outwards from its middle: its locks are lit as one body, not as scales."""
+    outward = functional.normalize(hair - hair.mean(0), dim=1)
+    return functional.normalize(normals + 2.5 * outward, dim=1)
 
 
 def _floor_light(lights, directions, around, shadows):

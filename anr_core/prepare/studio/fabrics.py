@@ -36,10 +36,10 @@ class Sheet:
 
 def palette(random: np.random.Generator) -> torch.Tensor:
     """(4, 3) sRGB colours that go together: a ground, a near tone, an accent and a light or dark one."""
-    hue, saturation, value = random.uniform(), random.uniform(0.15, 0.75), random.uniform(0.2, 0.85)
+    hue, saturation, value = random.uniform(), random.uniform(0.1, 0.6), random.uniform(0.2, 0.85)
     turn = random.choice([0.08, 0.33, 0.5, 0.6])
     tones = [(hue, saturation, value), (hue + 0.03, saturation * 0.8, value * random.choice([0.6, 0.75])),
-             (hue + turn, random.uniform(0.4, 0.85), random.uniform(0.45, 0.9)),
+             (hue + turn, random.uniform(0.35, 0.7), random.uniform(0.4, 0.85)),
              (hue, 0.08, 0.92 if value < 0.6 else 0.13)]
     return torch.tensor([colorsys.hsv_to_rgb(h % 1, s, v) for h, s, v in tones], dtype=torch.float32)
 
@@ -243,8 +243,10 @@ def _shoe(sheet):
 def _canvas(sheet, tones, seed, random):
     up, sole = _shoe(sheet)
     height, shade = _weave(sheet, 0.003, 2e-4)
-    albedo = mixed(tones[2].expand(len(up), 3) * shade[:, None], torch.tensor([0.90, 0.89, 0.86]), sole)
-    albedo = mixed(albedo, tones[0] * 0.7, step(0.003, 0.002, (up - 0.014).abs()))
+    tone = torch.tensor([[0.15, 0.16, 0.18], [0.80, 0.79, 0.76], [0.17, 0.21, 0.33], [0.50, 0.13, 0.13],
+                         [0.36, 0.38, 0.36]])[int(random.integers(5))]
+    albedo = mixed(tone.expand(len(up), 3) * shade[:, None], torch.tensor([0.90, 0.89, 0.86]), sole)
+    albedo = mixed(albedo, tones[2] * 0.7, step(0.003, 0.002, (up - 0.014).abs()))
     return albedo * (1 - 0.15 * clouds(sheet.place, 0.03, seed + 310, 3))[:, None], height, 1 + sole
 
 
@@ -257,9 +259,11 @@ def _leather(sheet, tones, seed, random):
 
 
 def _hair(sheet, tones, seed, random):
-    """Strands along y, in locks; the roots are darker."""
+    """Strands along y, in locks whose sides lie in the others' shadow."""
     locks = noise(torch.stack([sheet.x, sheet.y * 0.12], 1), 0.011, seed + 330)
-    strands = noise(torch.stack([sheet.x, sheet.y * 0.04], 1), 0.0022, seed + 331)
-    fine = noise(torch.stack([sheet.x, sheet.y * 0.03], 1), 0.0009, seed + 332)
-    shade = 0.85 + 0.28 * locks + 0.28 * strands + 0.16 * fine
-    return tones[0] * shade.clamp(0.25, 1.7)[:, None], 1.4e-3 * locks + 7e-4 * strands, 1 + 0.6 * strands + 0.5 * locks
+    strands = noise(torch.stack([sheet.x, sheet.y * 0.05], 1), 0.0034, seed + 331)
+    fine = noise(torch.stack([sheet.x, sheet.y * 0.03], 1), 0.0014, seed + 332)
+    sides = step(0.006, 0.0, sheet.seam)
+    shade = (0.9 + 0.2 * locks + 0.42 * strands + 0.25 * fine) * (1 - 0.2 * sides)
+    return tones[0] * shade.clamp(0.2, 1.7)[:, None], 8e-4 * locks + 1e-3 * strands, \
+        (0.5 + 0.9 * strands + 0.5 * fine).clamp(min=0)

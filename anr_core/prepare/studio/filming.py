@@ -25,6 +25,7 @@ from anr_core.prepare.studio.drawing import Lit, Model, developed, draw
 from anr_core.prepare.studio.light import studio_lights
 from anr_core.prepare.studio.materials import painted
 from anr_core.prepare.studio.stage import backdrop
+from anr_core.prepare.studio.tucking import Tuck
 
 KEYPOINTS = "coco23"
 EMPTY = "empty"  # folder for the pictures of the empty room, from where the capture takes them
@@ -44,6 +45,7 @@ class Set:
 
     person: object
     model: Model
+    tuck: Tuck
     lights: object
     cameras: dict[str, Camera]
     backdrops: dict
@@ -66,7 +68,7 @@ class Set:
                                                    + random.normal(0, BALANCE_ERROR, 3))).float() for name in cameras}
         backdrops = {name: backdrop(person.number, camera, lights) for name, camera in cameras.items()}
         write_layers(folder / "surface", model.names, person.layers)
-        return Set(person, model, lights, cameras, backdrops, exposures, 3 if size <= LARGE else 2, folder)
+        return Set(person, model, Tuck(person.layers, vertices), lights, cameras, backdrops, exposures, 3 if size <= LARGE else 2, folder)
 
     def write_backgrounds(self) -> dict[str, Path]:
         """Each camera's picture of the empty room."""
@@ -81,9 +83,10 @@ class Set:
 
         The takes hold the pictures themselves; `split` says by camera what they are held out for.
         """
-        surface = self.model.joined(now.vertices)
-        write_surface(self.folder / "surface" / f"{now.frame:04d}.npz", now.vertices)
-        others = [None if one is None else self.model.joined(one.vertices) for one in (before, after)]
+        dressed = self.tuck.drawn_in(now.vertices)
+        write_surface(self.folder / "surface" / f"{now.frame:04d}.npz", dressed)
+        surface = self.model.joined(dressed)
+        others = [one and self.model.joined(self.tuck.drawn_in(one.vertices)) for one in (before, after)]
         lit = Lit.of(self.model, surface, self.lights)
         naked = self.person.body(now.pose)
         points = self.person.body.keypoints(naked, KEYPOINTS)[0]

@@ -232,7 +232,8 @@ def _poster(paint, place, random, seed):
     half = torch.tensor(random.uniform(0.28, 0.55, 2), dtype=torch.float32)
     inside = place - centre
     edge = (half - inside.abs()).amin(1)
-    ground, ink, other = (torch.tensor(random.uniform(0.1, 0.9, 3), dtype=torch.float32) for _ in range(3))
+    ground, ink, other = (torch.tensor(random.uniform(0.15, 0.8) + random.uniform(-0.2, 0.2, 3), dtype=torch.float32)
+                           for _ in range(3))
     art = mixed(ground, ink, step(0.05, 0.0, clouds(inside, 0.35, seed + int(random.integers(99)), 2)))
     spot = (inside - torch.tensor(random.normal(0, 0.1, 2), dtype=torch.float32)).norm(dim=1)
     art = mixed(art, other, step(0.14, 0.135, spot))
