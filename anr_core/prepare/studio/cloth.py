@@ -38,10 +38,12 @@ class Threads:
     drag      (N,)       1 / second, of the speed relative to the target
     clearance (N,)       metres that a particle keeps from what it touches
     contacts  (N, 2)     vertices of the body that contacts start at, or -1
-    range     (N,)       metres, at rest, that a particle's first contact may be away from it: a sleeve on the
-                         forearm doesn't take hold of the upper arm when the elbow bends
+    range     (N,)       metres, at rest, that a particle's first contact may be away from it, and it stays on
+                         the side of the limb where it began: no sleeve on the forearm takes hold of the upper
+                         arm when the elbow bends, and none falls through the arm
     neighbours (V, 10)   of the body's vertices, padded with -1
     faces     (F, 3)     of the body
+    region    (V,)       of the body's vertices: a contact doesn't leave the region where it began
     """
 
     rest: np.ndarray
@@ -58,6 +60,7 @@ class Threads:
     range: np.ndarray
     neighbours: np.ndarray
     faces: np.ndarray
+    region: np.ndarray
 
 
 class Cloth:
@@ -73,8 +76,8 @@ class Cloth:
         self.places = wp.clone(self.rest)
         self.speeds = wp.zeros(self.count, wp.vec3, device="cpu")
         self.before = wp.clone(self.rest)  # scratch of a substep
-        self.normals = wp.zeros(self.body_count, wp.vec3, device="cpu")
         self.targets, self.skin = wp.clone(self.rest), wp.clone(self.body[0])
+        self.home, self.normals_rest = wp.clone(self.contacts), self._normals(self.skin)
 
     def advance(self, transforms: np.ndarray):
         """One tick: the body goes to joint transforms (J, 4, 4), world from zero pose; the cloth follows."""
@@ -83,22 +86,26 @@ class Cloth:
         targets, skin = wp.empty_like(self.targets), wp.empty_like(self.skin)
         _run(_skinned, self.count, self.rest, self.joints, self.weights, matrices, targets)
         _run(_skinned, self.body_count, *self.body, matrices, skin)
-        self.normals.zero_()
-        _run(_add_normals, len(self.faces), self.faces, skin, self.normals)
-        _run(_normalise, self.body_count, self.normals)
+        normals = self._normals(skin)
         _run(_walk, self.count, self.contacts, self.neighbours, self.places, skin,
-             self.body[0], self.rest, self.range)
+             self.body[0], self.rest, self.range, self.normals_rest, self.home, self.region)
         _run(_substeps, 1, self.places, self.speeds, self.before, self.targets, targets, self.skin, skin,
-             self.normals, self.pairs, self.lengths, self.stiffness, self.pull, self.tether, self.drag,
+             normals, self.pairs, self.lengths, self.stiffness, self.pull, self.tether, self.drag,
              self.clearance, self.contacts)
         self.targets, self.skin = targets, skin
 
     def seen(self, transforms: np.ndarray, back: float) -> np.ndarray:
-        """Places (N, 3) in a pose a share of a tick before the last one, the lag behind it interpolated."""
-        targets = wp.empty_like(self.targets)
-        _run(_skinned, self.count, self.rest, self.joints, self.weights, _array(transforms, wp.mat44), targets)
+        """Places (N, 3) in a pose a share of a tick before the last one; the lag is interpolated."""
+        matrices, targets = _array(transforms, wp.mat44), wp.empty_like(self.targets)
+        _run(_skinned, self.count, self.rest, self.joints, self.weights, matrices, targets)
         lag = self.places.numpy() - self.targets.numpy()
         return targets.numpy() + lag + back * (self.lag - lag)
+
+    def _normals(self, skin):
+        normals = wp.zeros(self.body_count, wp.vec3, device="cpu")
+        _run(_add_normals, len(self.faces), self.faces, skin, normals)
+        _run(_normalise, self.body_count, normals)
+        return normals
 
     def start(self, transforms: np.ndarray):
         """Put everything where the body carries it, at rest."""
@@ -151,29 +158,34 @@ def _normalise(normals: wp.array(dtype=wp.vec3)):
 @wp.kernel
 def _walk(contacts: wp.array2d(dtype=wp.int32), neighbours: wp.array2d(dtype=wp.int32),
           places: wp.array(dtype=wp.vec3), skin: wp.array(dtype=wp.vec3),
-          skin_rest: wp.array(dtype=wp.vec3), rest: wp.array(dtype=wp.vec3), reach: wp.array(dtype=float)):
+          skin_rest: wp.array(dtype=wp.vec3), rest: wp.array(dtype=wp.vec3), reach: wp.array(dtype=float),
+          normals_rest: wp.array(dtype=wp.vec3), home: wp.array2d(dtype=wp.int32),
+          region: wp.array(dtype=wp.int32)):
     """Each contact moves to the nearest vertex around, from neighbour to neighbour."""
     i = wp.tid()
     for slot in range(contacts.shape[1]):
         at = contacts[i, slot]
         if at >= 0:
             nearest = wp.length_sq(skin[at] - places[i])
-            moving = int(1)
-            steps = int(0)
+            moving = wp.int32(1)
+            steps = wp.int32(0)
             while moving == 1 and steps < 6:
-                moving = int(0)
+                moving = wp.int32(0)
                 here = at
                 for k in range(neighbours.shape[1]):
                     other = neighbours[here, k]
                     allowed = other >= 0
+                    if allowed:
+                        allowed = region[other] == region[at]
                     if slot == 0 and allowed:
-                        allowed = wp.length(skin_rest[other] - rest[i]) < reach[i]
+                        same_side = wp.dot(normals_rest[other], normals_rest[home[i, 0]]) > 0.1
+                        allowed = same_side and wp.length(skin_rest[other] - rest[i]) < reach[i]
                     if allowed:
                         distance = wp.length_sq(skin[other] - places[i])
                         if distance < nearest:
                             nearest = distance
                             at = other
-                            moving = int(1)
+                            moving = wp.int32(1)
                 steps += 1
             contacts[i, slot] = at
 
@@ -189,14 +201,15 @@ def _substeps(places: wp.array(dtype=wp.vec3), speeds: wp.array(dtype=wp.vec3),
               contacts: wp.array2d(dtype=wp.int32)):
     step = wp.static(TICK / SUBSTEPS)
     for s in range(wp.static(SUBSTEPS)):
-        share = float(s + 1) / float(wp.static(SUBSTEPS))
+        share = wp.float32(s + 1) / float(wp.static(SUBSTEPS))
         for i in range(places.shape[0]):
             carried = (targets1[i] - targets0[i]) / wp.static(TICK)
             lag = (speeds[i] - carried) * wp.exp(-drag[i] * step)
             if wp.length(lag) > 2.0:  # m/s: a fast punch must not tear a sleeve off
                 lag = lag * (2.0 / wp.length(lag))
             before[i] = places[i]
-            places[i] = places[i] + (carried + lag) * step + wp.vec3(0.0, 0.0, wp.static(GRAVITY)) * step * step
+            fall = wp.vec3(0.0, 0.0, wp.static(GRAVITY)) * step
+            places[i] = places[i] + (carried + lag + fall) * step
         for c in range(pairs.shape[0]):
             one = pairs[c, 0]
             other = pairs[c, 1]
@@ -222,8 +235,8 @@ def _substeps(places: wp.array(dtype=wp.vec3), speeds: wp.array(dtype=wp.vec3),
                     normal = normals[at]
                     depth = clearance[i] - wp.dot(place - point, normal)
                     # far from the vertex its plane is no longer the surface
-                    if depth > 0.0 and wp.length(place - point) < 0.05:
-                        place = place + wp.min(depth, 0.01) * normal
+                    if depth > 0.0 and wp.length(place - point) < 0.06:
+                        place = place + wp.min(depth, 0.02) * normal
                         slide = place - before[i] - carried
                         slide = slide - wp.dot(slide, normal) * normal
                         place = place - 0.35 * slide  # friction

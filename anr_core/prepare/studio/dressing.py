@@ -24,7 +24,8 @@ def hang(figure: Figure, garments: list[Garment], hair: Hair | None) -> tuple[Th
     for name, piece in pieces.items():
         piece["pairs"] = piece["pairs"] + slices[name].start
     joined = {key: np.concatenate([piece[key] for piece in pieces.values()]) for key in pieces["shirt"]}
-    return Threads(**joined, faces=figure.faces, neighbours=_neighbours(figure)), slices
+    arms = figure.moved_by("left_shoulder", "right_shoulder") > 0.5
+    return Threads(**joined, faces=figure.faces, neighbours=_neighbours(figure), region=arms), slices
 
 
 def _cloth(figure: Figure, garment: Garment) -> dict:
@@ -84,7 +85,8 @@ def _locks(figure: Figure, hair: Hair) -> dict:
     clearance = 0.003 + 0.006 * along + 0.01 * (hair.lines[..., 2] < figure.at("neck_upper")[2])
     return dict(rest=places, joints=joints, weights=weights, pairs=pairs,
                 lengths=np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1), stiffness=straight,
-                pull=with_cap(1, np.tile(hold, locks)), tether=with_cap(0.001, 0.005 + length[:, None] * along),
+                pull=with_cap(1, np.tile(hold, locks)),
+                tether=with_cap(0.001, 0.005 + length[:, None] * along),
                 drag=np.full(len(places), 4.0), clearance=with_cap(0, clearance),
                 contacts=contacts, range=np.full(len(places), 1.0))
 

@@ -160,7 +160,8 @@ def lunge(s: Script):
     s.step(side, 0.55, 0.8, toes=0.05, height=0.84)
     s.key(0.45, height=0.72, sway=(0, 0.03), pelvis=(0.1, 0, 0), spine=(0, 0, -0.3 * _OUT[side]),
           **{f"{other}_step": (0, yaw * 0.5, 0.75)})
-    s.key(0.35, height=0.84, sway=(0, 0), pelvis=(0, 0, 0), spine=(0, 0, 0), **{f"{other}_step": (0, yaw, 0.1)})
+    s.key(0.35, height=0.84, sway=(0, 0), pelvis=(0, 0, 0), spine=(0, 0, 0),
+          **{f"{other}_step": (0, yaw, 0.1)})
     s.step(side, 0, 0.8, height=1.0)
     s.stand(0.3)
 
@@ -189,7 +190,9 @@ def turn_about(s: Script):
     first = "left" if turn > 0 else "right"
     for side, part in ((first, 0.6), (OTHER[first], 1.0)):
         s.state["heading"] = np.array([heading + turn * part])
-        s.step(side, 0, 0.6, both_hand=(0.26, 0.2 * (part < 1), -0.88), neck=(0, 0, 0.3 * np.sign(turn) * (part < 1)))
+        under_way = part < 1
+        s.step(side, 0, 0.6, both_hand=(0.26, 0.2 * under_way, -0.88),
+               neck=(0, 0, 0.3 * np.sign(turn) * under_way))
 
 
 WARM_UP = (raise_arms, circle_arms, twist, bend_sideways, squat, lunge, lift_knees, turn_about)

@@ -12,11 +12,23 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from anr_core.prepare.studio.patterns import (Figure, Pattern, along, averaging, edges_of, grown, hull_at, pack,
-                                              quarters, shrink_wrap, triangles)
+from anr_core.prepare.studio.patterns import (
+    Figure,
+    Pattern,
+    along,
+    averaging,
+    edges_of,
+    grown,
+    hull_at,
+    pack,
+    quads_of,
+    quarters,
+    shrink_wrap,
+    triangles,
+)
 
 CELL = 0.018  # metres: the side of a quad
-GAP = 0.004  # metres between skin and taut cloth
+GAP = 0.003  # metres between skin and taut cloth
 
 
 @dataclass(frozen=True)
@@ -24,9 +36,10 @@ class Garment:
     """A piece of cloth on a figure, ready to hang.
 
     places     (N, 3)  metres, on the figure
-    quads      (Q, 4), uv (U, 2), uv_quads (Q, 4)
-    boxes      sheet -> (left, bottom, right, top) in uv; a unit of uv is so many metres of cloth
-    pull       (N,)    share of its way to the body's motion that a vertex is pulled in a substep; 1 is sewn on
+    quads      (Q, 4), with uv (U, 2) and uv_quads (Q, 4)
+    boxes      sheet -> (left, bottom, right, top) in uv
+    metres     of cloth that a unit of uv is
+    pull       (N,)    share of its way to the body's motion that a vertex goes in a substep; 1 is sewn on
     tether     (N,)    metres that it may be away from there
     clearance  (N,)    metres that it keeps from the skin
     slack      (N,)    how much longer cloth is than where it lies, as a factor
@@ -61,7 +74,7 @@ class Garment:
         """(N, N) takes the cloth's places to smoother ones, to be drawn: a crease is as wide as a cell."""
         count = len(self.places)
         mean = averaging(edges_of(self.quads), count, self.triangles)
-        share = sparse.diags(np.where(self.pull < 1, 0.6, 0))
+        share = sparse.diags(np.where(self.pull < 1, 0.5, 0))
         return (sparse.identity(count) + share @ (mean - sparse.identity(count))).tocsr()
 
 
@@ -69,15 +82,15 @@ def sewn(name: str, pattern: Pattern, places: np.ndarray, pull=0.0, tether=0.0, 
          stiffness=0.0, reach=0.0) -> Garment:
     """The garment of a pattern whose vertices lie at places; how it is held is (N,) or one number."""
     uv, boxes, metres = pack(pattern.sheets, places)
-    uv_quads, count = [], 0
+    quads, uv_quads, count = np.concatenate(pattern.quads), [], 0
     for piece in uv:
         ids = count + np.arange(piece.shape[0] * piece.shape[1]).reshape(piece.shape[:2])
-        uv_quads.append(np.stack([ids[:-1, :-1], ids[:-1, 1:], ids[1:, 1:], ids[1:, :-1]], -1).reshape(-1, 4))
+        uv_quads.append(quads_of(ids))
         count += ids.size
     held = (np.broadcast_to(np.asarray(value, float), len(places))
             for value in (pull, tether, clearance, slack, stiffness, reach))
-    return Garment(name, places, np.concatenate(pattern.quads), np.concatenate([p.reshape(-1, 2) for p in uv]),
-                   np.concatenate(uv_quads), boxes, metres, *held)
+    uv = np.concatenate([piece.reshape(-1, 2) for piece in uv])
+    return Garment(name, places, quads, uv, np.concatenate(uv_quads), boxes, metres, *held)
 
 
 def tape(figure: Figure, part, height) -> np.ndarray:
@@ -152,8 +165,8 @@ def trousers(figure: Figure, waist: float, cuff: float, width: float, flare: flo
     band = np.clip((height - waist + 0.04) / 0.03, 0, 1)
     hips = np.clip((height - crotch + 0.08) / 0.1, 0, 1)  # a shirt lies over them: they keep to the body
     return sewn("trousers", pattern, places, pull=0.003 + 0.02 * hips + 0.5 * band,
-                tether=0.03 + 0.06 * drop - 0.022 * hips, clearance=GAP + 0.006 * drop ** 4,
-                slack=1 + 0.02 * np.minimum(1, 3 * drop), stiffness=0.2 + 0.3 * band, reach=0.12)
+                tether=0.03 + 0.06 * drop - 0.022 * hips, clearance=0.004 + 0.006 * drop ** 4,
+                slack=1 + 0.04 * np.minimum(1, 3 * drop), stiffness=0.2 + 0.3 * band, reach=0.12)
 
 
 def skirt(figure: Figure, waist: float, hem: float, flare: float) -> Garment:
@@ -181,9 +194,9 @@ def skirt(figure: Figure, waist: float, hem: float, flare: float) -> Garment:
     places, quads = pattern.places, np.concatenate(pattern.quads)
     smooth = averaging(edges_of(quads), len(places), triangles(quads))
     height = places[:, 2].copy()
-    places = grown(places, triangles(quads), smooth, np.full(len(places), 3 * GAP))
+    places = grown(places, triangles(quads), smooth, np.full(len(places), 0.011))
     places[:, 2] = height
     drop = (waist - height) / (waist - hem)
     band = np.clip((height - waist + 0.04) / 0.03, 0, 1)
     return sewn("skirt", pattern, places, pull=0.5 * band + 0.001 * (1 - drop), tether=0.02 + 0.35 * drop,
-                clearance=GAP * (3 - 1.5 * drop), stiffness=0.2 + 0.3 * band, reach=1.0)
+                clearance=0.011 - 0.005 * drop, stiffness=0.2 + 0.3 * band, reach=1.0)

@@ -49,7 +49,7 @@ class Style:
 STYLES = {
     "short": Style((0.04, 0.065), "away", lift=0.01, hold=(0.5, 0.2), weight=0.15, width=0.032, stray=0.14),
     "bob": Style((0.15, 0.19), "apart", lift=0.012, hold=(0.2, 0.02), weight=0.8, width=0.045),
-    "long": Style((0.34, 0.42), "apart", lift=0.011, hold=(0.2, 0.003), weight=0.9, width=0.048),
+    "long": Style((0.3, 0.37), "apart", lift=0.011, hold=(0.2, 0.003), weight=0.9, width=0.048),
     "ponytail": Style((0.0, 0.02), "back", tail=0.24, lift=0.004, hold=(0.5, 0.004), weight=0.7, width=0.036),
     "bun": Style((0.0, 0.01), "bun", tail=0.2, lift=0.004, hold=(0.6, 0.5), weight=0.2, width=0.036),
     "curls": Style((0.09, 0.14), "away", lift=0.018, hold=(0.3, 0.05), weight=0.3, curl=0.012, width=0.034,
@@ -192,10 +192,12 @@ def _combed(style: Style, head: _Head, roots, normals, rng) -> np.ndarray:
         elif style.comb == "away":
             wish = place - head.crown
             if style.length[1] > 0.08:  # out of the face
-                wish += 0.15 * np.clip(-behind, 0, 1)[:, None] * np.stack([side, 0 * side + 0.8, 0 * side], -1)
+                aside = np.stack([side, np.full(count, 0.8), np.zeros(count)], -1)
+                wish += 0.15 * np.clip(-behind, 0, 1)[:, None] * aside
         else:
             forward = np.clip(-behind, 0, 1)
-            wish = np.stack([side * np.clip(1 - behind, 0.1, 2), 0.25 + 0.8 * forward, -1 + 0.3 * forward], -1)
+            across = side * np.clip(1 - behind, 0.1, 2)
+            wish = np.stack([across, 0.25 + 0.8 * forward, -1 + 0.3 * forward], -1)
         wish = wish - close * (wish * outward).sum(1, keepdims=True) * outward * ~tied[:, None]
         wish = wish / np.linalg.norm(wish, axis=1, keepdims=True) + stray
         if not style.tail:
@@ -216,7 +218,8 @@ def _combed(style: Style, head: _Head, roots, normals, rng) -> np.ndarray:
         across /= np.linalg.norm(across, axis=1, keepdims=True)
         other = np.cross(normals, across)
         radius = style.curl * np.minimum(1, np.arange(NODES) / 3)[:, None]
-        lines = lines + radius * (np.cos(turn)[..., None] * across[:, None] + np.sin(turn)[..., None] * other[:, None])
+        ringlet = np.cos(turn)[..., None] * across[:, None] + np.sin(turn)[..., None] * other[:, None]
+        lines = lines + radius * ringlet
     return lines
 
 
@@ -256,10 +259,10 @@ def _charts(head: _Head, cap, cap_faces, locks: int):
     uv = np.concatenate([cap_uv, ((corner[:, None] + strip) * cell).reshape(-1, 2)])
 
     k, j = np.meshgrid(np.arange(NODES - 1), np.arange(AROUND), indexing="ij")
-    next_j = (j + 1) % AROUND
-    quads = np.stack([k * AROUND + j, k * AROUND + next_j, (k + 1) * AROUND + next_j, (k + 1) * AROUND + j], -1)
-    flat = np.stack([k * (AROUND + 1) + j, k * (AROUND + 1) + j + 1, (k + 1) * (AROUND + 1) + j + 1,
-                     (k + 1) * (AROUND + 1) + j], -1)
+    flat = k * (AROUND + 1) + j
+    flat = np.stack([flat, flat + 1, flat + AROUND + 2, flat + AROUND + 1], -1)
+    k, j = np.divmod(flat, AROUND + 1)
+    quads = k * AROUND + j % AROUND
 
     def all_locks(quads, size):
         three = quads.reshape(-1, 4)[:, [0, 2, 1, 0, 3, 2]].reshape(-1, 3)

@@ -10,7 +10,7 @@ A posture is a dictionary of controls, in the person's own axes:
     *_hand           wrist from the shoulder (outward, forward, up) in the chest's axes, arm lengths
     *_elbow          which way the elbow points, the same axes
     *_foot           (x, y) of the ball of the foot on the floor, metres, world
-    *_step           (lift of the sole, metres; yaw of the toes in the world; pitch of the raised heel, radians)
+    *_step           (lift of the sole, metres; yaw of the toes in the world; pitch of the heel, radians)
     fists            0 is a relaxed hand, 1 a closed fist
 
 Joint angles come from these by two-bone inverse kinematics, so that a planted foot stays where it is.
@@ -27,6 +27,7 @@ from scipy.spatial.transform import Rotation
 from anr_core.prepare.studio.exercises import Script
 
 SIDES = {"left": 1.0, "right": -1.0}  # their sign along X
+LIMBS = {"arm": ("shoulder", "upper_arm", "elbow", "wrist"), "leg": ("hip", "thigh", "knee", "ankle")}
 SPINE = ("sacrum", "lumbar", "spine1", "spine2", "spine3")
 NECK = ("neck", "neck_middle", "neck_upper", "head")
 REACH = 0.992  # of a limb's length: beyond this a nearly straight knee or elbow would jump
@@ -68,8 +69,7 @@ class Rig:
 
     def limb(self, side: str, kind: str) -> tuple[str, str, str, str]:
         """Names of a limb's first and second upper joint, of its hinge and of its end."""
-        names = {"arm": ("shoulder", "upper_arm", "elbow", "wrist"), "leg": ("hip", "thigh", "knee", "ankle")}[kind]
-        return tuple(f"{side}_{name}" for name in names)
+        return tuple(f"{side}_{name}" for name in LIMBS[kind])
 
     def length(self, kind: str) -> float:
         first, _, hinge, end = (self.at(name) for name in self.limb("left", kind))
@@ -206,11 +206,12 @@ def two_bones(rig, names, target, lateral, axis, sign):
     angle = np.arctan2(q, p) + np.arccos(np.clip(wanted / np.hypot(p, q), -1, 1))
     hinge = _about(axis, angle)
     reached = upper + hinge @ lower
-    return _frame(target, lateral) @ np.swapaxes(_frame(reached, np.broadcast_to(axis, reached.shape)), 1, 2), hinge
+    before, after = _frame(reached, np.broadcast_to(axis, reached.shape)), _frame(target, lateral)
+    return after @ np.swapaxes(before, 1, 2), hinge
 
 
 def _frame(direction, lateral):
-    """Right-handed axes (T, 3, 3) in columns: along direction, lateral as far as it is square to that, third."""
+    """Right-handed axes (T, 3, 3) in columns: direction, what of lateral is square to it, and the third."""
     x = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
     y = lateral - x * (lateral * x).sum(-1, keepdims=True)
     y = y / np.linalg.norm(y, axis=-1, keepdims=True)

@@ -71,7 +71,7 @@ class Pattern:
                 self.counts.append(0)
             self.sums[ids[index]] += places[index]
             self.counts[ids[index]] += 1
-        self.quads.append(np.stack([ids[:-1, :-1], ids[:-1, 1:], ids[1:, 1:], ids[1:, :-1]], -1).reshape(-1, 4))
+        self.quads.append(quads_of(ids))
         self.sheets.append((name, ids))
 
     @property
@@ -82,6 +82,11 @@ class Pattern:
         return np.array([self.ids[key] for key in keys])
 
 
+def quads_of(ids: np.ndarray) -> np.ndarray:
+    """The cells of a grid of ids (R, C), counterclockwise: (Q, 4)."""
+    return np.stack([ids[:-1, :-1], ids[:-1, 1:], ids[1:, 1:], ids[1:, :-1]], -1).reshape(-1, 4)
+
+
 def triangles(quads: np.ndarray) -> np.ndarray:
     """Two triangles a quad (2 Q, 3), their diagonals in turn this way and that."""
     turned = np.where((np.arange(len(quads)) % 2 == 1)[:, None], np.roll(quads, 1, axis=1), quads)
@@ -90,8 +95,7 @@ def triangles(quads: np.ndarray) -> np.ndarray:
 
 def edges_of(quads: np.ndarray) -> np.ndarray:
     """The sides of quads or triangles, each once (E, 2)."""
-    corners = quads.shape[1]
-    return np.unique(np.sort(np.concatenate([quads[:, [k, (k + 1) % corners]] for k in range(corners)]), axis=1), axis=0)
+    return np.unique(_sides(quads), axis=0)
 
 
 def diagonals_of(quads: np.ndarray) -> np.ndarray:
@@ -123,13 +127,17 @@ def averaging(edges: np.ndarray, count: int, faces=None) -> sparse.csr_matrix:
 
 def rim_of(polygons: np.ndarray) -> np.ndarray:
     """Sides (E, 2) that only one polygon has."""
-    size = polygons.shape[1]
-    sides = np.sort(np.concatenate([polygons[:, [k, (k + 1) % size]] for k in range(size)]), axis=1)
-    unique, count = np.unique(sides, axis=0, return_counts=True)
+    unique, count = np.unique(_sides(polygons), axis=0, return_counts=True)
     return unique[count == 1]
 
 
-def shrink_wrap(places, smooth: sparse.csr_matrix, figure: Figure, part: np.ndarray, gap: float) -> np.ndarray:
+def _sides(polygons):
+    """Sides (N, 2) of all polygons, the lower vertex first."""
+    size = polygons.shape[1]
+    return np.sort(np.concatenate([polygons[:, [k, (k + 1) % size]] for k in range(size)]), axis=1)
+
+
+def shrink_wrap(places, smooth: sparse.csr_matrix, figure: Figure, part, gap: float) -> np.ndarray:
     """Places (N, 3) drawn taut around a part (V,) of the figure, a gap of metres away from its skin."""
     skin, normals = figure.vertices[part], figure.normals[part]
     tree = cKDTree(skin)
@@ -174,8 +182,8 @@ def along(tape: np.ndarray, start: np.ndarray, end: np.ndarray, count: int) -> n
 def quarters(tape: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The points of a tape around the body furthest right, in the front, furthest left and in the back."""
     x, y = tape.T
-    middle = np.where(y < y.mean(), np.abs(x), np.inf).argmin(), np.where(y > y.mean(), np.abs(x), np.inf).argmin()
-    return tape[x.argmin()], tape[middle[0]], tape[x.argmax()], tape[middle[1]]
+    front, back = (np.where(half, np.abs(x), np.inf).argmin() for half in (y < y.mean(), y > y.mean()))
+    return tape[x.argmin()], tape[front], tape[x.argmax()], tape[back]
 
 
 def _evenly(line, count):

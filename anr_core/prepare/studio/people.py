@@ -3,7 +3,7 @@
     person = subject(3)
     for moment in moments(person, frames=40, fps=10): ...
 
-World: metres, +Z up, the floor at z = 0. Everybody begins near the origin, facing -Y with the left side at +X.
+World: metres, +Z up, the floor at z = 0. Everybody begins near the origin and faces -Y, the left side at +X.
 """
 
 from __future__ import annotations
@@ -96,18 +96,7 @@ def subject(number: int) -> Subject:
     looks = choose_looks(rng)
     body = AnnyBody(looks.shape)
     figure = figure_of(body)
-    waist = figure.at("spine1")[2] - 0.02
-    ankle, knee, hip = (figure.at(f"left_{name}")[2] for name in ("ankle", "knee", "hip"))
-    tucked = looks.bottom == "skirt"
-    bottom = {"trousers": lambda: trousers(figure, waist, ankle - 0.012, 0.004, 0.012),
-              "shorts": lambda: trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.008, 0.016),
-              "skirt": lambda: skirt(figure, waist, knee + rng.uniform(-0.12, 0.12), rng.uniform(0.03, 0.07))}
-    hem = hip + (0.04 if tucked else -0.05)
-    top = {"t-shirt": lambda: shirt(figure, waist, hem, rng.uniform(0.35, 0.5), 0.008, 0.012, 0.012,
-                                    rng.uniform(0.05, 0.09), tucked),
-           "shirt": lambda: shirt(figure, waist, hem, 0.96, 0.007, 0.003, tucked=tucked),
-           "hoodie": lambda: shirt(figure, waist, hem, 0.97, 0.01, 0.003, 0.04, tucked=tucked)}
-    garments = [shoes(figure, ankle - 0.005, SOLE), bottom[looks.bottom](), top[looks.top]()]
+    garments = [shoes(figure, figure.at("left_ankle")[2] - 0.005, SOLE), *choose_clothes(looks, figure, rng)]
     hair = grow_hair(looks.hair, figure, rng)
     threads, parts = hang(figure, garments, hair)
     surface = body.surface
@@ -132,6 +121,26 @@ def choose_looks(rng: np.random.Generator) -> Looks:
     return Looks(shape, str(top), str(bottom), str(hair))
 
 
+def choose_clothes(looks: Looks, figure: Figure, rng: np.random.Generator) -> list[Garment]:
+    """What a person wears below and above; broad people wear wider cloth, so that outlines differ as much."""
+    ankle, knee, hip = (figure.at(f"left_{name}")[2] for name in ("ankle", "knee", "hip"))
+    waist = figure.at("spine1")[2] - 0.02
+    broad = (figure.at("left_shoulder")[0] / 0.18) ** 3
+    if looks.bottom == "trousers":
+        bottom = trousers(figure, waist, ankle - 0.012, 0.003 * broad, 0.012 * broad)
+    elif looks.bottom == "shorts":
+        bottom = trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.009 * broad, 0.018 * broad)
+    else:
+        bottom = skirt(figure, waist, knee + rng.uniform(0, 0.17), rng.uniform(0.02, 0.045))
+    tucked = looks.bottom == "skirt"
+    sleeve, width, cuff, collar, neckline = {
+        "t-shirt": (rng.uniform(0.35, 0.5), 0.007, 0.01, 0.012, rng.uniform(0.05, 0.09)),
+        "shirt": (0.96, 0.006, 0.002, 0.02, 0.045), "hoodie": (0.97, 0.008, 0.002, 0.04, 0.045)}[looks.top]
+    hem = hip + (0.04 if tucked else -0.05)
+    top = shirt(figure, waist, hem, sleeve, width * broad, cuff * broad, collar, neckline, tucked)
+    return [bottom, top]
+
+
 def figure_of(body: AnnyBody) -> Figure:
     """What clothes are cut to: the body in its rest shape."""
     vertices, faces = body.rest_vertices[0], body.surface.faces
@@ -141,8 +150,9 @@ def figure_of(body: AnnyBody) -> Figure:
     turns, shift = body.joint_from_rest[0, :, :3, :3], body.joint_from_rest[0, :, :3, 3:]
     joints = -(turns.mT @ shift)[..., 0]
     normals = vertex_normals(vertices[None], faces)[0]
-    return Figure(vertices.double().numpy(), normals.double().numpy(), faces.numpy(), weights.double().numpy(),
-                  body.skeleton.names, body.skeleton.parents, joints.double().numpy())
+    vertices, normals, weights, joints = (t.double().numpy() for t in (vertices, normals, weights, joints))
+    tree = body.skeleton
+    return Figure(vertices, normals, faces.numpy(), weights, tree.names, tree.parents, joints)
 
 
 def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
@@ -170,13 +180,25 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
         pose = _poses(body, *animate(rig, script, np.array([time])))
         transforms = _world_from_rest(body, pose)[0]
         places = cloth.seen(transforms, tick - time / TICK)
-        vertices = {"skin": body(pose).vertices[0].numpy()}
-        vertices |= {garment.name: (garment.ironed @ places[subject.parts[garment.name]]).astype(np.float32)
-                     for garment in subject.garments}
+        posed = body(pose)
+        vertices = {"skin": posed.vertices[0].numpy()}
+        normals = vertex_normals(posed.vertices, posed.surface.faces)[0].numpy()
+        touched = cloth.contacts.numpy()[:, 0]
+        for garment in subject.garments:
+            part = subject.parts[garment.name]
+            ironed = garment.ironed @ places[part]
+            vertices[garment.name] = _kept_off(ironed, vertices["skin"], normals, touched[part])
         if subject.hair:
             turn = transforms[body.skeleton.names.index("head"), :3, :3]
             vertices["hair"] = subject.hair.surface(places[subject.parts["hair"]], turn).astype(np.float32)
         yield Moment(frame, "warm-up" if frame < warm else "punching", pose, vertices)
+
+
+def _kept_off(places, skin, normals, near) -> np.ndarray:
+    """Places (N, 3) 3 mm off the skin's vertices near (N,): what ironing has drawn into a bend comes out."""
+    away = places - skin[near]
+    depth = np.clip(0.003 - (away * normals[near]).sum(1), 0, 0.02) * (np.linalg.norm(away, axis=1) < 0.05)
+    return (places + depth[:, None] * normals[near]).astype(np.float32)
 
 
 class _Film:
@@ -187,7 +209,7 @@ class _Film:
         self.first, self.table = 0, []
 
     def transforms(self, tick: int) -> np.ndarray:
-        """(J, 4, 4) of a tick; before the film begins the body comes out of the pose that clothes are cut in."""
+        """(J, 4, 4) of a tick; before the film the body comes out of the pose that clothes are cut in."""
         if not self.first <= tick < self.first + len(self.table):
             self.first = tick
             times = np.arange(tick, tick + round(1 / TICK)) * TICK

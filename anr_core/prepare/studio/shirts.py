@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from anr_core.prepare.studio.garments import CELL, GAP, Garment, front_and_back, sewn, tape, taut
-from anr_core.prepare.studio.patterns import (Figure, Pattern, along, averaging, edges_of, grown, hull_at,
-                                              triangles)
+from anr_core.prepare.studio.garments import CELL, Garment, front_and_back, sewn, tape, taut
+from anr_core.prepare.studio.patterns import (
+    Figure,
+    Pattern,
+    along,
+    averaging,
+    edges_of,
+    grown,
+    hull_at,
+    triangles,
+)
 
 HALF = 22  # columns from the middle to a side
 ABOVE = 13  # rows from the armpit to the shoulder; a sleeve is twice as many around
@@ -50,16 +58,16 @@ def shirt(figure: Figure, waist: float, hem: float, sleeve: float, width: float,
     # how it fits
     places = taut(places, smooth, figure, cut.body, level)
     places[level, 2] = height[level]
-    loose = np.where(on_arm, width * 0.7 + (cuff - width * 0.7) * down_arm, width * np.minimum(1, 1.6 * down))
+    loose = np.where(on_arm, 0.5 * width + (cuff - 0.5 * width) * down_arm, width * np.minimum(1, 1.6 * down))
     loose[below] *= not tucked
     places = grown(places, triangles(quads), smooth, np.where(on_collar, 0.003, loose))
     pull = np.where(on_arm, 0.006, 0.006 - 0.004 * down)
-    tether = np.where(on_arm, 0.04, 0.03 + 0.08 * down)
+    tether = np.where(on_arm, 0.05, 0.03 + 0.08 * down)
     if tucked:
         pull[below], tether[below] = 0.1, 0.004
     return sewn("shirt", pattern, places, pull=np.where(on_collar, 0.4, pull), tether=tether,
-                clearance=np.where(below & (not tucked), 0.015, np.where(on_arm, 0.006, 0.005)),
-                slack=1 + 0.03 * np.where(on_arm, 1, down), stiffness=np.where(on_collar, 0.6, 0.2),
+                clearance=np.where(below & (not tucked), 0.013, 0.005),
+                slack=1 + np.where(on_arm, 0.08, 0.05 * down), stiffness=np.where(on_collar, 0.6, 0.2),
                 reach=np.where(on_arm, 0.14, 0.15))
 
 
@@ -88,7 +96,8 @@ class _Cut:
         rows = {name: [] for name in FACES}
         trunk = self.body & ~self.arm
         for height in np.linspace(self.hem, self.armpit, self.below + 1):
-            for name, row in zip(FACES, front_and_back(tape(self.figure, trunk, height), height, HALF), strict=True):
+            around = tape(self.figure, trunk, height)
+            for name, row in zip(FACES, front_and_back(around, height, HALF), strict=True):
                 rows[name].append(row)
         side = rows["front"][-1][-1, 0]
         for t in np.arange(1, ABOVE + 1) / ABOVE:

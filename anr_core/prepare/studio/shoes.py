@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from anr_core.prepare.studio.garments import Garment, sewn
-from anr_core.prepare.studio.patterns import (Figure, Pattern, along, averaging, edges_of, grown, hull_at,
-                                              triangles)
+from anr_core.prepare.studio.patterns import (
+    Figure,
+    Pattern,
+    along,
+    averaging,
+    edges_of,
+    grown,
+    hull_at,
+    triangles,
+)
 
 AROUND = 30  # vertices around a shoe
 THICK = 0.008  # metres of leather
@@ -41,9 +49,9 @@ def _rings(figure: Figure, side: str, collar: float) -> list[np.ndarray]:
     pivot = top[(top @ forward).argmax()] + 0.012 * forward
     foot = figure.vertices[part & (figure.vertices[:, 2] < collar)]
     reach = ((foot - pivot) @ forward).max()
-    frames = [(pivot, np.cos(a) * -forward + np.sin(a) * np.array([0, 0, -1.0])) for a in np.linspace(0, np.pi / 2, 11)]
-    frames += [(pivot + reach * s * forward, np.array([0, 0, -1.0]))
-               for s in np.linspace(0.08, 0.74, 9)]
+    under = np.array([0, 0, -1.0])
+    frames = [(pivot, under * np.sin(a) - forward * np.cos(a)) for a in np.linspace(0, np.pi / 2, 11)]
+    frames += [(pivot + reach * s * forward, under) for s in np.linspace(0.08, 0.74, 9)]
     rings = []
     for point, down in frames:
         cut = figure.section(part, point, np.cross(across, down)) - point
