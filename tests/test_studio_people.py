@@ -83,7 +83,7 @@ def test_charts_of_cloth_don_t_overlap(person):
 def test_two_bones_reach_their_target(rig):
     names = ("left_hip", "left_knee", "left_ankle")
     target = np.array([[0.1, -0.2, -0.6], [0, 0.1, -0.7]])
-    upper, hinge = two_bones(rig, names, target, np.array([[1.0, 0, 0]] * 2), np.array([1.0, 0, 0]), 1)
+    upper, hinge = two_bones(rig, names, target, np.array([[1.0, 0, 0]] * 2), np.array([1.0, 0, 0]))
     hip, knee, ankle = (rig.at(name) for name in names)
     reached = (upper @ (knee - hip)[:, None] + upper @ hinge @ (ankle - knee)[:, None])[..., 0]
     np.testing.assert_allclose(reached, target, atol=1e-9)

@@ -201,16 +201,19 @@ WARM_UP = (raise_arms, circle_arms, twist, bend_sideways, squat, lunge, lift_kne
 # the bout: left foot and left hand lead
 
 _LEFT, _RIGHT = (-0.18, 0.5, 0.1), (-0.2, 0.42, 0.08)  # hands of the guard
+_REAR = 0.75  # radians that the rear foot points outward
 _DOWN = (0.45, -0.1, -1)  # elbows of the guard
 
 
 def take_guard(s: Script):
-    heading = s.state["heading"][0]
     s.step("left", 0.22, 0.5, toes=-0.05, height=0.94)
     s.key(0.1, left_hand=(0, 0.5, -0.3), right_hand=(0, 0.5, -0.3), both_elbow=_DOWN)
-    s.step("right", -0.22, 0.5, toes=0.75, pitch=0.25, height=0.92, both_elbow=_DOWN, left_hand=_LEFT,
+    s.step("right", -0.22, 0.5, toes=_REAR, pitch=0.25, height=0.92, both_elbow=_DOWN, left_hand=_LEFT,
            right_hand=_RIGHT, fists=1, pelvis=(0.08, 0, -0.5), spine=(0.15, 0, -0.25), neck=(0.1, 0, 0.65))
-    s.rear = heading - 0.75
+
+
+def _rear_yaw(s: Script) -> float:
+    return s.state["heading"][0] - _REAR
 
 
 def bounce(s: Script):
@@ -231,7 +234,7 @@ def cross(s: Script):
     s.key(0.12, pelvis=(0.08, 0, -0.6), sway=(0, -0.02))
     s.key(0.2, right_hand=(-0.16, 0.95, 0.1), right_elbow=(0.7, 0, -0.8), pelvis=(0.12, 0, 0.35),
           spine=(0.2, 0, 0.45), neck=(0.05, 0, -0.65), sway=(0, 0.08), height=0.9,
-          right_step=(0, s.rear + 0.5, 0.65))
+          right_step=(0, _rear_yaw(s) + 0.5, 0.65))
     s.key(0.05)
     _recover(s, 0.28)
 
@@ -247,7 +250,8 @@ def hook(s: Script):
 
 def _recover(s: Script, seconds: float):
     s.key(seconds, left_hand=_LEFT, right_hand=_RIGHT, both_elbow=_DOWN, pelvis=(0.08, 0, -0.5),
-          spine=(0.15, 0, -0.25), neck=(0.1, 0, 0.65), sway=(0, 0), height=0.92, right_step=(0, s.rear, 0.25))
+          spine=(0.15, 0, -0.25), neck=(0.1, 0, 0.65), sway=(0, 0), height=0.92,
+          right_step=(0, _rear_yaw(s), 0.25))
 
 
 PUNCHES = (jab, cross, hook, bounce)

@@ -47,12 +47,12 @@ class Style:
 
 
 STYLES = {
-    "short": Style((0.04, 0.065), "away", lift=0.01, hold=(0.5, 0.2), weight=0.15, width=0.032, stray=0.14),
-    "bob": Style((0.15, 0.19), "apart", lift=0.012, hold=(0.2, 0.02), weight=0.8, width=0.045),
-    "long": Style((0.3, 0.37), "apart", lift=0.011, hold=(0.2, 0.003), weight=0.9, width=0.048),
-    "ponytail": Style((0.0, 0.02), "back", tail=0.24, lift=0.004, hold=(0.5, 0.004), weight=0.7, width=0.036),
+    "short": Style((0.04, 0.065), "away", lift=0.008, hold=(0.5, 0.2), weight=0.15, width=0.032, stray=0.14),
+    "bob": Style((0.15, 0.19), "apart", lift=0.009, hold=(0.2, 0.02), weight=0.8, width=0.045),
+    "long": Style((0.3, 0.37), "apart", lift=0.008, hold=(0.2, 0.003), weight=0.9, width=0.048),
+    "ponytail": Style((0.0, 0.02), "back", tail=0.2, lift=0.003, hold=(0.5, 0.004), weight=0.7, width=0.036),
     "bun": Style((0.0, 0.01), "bun", tail=0.2, lift=0.004, hold=(0.6, 0.5), weight=0.2, width=0.036),
-    "curls": Style((0.09, 0.14), "away", lift=0.018, hold=(0.3, 0.05), weight=0.3, curl=0.012, width=0.034,
+    "curls": Style((0.09, 0.14), "away", lift=0.014, hold=(0.3, 0.05), weight=0.3, curl=0.012, width=0.034,
                    stray=0.14),
 }
 

@@ -30,6 +30,7 @@ SIDES = {"left": 1.0, "right": -1.0}  # their sign along X
 LIMBS = {"arm": ("shoulder", "upper_arm", "elbow", "wrist"), "leg": ("hip", "thigh", "knee", "ankle")}
 SPINE = ("sacrum", "lumbar", "spine1", "spine2", "spine3")
 NECK = ("neck", "neck_middle", "neck_upper", "head")
+PALMS = -0.8  # radians that forearm and wrist turn the palms to the thighs
 REACH = 0.992  # of a limb's length: beyond this a nearly straight knee or elbow would jump
 
 
@@ -40,7 +41,7 @@ class Rig:
     names    of the joints
     parents  index of each joint's parent, -1 for the root
     joints   (J, 3) where they are in the zero pose, metres; rotations are about the world's axes there
-    sole     height of the sole's underside below the lowest joint frame: z of the floor in the zero pose
+    sole     height of the floor under the zero pose, metres: below the skin by what shoes are thick
     """
 
     names: tuple[str, ...]
@@ -68,7 +69,7 @@ class Rig:
         return turn, place
 
     def limb(self, side: str, kind: str) -> tuple[str, str, str, str]:
-        """Names of a limb's first and second upper joint, of its hinge and of its end."""
+        """Names of a limb's first joint, of the one that twists below it, of its hinge and of its end."""
         return tuple(f"{side}_{name}" for name in LIMBS[kind])
 
     def length(self, kind: str) -> float:
@@ -142,12 +143,12 @@ def _lowered(rig, root, place, feet, leg):
 
 
 def _leg(rig, side, local, root, place, ankle, sole):
-    first, second, hinge, end = rig.limb(side, "leg")
+    first, _, hinge, end = rig.limb(side, "leg")
     _, hip = rig.chain(first, local, root, place)
     target = np.swapaxes(root, 1, 2) @ (ankle - hip)[..., None]
     toes = np.swapaxes(root, 1, 2) @ sole  # knees point where the toes do, in part
     lateral = toes @ [1.0, 0, 0] * 0.6 + np.array([0.4, 0, 0])
-    upper, lower = two_bones(rig, (first, hinge, end), target[..., 0], lateral, (1.0, 0, 0), 1)
+    upper, lower = two_bones(rig, (first, hinge, end), target[..., 0], lateral, (1.0, 0, 0))
     found = {first: upper, hinge: lower}
     turn, _ = rig.chain(end, local | found, root, place)
     return found | {end: np.swapaxes(turn, 1, 2) @ sole}
@@ -178,14 +179,16 @@ def _arm(rig, side, local, root, place, target, elbow):
     lateral = np.cross(elbow, target)
     joints = [rig.at(name) for name in (first, hinge, end)]
     bend = np.cross(joints[1] - joints[0], joints[2] - joints[1])
-    upper, lower = two_bones(rig, (first, hinge, end), target, lateral, bend, 1)
+    upper, lower = two_bones(rig, (first, hinge, end), target, lateral, bend)
     axis = joints[1] - joints[0]
     swing, twist = _without_twist(upper, axis / np.linalg.norm(axis))
     half = _about(axis / np.linalg.norm(axis), twist / 2)
-    return girdle | {first: swing @ half, second: half, hinge: lower}
+    forearm = (joints[2] - joints[1]) / np.linalg.norm(joints[2] - joints[1])
+    palms = _about(forearm, np.full(len(target), sign * PALMS / 2))
+    return girdle | {first: swing @ half, second: half, hinge: lower, f"{side}_forearm": palms, end: palms}
 
 
-def two_bones(rig, names, target, lateral, axis, sign):
+def two_bones(rig, names, target, lateral, axis):
     """Rotations (T, 3, 3) of a limb's first joint and of its hinge that bring its end to target (T, 3).
 
     target   from the first joint, in the axes of its parent
@@ -195,7 +198,7 @@ def two_bones(rig, names, target, lateral, axis, sign):
     a, b, c = (rig.at(name) for name in names)
     upper, lower = b - a, c - b
     axis = axis - upper * (axis @ upper) / (upper @ upper)
-    axis = sign * axis / np.linalg.norm(axis)
+    axis = axis / np.linalg.norm(axis)
     distance = np.linalg.norm(target, axis=-1)
     longest = np.linalg.norm(upper) + np.linalg.norm(lower)
     distance = np.clip(distance, 0.3 * longest, REACH * longest)
@@ -227,13 +230,18 @@ def _without_twist(rotation, axis):
 
 
 def _fingers(rig, side, fists):
-    """Finger joints curl about the axis across the palm; a relaxed hand is a little curled too."""
+    """Fingers lie side by side and curl about the axis across the palm, a little in a relaxed hand too."""
+    along = {finger: rig.at(f"{side}_{finger}3") - rig.at(f"{side}_{finger}1")
+             for finger in ("thumb", "index", "middle", "ring", "pinky")}
+    along = {finger: way / np.linalg.norm(way) for finger, way in along.items()}
     wrist, index, little = (rig.at(f"{side}_{name}") for name in ("wrist", "index1", "pinky1"))
     palm = SIDES[side] * np.cross(index - wrist, little - wrist)
     found = {}
-    for finger in ("thumb", "index", "middle", "ring", "pinky"):
-        axis = np.cross(rig.at(f"{side}_{finger}3") - rig.at(f"{side}_{finger}1"), palm)
-        axis = axis / np.linalg.norm(axis)
-        curl = (0.1 + 0.35 * fists) if finger == "thumb" else (0.15 + 1.15 * fists)
+    for finger, way in along.items():
+        axis = np.cross(way, palm) / np.linalg.norm(np.cross(way, palm))
+        curl = (0.15 + 0.3 * fists) if finger == "thumb" else (0.25 + 1.05 * fists)
         found |= {f"{side}_{finger}{knuckle}": _about(axis, curl) for knuckle in (1, 2, 3)}
+        if finger != "thumb":
+            closer = 0.7 * np.cross(way, along["middle"])  # for angles this small a sine is the angle
+            found[f"{side}_{finger}1"] = Rotation.from_rotvec(closer).as_matrix() @ found[f"{side}_{finger}1"]
     return found

@@ -127,7 +127,7 @@ def choose_clothes(looks: Looks, figure: Figure, rng: np.random.Generator) -> li
     waist = figure.at("spine1")[2] - 0.02
     broad = (figure.at("left_shoulder")[0] / 0.18) ** 3
     if looks.bottom == "trousers":
-        bottom = trousers(figure, waist, ankle - 0.012, 0.003 * broad, 0.012 * broad)
+        bottom = trousers(figure, waist, ankle - 0.012, 0.003 * broad, 0.01 * broad)
     elif looks.bottom == "shorts":
         bottom = trousers(figure, waist, knee + rng.uniform(0, 0.12), 0.009 * broad, 0.018 * broad)
     else:
@@ -135,7 +135,7 @@ def choose_clothes(looks: Looks, figure: Figure, rng: np.random.Generator) -> li
     tucked = looks.bottom == "skirt"
     sleeve, width, cuff, collar, neckline = {
         "t-shirt": (rng.uniform(0.35, 0.5), 0.007, 0.01, 0.012, rng.uniform(0.05, 0.09)),
-        "shirt": (0.96, 0.006, 0.002, 0.02, 0.045), "hoodie": (0.97, 0.008, 0.002, 0.04, 0.045)}[looks.top]
+        "shirt": (0.96, 0.005, 0.002, 0.02, 0.045), "hoodie": (0.97, 0.006, 0.002, 0.03, 0.045)}[looks.top]
     hem = hip + (0.04 if tucked else -0.05)
     top = shirt(figure, waist, hem, sleeve, width * broad, cuff * broad, collar, neckline, tucked)
     return [bottom, top]

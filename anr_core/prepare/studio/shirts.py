@@ -60,14 +60,14 @@ def shirt(figure: Figure, waist: float, hem: float, sleeve: float, width: float,
     places[level, 2] = height[level]
     loose = np.where(on_arm, 0.5 * width + (cuff - 0.5 * width) * down_arm, width * np.minimum(1, 1.6 * down))
     loose[below] *= not tucked
-    places = grown(places, triangles(quads), smooth, np.where(on_collar, 0.003, loose))
+    places = grown(places, triangles(quads), smooth, np.where(on_collar, 0.002, loose))
     pull = np.where(on_arm, 0.006, 0.006 - 0.004 * down)
     tether = np.where(on_arm, 0.05, 0.03 + 0.08 * down)
     if tucked:
         pull[below], tether[below] = 0.1, 0.004
     return sewn("shirt", pattern, places, pull=np.where(on_collar, 0.4, pull), tether=tether,
-                clearance=np.where(below & (not tucked), 0.013, 0.005),
-                slack=1 + np.where(on_arm, 0.08, 0.05 * down), stiffness=np.where(on_collar, 0.6, 0.2),
+                clearance=np.where(below & (not tucked), 0.01, 0.004),
+                slack=1 + np.where(on_arm, 0.06, 0.05 * down), stiffness=np.where(on_collar, 0.6, 0.2),
                 reach=np.where(on_arm, 0.14, 0.15))
 
 

@@ -17,7 +17,7 @@ from anr_core.prepare.studio.patterns import (
 )
 
 AROUND = 30  # vertices around a shoe
-THICK = 0.008  # metres of leather
+THICK = 0.006  # metres of leather
 
 
 def shoes(figure: Figure, collar: float, sole: float) -> Garment:
