@@ -1,0 +1,66 @@
+"""A capture at a glance: its cameras and moments side by side, with the outline of the body over each picture.
+
+Where the outline leaves the person, the body was fitted badly, or a convention was mistaken.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from anr_core.capture.folder import Capture, Shot
+from anr_core.rasterizer import rasterize
+
+HEIGHT = 200  # pixels of a picture
+HEAD = 14  # pixels of the line of words above it
+OUTLINE = np.array([60, 255, 90], np.uint8)
+
+
+def contact_sheet(capture: Capture, cameras: int = 6, moments: int = 6) -> np.ndarray:
+    """(H, W, 3) uint8: at most so many cameras from top to bottom, and of each so many frames.
+
+    Each picture is named by its camera and frame, and by what it is held out for. A capture with one frame a
+    camera is laid out in one order, row by row.
+    """
+    shots = sorted((shot for shot in capture.shots if shot.registered), key=lambda shot: (shot.camera, shot.frame))
+    by_camera = {name: [shot for shot in shots if shot.camera == name] for name in capture.cameras}
+    rows = [_spread(row, moments) for row in _spread([row for row in by_camera.values() if row], cameras)]
+    if all(len(row) == 1 for row in rows):
+        flat = [row[0] for row in rows]
+        rows = [flat[start:start + moments] for start in range(0, len(flat), moments)]
+    tiles = [[_tile(capture, shot) for shot in row] for row in rows]
+    width = max(sum(tile.shape[1] for tile in row) for row in tiles)
+    return np.concatenate([_filled(np.concatenate(row, 1), width) for row in tiles])
+
+
+def _spread(values, most):
+    """At most so many of the values, evenly spread, the first and the last among them."""
+    places = np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int)
+    return [values[place] for place in places]
+
+
+def _tile(capture: Capture, shot: Shot) -> np.ndarray:
+    """One picture, small, with the body's outline and a line of words."""
+    full = capture.cameras[shot.camera].size
+    size = HEIGHT, max(1, round(HEIGHT * full[1] / full[0]))
+    view = capture.views([shot.camera], [shot.frame], size=size)[0]
+    posed = capture.body(view.pose)
+    covered = rasterize(posed.vertices, posed.surface.faces, view.camera, size).face_id[0] >= 0
+    picture = (view.image[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    picture[_outline(covered)] = OUTLINE
+    tile = Image.new("RGB", (size[1], HEAD + HEIGHT), "black")
+    tile.paste(Image.fromarray(picture), (0, HEAD))
+    words = f"{shot.camera} {shot.frame}" + ("" if shot.split == "train" else f" {shot.split}")
+    ImageDraw.Draw(tile).text((3, 1), words, "white")
+    return np.asarray(tile)
+
+
+def _outline(covered: torch.Tensor) -> np.ndarray:
+    """The pixels (H, W) just outside of a covered region."""
+    around = torch.nn.functional.max_pool2d(covered[None, None].float(), 3, 1, 1)[0, 0] > 0
+    return (around & ~covered).numpy()
+
+
+def _filled(row: np.ndarray, width: int) -> np.ndarray:
+    return np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)))
