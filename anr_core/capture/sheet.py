@@ -1,4 +1,4 @@
-"""A capture at a glance: its cameras and moments side by side, with the outline of the body over each picture.
+"""A capture at a glance: its cameras and moments side by side, the body's outline over each picture.
 
 Where the outline leaves the person, the body was fitted badly, or a convention was mistaken.
 """
@@ -23,12 +23,14 @@ def contact_sheet(capture: Capture, cameras: int = 6, moments: int = 6) -> np.nd
     Each picture is named by its camera and frame, and by what it is held out for. A capture with one frame a
     camera is laid out in one order, row by row.
     """
-    shots = sorted((shot for shot in capture.shots if shot.registered), key=lambda shot: (shot.camera, shot.frame))
-    by_camera = {name: [shot for shot in shots if shot.camera == name] for name in capture.cameras}
-    rows = [_spread(row, moments) for row in _spread([row for row in by_camera.values() if row], cameras)]
+    shots = [shot for shot in capture.shots if shot.registered]
+    rows = [sorted((shot for shot in shots if shot.camera == name), key=lambda shot: shot.frame)
+            for name in capture.cameras]
+    rows = [row for row in rows if row]
     if all(len(row) == 1 for row in rows):
-        flat = [row[0] for row in rows]
+        flat = _spread([row[0] for row in rows], cameras * moments)
         rows = [flat[start:start + moments] for start in range(0, len(flat), moments)]
+    rows = [_spread(row, moments) for row in _spread(rows, cameras)]
     tiles = [[_tile(capture, shot) for shot in row] for row in rows]
     width = max(sum(tile.shape[1] for tile in row) for row in tiles)
     return np.concatenate([_filled(np.concatenate(row, 1), width) for row in tiles])
