@@ -27,8 +27,9 @@ from anr_core.capture import Capture, load_capture
 from anr_core.capture.footage import Footage
 from anr_core.capture.writing import whole_or_nothing, write_capture
 from anr_core.prepare.studio import people, stage
-from anr_core.prepare.studio.filming import EMPTY, KEYPOINTS, Set, side_by_side
+from anr_core.prepare.studio.filming import EMPTY, KEYPOINTS, Set
 from anr_core.prepare.studio.registration import Jitter
+from anr_core.prepare.studio.workers import side_by_side
 
 REGISTRATIONS = ("jittered", "exact")
 VERSION = 1  # of what is drawn: a capture of another one is not reused

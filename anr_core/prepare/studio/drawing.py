@@ -72,6 +72,8 @@ class Lit:
     """A person in a pose, and the light that reaches it.
 
     vertices   (V, 3) metres, normals (V, 3)
+    across     (F, 3) normals of the faces, as long as twice their area
+    slopes     (F, 6) how u and v grow along each face, per metre
     harmonics  (V, 12)   ambient light, see `irradiance`
     shadows    of each lamp
     floor      (1 + lamps, cells, cells) the share of the surroundings' and each lamp's light the floor gets
@@ -81,6 +83,8 @@ class Lit:
     lights: Lights
     vertices: torch.Tensor
     normals: torch.Tensor
+    across: torch.Tensor
+    slopes: torch.Tensor
     harmonics: torch.Tensor
     shadows: tuple
     floor: torch.Tensor
@@ -94,7 +98,7 @@ class Lit:
         around = ambient_shadows(directions, vertices, model.faces)
         harmonics = ambient_light(lights, directions, around, vertices, normals)
         shadows = tuple(lamp_shadows(lamp, vertices, model.faces) for lamp in lights.lamps)
-        return Lit(model, lights, vertices, normals, harmonics.flatten(1), shadows,
+        return Lit(model, lights, vertices, normals, *_on_faces(vertices, model), harmonics.flatten(1), shadows,
                    _floor_light(lights, directions, around, shadows))
 
 
@@ -166,11 +170,10 @@ def shaded(lit: Lit, camera: Camera, fragments) -> torch.Tensor:
     layer = model.layer[face]
     towards = functional.normalize(camera.center - place, dim=1)
     # what is seen from behind, the inside of a sleeve, is lit on that side
-    geometric = _face_normals(lit.vertices, model.faces)
-    smooth = smooth * torch.where((geometric[face] * towards).sum(1) < 0, -1.0, 1.0)[:, None]
+    smooth = smooth * torch.where((lit.across[face] * towards).sum(1) < 0, -1.0, 1.0)[:, None]
     albedo, slope, gloss = paint.sampled(layer, uv, _detail(lit, camera, paint.size)[face])
-    along_u, along_v = _uv_gradients(lit.vertices, model)
-    normal = functional.normalize(smooth - slope[:, :1] * along_u[face] - slope[:, 1:] * along_v[face], dim=1)
+    along = lit.slopes[face]
+    normal = functional.normalize(smooth - slope[:, :1] * along[:, :3] - slope[:, 1:] * along[:, 3:], dim=1)
     return _reflected(lit, paint, layer, place, smooth, normal, towards, harmonics, albedo, gloss)
 
 
@@ -203,21 +206,16 @@ def fresnel_at(specular: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
     return specular + (1 - specular) * (1 - cosine.clamp(0, 1)).pow(5)
 
 
-def _face_normals(vertices, faces):
-    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
-    return torch.linalg.cross(b - a, c - a)
-
-
-def _uv_gradients(vertices, model):
-    """(F, 3) twice: how u and v grow along each face, per metre."""
+def _on_faces(vertices, model):
+    """Normals (F, 3) of the faces, and how u and v grow along each, (F, 6) per metre."""
     a, b, c = (vertices[model.faces[:, corner]] for corner in range(3))
     p, q, r = (model.uv[model.uv_faces[:, corner]] for corner in range(3))
     first, second = b - a, c - a
-    normal = torch.linalg.cross(first, second)
-    area = normal.square().sum(1, keepdim=True).clamp(min=1e-16)
-    to_second, to_third = torch.linalg.cross(second, normal) / area, torch.linalg.cross(normal, first) / area
-    u, v = ((q - p)[:, None, axis] * to_second + (r - p)[:, None, axis] * to_third for axis in range(2))
-    return u, v
+    across = torch.linalg.cross(first, second)
+    area = across.square().sum(1, keepdim=True).clamp(min=1e-16)
+    to_second, to_third = torch.linalg.cross(second, across) / area, torch.linalg.cross(across, first) / area
+    slopes = [(q - p)[:, axis, None] * to_second + (r - p)[:, axis, None] * to_third for axis in range(2)]
+    return across, torch.cat(slopes, 1)
 
 
 def _detail(lit, camera, size):

@@ -16,10 +16,10 @@ import torch
 
 from anr_core.prepare.studio.painting import clouds, linear, mixed, noise, step
 
-FABRICS = {"shirt": ("print", "stripes", "plaid", "checks", "dots", "knit"),
+FABRICS = {"skin": ("skin",), "shirt": ("print", "stripes", "plaid", "checks", "dots", "knit"),
            "trousers": ("denim", "chino", "sport", "denim"), "skirt": ("plaid", "flowers", "denim", "stripes"),
            "shoes": ("canvas", "leather"), "hair": ("hair",)}
-FINISHES = {"denim": "denim", "leather": "leather", "hair": "hair"}
+FINISHES = {"skin": "skin", "denim": "denim", "leather": "leather", "hair": "hair"}
 
 
 @dataclass(frozen=True)

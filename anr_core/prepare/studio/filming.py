@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +23,11 @@ from anr_core.prepare.studio.light import studio_lights
 from anr_core.prepare.studio.materials import painted
 from anr_core.prepare.studio.stage import backdrop
 from anr_core.prepare.studio.tucking import Tuck
+from anr_core.prepare.studio.workers import side_by_side
 
 KEYPOINTS = "coco23"
 EMPTY = "empty"  # folder for the pictures of the empty room, from where the capture takes them
 LARGE = 512  # pixels: larger pictures get fewer samples a pixel
-WORKERS = 2
 EXPOSURE_ERROR, BALANCE_ERROR = 0.03, 0.012  # standard deviations of cameras' gains, all channels' and each one's
 
 
@@ -66,7 +63,8 @@ class Set:
         random = np.random.default_rng([person.number, 6])
         exposures = {name: torch.from_numpy(np.exp(random.normal(0, EXPOSURE_ERROR)
                                                    + random.normal(0, BALANCE_ERROR, 3))).float() for name in cameras}
-        backdrops = {name: backdrop(person.number, camera, lights) for name, camera in cameras.items()}
+        empty = side_by_side(((person.number, camera, lights) for camera in cameras.values()), backdrop)
+        backdrops = dict(zip(cameras, empty, strict=True))
         write_layers(folder / "surface", model.names, person.layers)
         return Set(person, model, Tuck(person.layers, vertices), lights, cameras, backdrops, exposures, 3 if size <= LARGE else 2, folder)
 
@@ -105,15 +103,3 @@ class Set:
 
     def _random(self, name, index):
         return np.random.default_rng([self.person.number, 7, list(self.cameras).index(name), index])
-
-
-def side_by_side(jobs: Iterable, work) -> Iterator:
-    """work(*job) of every job, in order; at most a few jobs are taken in advance."""
-    with ThreadPoolExecutor(WORKERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        running = deque()
-        for job in jobs:
-            running.append(pool.submit(work, *job))
-            if len(running) > WORKERS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()

@@ -18,7 +18,6 @@ import warp as wp
 from torch.nn import functional
 
 from anr_core.camera import Camera, look_at
-from anr_core.rasterizer import rasterize
 
 UP = (0.0, 0.0, 1.0)
 
@@ -29,7 +28,7 @@ RETURNED = 0.22
 # two texels of a shadow map, one and a half of a direction's depth map.
 SHADOW_OFFSET, AMBIENT_OFFSET = 0.008, 0.02
 
-SHADOW_SIZE, AMBIENT_SIZE = 512, 160
+SHADOW_SIZE, AMBIENT_SIZE = 448, 160
 AMBIENT_DIRECTIONS = 48
 
 
@@ -100,26 +99,77 @@ def sphere(count: int) -> torch.Tensor:
 # shadow maps
 
 
+@wp.func
+def seen_at(projection: wp.mat44, p: wp.vec3):
+    """Pixel and depth of a place in a map."""
+    q = projection * wp.vec4(p[0], p[1], p[2], 1.0)  # u w, v w, depth, w; w is 1 where rays are parallel
+    return wp.vec3(q[0] / q[3], q[1] / q[3], q[2])
+
+
+@wp.func
+def twice_area(a: wp.vec3, b: wp.vec3, x: float, y: float):
+    return (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
+
+
+@wp.kernel
+def cast(vertices: wp.array(dtype=wp.vec3), faces: wp.array(dtype=wp.vec3i),
+         projection: wp.array(dtype=wp.mat44), depth: wp.array3d(dtype=float)):
+    """Lower a map's depths to a face's. Faces are small: depth is interpolated along the picture."""
+    k, face = wp.tid()
+    corner = faces[face]
+    a = seen_at(projection[k], vertices[corner[0]])
+    b = seen_at(projection[k], vertices[corner[1]])
+    c = seen_at(projection[k], vertices[corner[2]])
+    size = depth.shape[1]
+    low = wp.min(wp.min(a, b), c)
+    high = wp.max(wp.max(a, b), c)
+    first_row = wp.max(int(wp.ceil(low[1] - 0.5)), 0)
+    last_row = wp.min(int(wp.floor(high[1] - 0.5)), size - 1)
+    first_column = wp.max(int(wp.ceil(low[0] - 0.5)), 0)
+    last_column = wp.min(int(wp.floor(high[0] - 0.5)), size - 1)
+    area = twice_area(a, b, c[0], c[1])
+    if first_row > last_row or first_column > last_column or area == 0.0:
+        return
+    scale = 1.0 / area
+    for row in range(first_row, last_row + 1):
+        for column in range(first_column, last_column + 1):
+            x = float(column) + 0.5
+            y = float(row) + 0.5
+            of_a = twice_area(b, c, x, y) * scale
+            of_b = twice_area(c, a, x, y) * scale
+            of_c = 1.0 - of_a - of_b
+            if of_a >= 0.0 and of_b >= 0.0 and of_c >= 0.0:
+                wp.atomic_min(depth, k, row, column, of_a * a[2] + of_b * b[2] + of_c * c[2])
+
+
 @dataclass(frozen=True)
 class Shadows:
-    """Depth maps (K, S, S), 0 where nothing stands, of cameras whose projections are (K, 3, 4)."""
+    """Depth maps (K, S, S), infinite where nothing stands, of cameras whose projections are (K, 4, 4)."""
 
     depth: torch.Tensor
     projection: torch.Tensor
-    perspective: bool
 
     @staticmethod
     def drawn(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera, size: int) -> Shadows:
+        """Maps of a mesh (V, 3) that lies in front of all cameras."""
         count = len(camera)
-        depth = torch.cat([rasterize(vertices.expand(1, -1, 3), faces, camera[index], (size, size)).depth
-                           for index in range(count)])
-        projection = camera.K @ torch.cat([camera.R, camera.t[..., None]], 2)
-        if camera.projection == "weak":  # the third row tells the depth, as a perspective camera's does
-            rotated = torch.cat([camera.R, camera.t[..., None]], 2)
-            flat = rotated.clone()
-            flat[:, 2] = torch.tensor([0.0, 0.0, 0.0, 1.0])
-            projection = torch.cat([(camera.K @ flat)[:, :2], rotated[:, 2:]], 1)
-        return Shadows(depth, projection.contiguous(), camera.projection == "perspective")
+        pixel_from_camera = torch.zeros(count, 4, 4)  # to u w, v w, depth, w
+        pixel_from_camera[:, 2, 2] = 1
+        if camera.projection == "weak":
+            pixel_from_camera[:, :2, [0, 1, 3]] = camera.K[:, :2]
+            pixel_from_camera[:, 3, 3] = 1
+        else:
+            pixel_from_camera[:, :2, :3] = camera.K[:, :2]
+            pixel_from_camera[:, 3, 2] = 1
+        camera_from_world = torch.eye(4).repeat(count, 1, 1)
+        camera_from_world[:, :3, :3], camera_from_world[:, :3, 3] = camera.R, camera.t
+        projection = pixel_from_camera @ camera_from_world
+        depth = torch.full((count, size, size), torch.inf)
+        # of one thread: Warp's minimum on a CPU is no atomic one
+        wp.launch(cast, (count, len(faces)), [_vectors(vertices), wp.from_torch(faces.int(), dtype=wp.vec3i),
+                                              wp.from_torch(projection, dtype=wp.mat44),
+                                              wp.from_torch(depth)], device="cpu")
+        return Shadows(depth, projection)
 
 
 def lamp_shadows(lamp: Lamp, vertices: torch.Tensor, faces: torch.Tensor) -> Shadows:
@@ -148,11 +198,12 @@ def ambient_shadows(directions: torch.Tensor, vertices: torch.Tensor, faces: tor
 
 
 @wp.func
-def lit_share(depth: wp.array3d(dtype=float), k: int, u: float, v: float, far: float):
-    """How much of the four texels around (u, v) has nothing before `far`."""
+def lit_share(depth: wp.array3d(dtype=float), k: int, place: wp.vec3):
+    """How much of the four texels around a place's pixel has nothing before its depth."""
     size = depth.shape[1]
-    x = u - 0.5
-    y = v - 0.5
+    x = place[0] - 0.5
+    y = place[1] - 0.5
+    far = place[2]
     left = int(wp.floor(x))
     top = int(wp.floor(y))
     if left < 0 or top < 0 or left + 1 >= size or top + 1 >= size:
@@ -164,14 +215,14 @@ def lit_share(depth: wp.array3d(dtype=float), k: int, u: float, v: float, far: f
         column = corner % 2
         row = corner / 2
         nearest = depth[k, top + row, left + column]
-        if nearest == 0.0 or nearest >= far:
+        if nearest >= far:
             share += wp.where(column == 1, a, 1.0 - a) * wp.where(row == 1, b, 1.0 - b)
     return share
 
 
 @wp.kernel
 def shine(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3), points: wp.array(dtype=wp.vec3),
-          depth: wp.array3d(dtype=float), projection: wp.array3d(dtype=float), offset: float, wrap: float,
+          depth: wp.array3d(dtype=float), projection: wp.array(dtype=wp.mat44), offset: float, wrap: float,
           received: wp.array(dtype=wp.vec3)):
     """What a lamp of brightness 1 gives a place: by Lambert, wrapped around, and the share that it sees."""
     i = wp.tid()
@@ -180,10 +231,7 @@ def shine(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3), poi
     total = wp.vec3(0.0)
     count = points.shape[0]
     for k in range(count):
-        w = projection[k, 2, 0] * p[0] + projection[k, 2, 1] * p[1] + projection[k, 2, 2] * p[2] + projection[k, 2, 3]
-        u = projection[k, 0, 0] * p[0] + projection[k, 0, 1] * p[1] + projection[k, 0, 2] * p[2] + projection[k, 0, 3]
-        v = projection[k, 1, 0] * p[0] + projection[k, 1, 1] * p[1] + projection[k, 1, 2] * p[2] + projection[k, 1, 3]
-        seen = lit_share(depth, k, u / w, v / w, w)
+        seen = lit_share(depth, k, seen_at(projection[k], p))
         cosine = wp.dot(n, wp.normalize(points[k] - p))
         total += seen * wp.vec3(wp.max(cosine, 0.0), wp.max((cosine + wrap) / (1.0 + wrap), 0.0), 1.0)
     received[i] = total / float(count)
@@ -192,7 +240,7 @@ def shine(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3), poi
 @wp.kernel
 def gather(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3),
            directions: wp.array(dtype=wp.vec3), radiance: wp.array(dtype=wp.vec3),
-           depth: wp.array3d(dtype=float), projection: wp.array3d(dtype=float), offset: float, returned: float,
+           depth: wp.array3d(dtype=float), projection: wp.array(dtype=wp.mat44), offset: float, returned: float,
            received: wp.array2d(dtype=wp.vec3)):
     """Mean of the visible radiance, and of it times x, y and z of where it comes from."""
     i = wp.tid()
@@ -202,10 +250,7 @@ def gather(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3),
     for k in range(count):
         d = directions[k]
         if wp.dot(d, n) > 0.0:
-            far = projection[k, 2, 0] * p[0] + projection[k, 2, 1] * p[1] + projection[k, 2, 2] * p[2] + projection[k, 2, 3]
-            u = projection[k, 0, 0] * p[0] + projection[k, 0, 1] * p[1] + projection[k, 0, 2] * p[2] + projection[k, 0, 3]
-            v = projection[k, 1, 0] * p[0] + projection[k, 1, 1] * p[1] + projection[k, 1, 2] * p[2] + projection[k, 1, 3]
-            seen = lit_share(depth, k, u, v, far)
+            seen = lit_share(depth, k, seen_at(projection[k], p))
             arriving = radiance[k] * (seen + (1.0 - seen) * returned) / float(count)
             received[i, 0] += arriving
             received[i, 1] += arriving * d[0]
@@ -219,7 +264,7 @@ def lamp_light(lamp: Lamp, shadows: Shadows, places: torch.Tensor, normals: torc
     received = torch.empty_like(places)
     wp.launch(shine, len(places), [
         _vectors(places), _vectors(normals), _vectors(lamp.points), wp.from_torch(shadows.depth),
-        wp.from_torch(shadows.projection), SHADOW_OFFSET, wrap, _vectors(received)], device="cpu")
+        wp.from_torch(shadows.projection, dtype=wp.mat44), SHADOW_OFFSET, wrap, _vectors(received)], device="cpu")
     return received
 
 
@@ -229,7 +274,7 @@ def ambient_light(lights: Lights, directions: torch.Tensor, shadows: Shadows, pl
     received = torch.zeros(len(places), 4, 3)
     wp.launch(gather, len(places), [
         _vectors(places), _vectors(normals), _vectors(directions), _vectors(lights.radiance(directions)),
-        wp.from_torch(shadows.depth), wp.from_torch(shadows.projection), AMBIENT_OFFSET, RETURNED,
+        wp.from_torch(shadows.depth), wp.from_torch(shadows.projection, dtype=wp.mat44), AMBIENT_OFFSET, RETURNED,
         wp.from_torch(received, dtype=wp.vec3)], device="cpu")
     return received
 

@@ -13,6 +13,7 @@ from anr_core.prepare.studio.fabrics import FABRICS, Sheet, paint_fabric, palett
 from anr_core.prepare.studio.fabrics import FINISHES as FABRIC_FINISHES
 from anr_core.prepare.studio.painting import Texels
 from anr_core.prepare.studio.skin import Complexion, paint_skin
+from anr_core.prepare.studio.workers import side_by_side
 from anr_core.texture import bilinear
 
 # roughness, share mirrored when seen squarely, sheen (fuzz at grazing angles), wrap (light going around)
@@ -88,23 +89,25 @@ def painted(person, vertices: dict[str, np.ndarray], chest: torch.Tensor, size: 
     random = np.random.default_rng([seed, 30])
     hair = np.array(HAIRS[int(random.integers(len(HAIRS)))]) * random.uniform(0.8, 1.15)
     look = Complexion.drawn(random, tuple(hair), person.body.shape.gender < 0.5)
-    pictures, finishes = [], []
+    jobs, finishes = [], []
     for layer in person.layers:
+        kinds = FABRICS[layer.name]
+        kind = kinds[int(random.integers(len(kinds)))]
+        tones = torch.tensor(hair, dtype=torch.float32).expand(4, 3) if kind == "hair" else palette(random)
+        jobs.append((layer, vertices[layer.name], kind, tones, seed + int(random.integers(1000))))
+        finishes.append(FABRIC_FINISHES.get(kind, "cloth"))
+
+    def paint(layer, places, kind, tones, seed):
         uv, faces, uv_faces = (torch.from_numpy(array) for array in (layer.uv, layer.faces, layer.uv_faces))
         texels = Texels.of(uv, uv_faces, size)
-        if layer.name == "skin":
+        if kind == "skin":
             rest = person.body.rest_vertices[0]
-            pictures.append(paint_skin(texels, texels.on(rest, faces), texels.on(uv, uv_faces), look, seed))
-            finishes.append("skin")
-            continue
-        fabrics = FABRICS.get(layer.name, FABRICS["shirt"])
-        kind = fabrics[int(random.integers(len(fabrics)))]
-        tones = torch.tensor(hair, dtype=torch.float32).expand(4, 3) if kind == "hair" else palette(random)
-        place = texels.on(torch.from_numpy(vertices[layer.name]), faces)
+            return paint_skin(texels, texels.on(rest, faces), texels.on(uv, uv_faces), look, seed)
+        place = texels.on(torch.from_numpy(places), faces)
         sheet = laid_out(texels, place, texels.on(uv, uv_faces) * layer.metres, layer.metres, chest)
-        pictures.append(texels.picture(paint_fabric(kind, sheet, tones, seed + int(random.integers(1000)))))
-        finishes.append(FABRIC_FINISHES.get(kind, "cloth"))
-    return Paint.of(pictures, finishes)
+        return texels.picture(paint_fabric(kind, sheet, tones, seed))
+
+    return Paint.of(list(side_by_side(jobs, paint)), finishes)
 
 
 def laid_out(texels: Texels, place: torch.Tensor, cloth: torch.Tensor, metres: float,

@@ -16,8 +16,8 @@ from anr_core.body.anny import Shape
 from anr_core.skeleton import ANNY
 
 # Standard deviations of the errors.
-ROOT_METRES, ROOT_RADIANS = 0.004, 0.010
-LIMB_RADIANS, OTHER_RADIANS = 0.030, 0.008  # 1.7 and 0.5 degrees about each axis
+ROOT_METRES, ROOT_RADIANS = 0.003, 0.008
+LIMB_RADIANS, OTHER_RADIANS = 0.021, 0.006  # 1.2 and 0.3 degrees about each axis
 SHAPE_STEPS = 0.03  # of phenotypes, which go from 0 to 1
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "neck", "head")
 

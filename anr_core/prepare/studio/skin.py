@@ -82,9 +82,9 @@ def _moles(albedo, place, look, random):
 
 def _face(albedo, height, gloss, place, uv, look, seed, random):
     tone = look.tone
-    head = (uv[:, 0] > 0.63) & (uv[:, 1] > 0.148) & (uv[:, 1] < 0.8185)
     across, down = (uv[:, 1] - MIDDLE), uv[:, 0] - EYES
     aside = across.abs()
+    head = (uv[:, 0] > 0.63) & (aside < 0.34 + 0.406 * down.clamp(max=-0.02))  # its chart lies between the hands'
     away = torch.where(head, 0.0, 9.0)  # puts everything that is not the head out of reach
 
     def blot(x, y, width, tall):

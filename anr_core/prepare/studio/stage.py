@@ -24,7 +24,7 @@ WALL = 4.6  # metres from the middle to a wall: behind the cameras
 REACH = 2.4  # metres of height that a picture holds at the middle: a person with raised arms
 
 FLOOR_SIDE = 5.2  # metres of floor, around the middle, that the person's shadow can reach
-FLOOR_CELLS = 416
+FLOOR_CELLS = 288
 
 
 def cameras(seed: int, count: int, size: tuple[int, int]) -> dict[str, Camera]:
