@@ -165,7 +165,7 @@ def trousers(figure: Figure, waist: float, cuff: float, width: float, flare: flo
     band = np.clip((height - waist + 0.04) / 0.03, 0, 1)
     hips = np.clip((height - crotch + 0.08) / 0.1, 0, 1)  # a shirt lies over them: they keep to the body
     return sewn("trousers", pattern, places, pull=0.003 + 0.02 * hips + 0.5 * band,
-                tether=0.03 + 0.06 * drop - 0.022 * hips, clearance=0.003 + 0.006 * drop ** 4,
+                tether=0.03 + 0.06 * drop - 0.025 * hips, clearance=0.003 + 0.006 * drop ** 4,
                 slack=1 + 0.04 * np.minimum(1, 3 * drop), stiffness=0.2 + 0.3 * band, reach=0.12)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import roma
 import torch
+from scipy.spatial import cKDTree
 
 from anr_core.body.anny import AnnyBody, Shape, chain, rigid
 from anr_core.body.base import Pose
@@ -158,6 +159,9 @@ def figure_of(body: AnnyBody) -> Figure:
 def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
     """A person's film, frame by frame: first the warm-up, then punching, in one go.
 
+    Warming up takes about 16 seconds, in an order of the person's own; then it begins again. A short film has
+    its first exercises only: 40 frames at 3 a second show most of them.
+
     Cloth is simulated in ticks from some time before the first frame on, so a frame depends on those before
     it and not on the rate. One frame is held at a time.
     """
@@ -180,18 +184,31 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
         pose = _poses(body, *animate(rig, script, np.array([time])))
         transforms = _world_from_rest(body, pose)[0]
         places = cloth.seen(transforms, tick - time / TICK)
-        posed = body(pose)
-        vertices = {"skin": posed.vertices[0].numpy()}
-        normals = vertex_normals(posed.vertices, posed.surface.faces)[0].numpy()
-        touched = cloth.contacts.numpy()[:, 0]
-        for garment in subject.garments:
-            part = subject.parts[garment.name]
-            ironed = garment.ironed @ places[part]
-            vertices[garment.name] = _kept_off(ironed, vertices["skin"], normals, touched[part])
+        skin = body(pose).vertices[0].numpy()
+        vertices = {"skin": skin} | _worn(subject, places, skin, cloth.contacts.numpy()[:, 0])
         if subject.hair:
             turn = transforms[body.skeleton.names.index("head"), :3, :3]
             vertices["hair"] = subject.hair.surface(places[subject.parts["hair"]], turn).astype(np.float32)
         yield Moment(frame, "warm-up" if frame < warm else "punching", pose, vertices)
+
+
+def _worn(subject: Subject, places, skin, touched) -> dict[str, np.ndarray]:
+    """Vertices of each garment: its particles among places (N, 3), which touch skin (V, 3) at touched (N,)."""
+    normals = _normals(skin, subject.layers[0].faces)
+    vertices = {}
+    for garment in subject.garments:
+        part = subject.parts[garment.name]
+        vertices[garment.name] = _kept_off(garment.ironed @ places[part], skin, normals, touched[part])
+    under, over = ("shirt", "skirt") if "skirt" in vertices else ("trousers", "shirt")
+    trunk = subject.threads.region[touched[subject.parts[over]]] == 0  # sleeves cover no trousers
+    faces = next(layer.faces for layer in subject.layers if layer.name == over)
+    cover = vertices[over]
+    vertices[under] = _kept_under(vertices[under], cover[trunk], _normals(cover, faces)[trunk])
+    return vertices
+
+
+def _normals(vertices, faces) -> np.ndarray:
+    return vertex_normals(torch.from_numpy(vertices)[None], torch.from_numpy(faces))[0].numpy()
 
 
 def _kept_off(places, skin, normals, near) -> np.ndarray:
@@ -199,6 +216,16 @@ def _kept_off(places, skin, normals, near) -> np.ndarray:
     away = places - skin[near]
     depth = np.clip(0.003 - (away * normals[near]).sum(1), 0, 0.02) * (np.linalg.norm(away, axis=1) < 0.05)
     return (places + depth[:, None] * normals[near]).astype(np.float32)
+
+
+def _kept_under(places, over, normals) -> np.ndarray:
+    """Places (N, 3) of a garment, 3 mm inside the one that is worn over it (V, 3)."""
+    _, near = cKDTree(over).query(places)
+    away = places - over[near]
+    height = (away * normals[near]).sum(1)
+    beside = np.linalg.norm(away - height[:, None] * normals[near], axis=1)
+    covered = (beside < 0.015) & (height < 0.03)  # beyond a hem nothing covers it
+    return places - (np.maximum(height + 0.003, 0) * covered)[:, None] * normals[near]
 
 
 class _Film:

@@ -59,16 +59,25 @@ def shirt(figure: Figure, waist: float, hem: float, sleeve: float, width: float,
     places = taut(places, smooth, figure, cut.body, level)
     places[level, 2] = height[level]
     loose = np.where(on_arm, 0.5 * width + (cuff - 0.5 * width) * down_arm, width * np.minimum(1, 1.6 * down))
-    loose[below] *= not tucked
+    loose[below] = 0 if tucked else loose[below] + 0.005
     places = grown(places, triangles(quads), smooth, np.where(on_collar, 0.002, loose))
     pull = np.where(on_arm, 0.006, 0.006 - 0.004 * down)
     tether = np.where(on_arm, 0.05, 0.03 + 0.08 * down)
+    clearance = np.full(len(places), 0.004)
     if tucked:
         pull[below], tether[below] = 0.1, 0.004
+    else:  # it lies on trousers, which bridge what it bridges
+        clearance[below] = np.maximum(0.01, _off_skin(figure, places[below]) - 0.003)
     return sewn("shirt", pattern, places, pull=np.where(on_collar, 0.4, pull), tether=tether,
-                clearance=np.where(below & (not tucked), 0.01, 0.004),
+                clearance=clearance,
                 slack=1 + np.where(on_arm, 0.06, 0.05 * down), stiffness=np.where(on_collar, 0.6, 0.2),
                 reach=np.where(on_arm, 0.14, 0.15))
+
+
+def _off_skin(figure: Figure, places) -> np.ndarray:
+    """(N,) metres from the skin's nearest vertex, along its normal."""
+    _, near = cKDTree(figure.vertices).query(places)
+    return ((places - figure.vertices[near]) * figure.normals[near]).sum(1)
 
 
 class _Cut:
