@@ -193,7 +193,7 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
 
 
 def _worn(subject: Subject, places, skin, touched) -> dict[str, np.ndarray]:
-    """Vertices of each garment: its particles among places (N, 3), which touch skin (V, 3) at touched (N,)."""
+    """Vertices of garments, whose particles are among places (N, 3) and touch skin (V, 3) at touched (N,)."""
     normals = _normals(skin, subject.layers[0].faces)
     vertices = {}
     for garment in subject.garments:
