@@ -85,11 +85,12 @@ def write_script(rng: np.random.Generator, leg: float, warm_up: float, punching:
     while script.time < warm_up:
         for exercise in rng.permutation(len(WARM_UP)):
             WARM_UP[exercise](script)
-    script.cut(warm_up)
+    script.cut(max(warm_up - 1, 0))  # taking guard ends the warm-up
     script.tempo = rng.uniform(0.9, 1.1)
-    end = script.time + punching + 2.0  # beyond what is drawn: the last frame is in full motion
     take_guard(script)
-    while script.time < end:
+    for punch in rng.permutation(3):
+        PUNCHES[punch](script)
+    while script.time < warm_up + punching + 1:  # beyond what is drawn: the last frame is in full motion
         PUNCHES[rng.choice(len(PUNCHES), p=[0.3, 0.3, 0.25, 0.15])](script)
     return script
 
