@@ -1,7 +1,6 @@
 """The studio: what its captures hold, that they agree with themselves, and what is refused."""
 
 import hashlib
-import shutil
 
 import numpy as np
 import pytest
@@ -146,7 +145,8 @@ def test_an_exact_registration_covers_what_is_known_of_the_naked_body(tmp_path):
 
     for shot in exact.shots:
         posed = exact.body(exact.pose(torch.tensor([shot.frame])))
-        drawn = rasterize(posed.vertices, posed.surface.faces, exact.cameras[shot.camera], (64, 64)).face_id[0] >= 0
+        camera = exact.cameras[shot.camera]
+        drawn = rasterize(posed.vertices, posed.surface.faces, camera, (64, 64)).face_id[0] >= 0
         assert (drawn.numpy() == (exact.truth(shot, "part") > 0)).mean() > 0.9995
 
 
@@ -199,8 +199,9 @@ def test_what_is_no_capture_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), [
-    ({"subject": -1}, "subject is -1"), ({"subject": 1.5}, "subject is 1.5"), ({"subject": "0"}, "subject is '0'"),
-    ({"subject": True}, "subject is True"), ({"size": 0}, "size is"), ({"size": (64, -1)}, "size is"),
+    ({"subject": -1}, "subject is -1"), ({"subject": 1.5}, "subject is 1.5"),
+    ({"subject": "0"}, "subject is '0'"), ({"subject": True}, "subject is True"),
+    ({"size": 0}, "size is"), ({"size": (64, -1)}, "size is"),
     ({"size": 64.0}, "size is"), ({"size": (64, 64, 3)}, "size is"), ({"cameras": 0}, "cameras is 0"),
     ({"frames": -4}, "frames is -4"), ({"fps": 0}, "fps is 0"), ({"fps": float("nan")}, "fps is nan"),
     ({"registration": "perfect"}, "jittered or exact"),

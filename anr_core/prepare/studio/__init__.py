@@ -6,7 +6,7 @@ A studio capture is like any other (see anr_core/capture/folder.py), and holds w
 
     studio.json           the call that made it: the same call finds it again
     truth/CAMERA/0008.npz annotations of each picture, see `annotations`
-    surface/layers.npz    the dressed person's layers: names, and of the n-th (from 1) faces_n, uv_n, uv_faces_n
+    surface/layers.npz    the dressed person's layers: names; of the n-th, from 1, faces_n, uv_n, uv_faces_n
     surface/0008.npz      vertices_n (V, 3) of each layer in that frame, metres, world
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ class Call:
         if not (isinstance(self.fps, int | float) and 0 < self.fps < float("inf")):
             raise ValueError(f"fps is {self.fps!r}; give a positive number of frames a second.")
         if self.registration not in REGISTRATIONS:
-            raise ValueError(f"registration {self.registration!r} is unknown; use {' or '.join(REGISTRATIONS)}.")
+            raise ValueError(f"registration {self.registration!r} is unknown; use "
+                             f"{' or '.join(REGISTRATIONS)}.")
 
     def text(self) -> str:
         """The call as studio.json keeps it: equal for equal calls."""
@@ -87,8 +89,8 @@ def studio_capture(path: str | Path, subject: int = 0, *, cameras: int = 6, fram
     the warm-up, as "novel_pose"; both as "novel_both". The same call gives the same bytes.
     Raises ValueError for a bad argument, and for a folder that holds anything else.
     """
-    call = Call(subject, cameras, frames, tuple(size) if isinstance(size, tuple | list) else (size, size), fps,
-                registration)
+    size = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    call = Call(subject, cameras, frames, size, fps, registration)
     path, file = Path(path), Path(path) / "studio.json"
     if file.is_file() and file.read_text(encoding="utf-8") == call.text():
         return load_capture(path)
@@ -142,8 +144,8 @@ def _write(call, folder):
         format="studio", cameras=cameras,
         originals={name: {"K": camera.K[0].tolist(), "distortion": [], "size": list(camera.size)}
                    for name, camera in cameras.items()},
-        takes=(take for takes in tqdm(side_by_side(jobs(), studio.film), f"subject {call.subject}", call.frames,
-                                      leave=False) for take in takes),
+        takes=chain.from_iterable(tqdm(side_by_side(jobs(), studio.film), f"subject {call.subject}",
+                                       call.frames, leave=False)),
         frames=np.arange(call.frames), vertices=None, surface=registered.surface, fps=float(call.fps),
         up=(0.0, 0.0, 1.0), licence="CC0", person=f"subject {call.subject}", backgrounds=backgrounds,
         body=registered, poses=poses, keypoints=KEYPOINTS), folder)

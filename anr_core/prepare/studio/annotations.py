@@ -6,8 +6,8 @@
     layer    (H, W)     uint8    what is seen of the dressed person: 0 nothing, n the n-th layer of surface/
     surface_normal      (H, W, 3) int8
     depth    (H, W)     uint16   camera Z of what is seen, 0.1 mm; 0 is background
-    flow_forward, flow_backward  (H, W, 2) float16   pixels (right, down) that what is seen moves until the next
-             frame, and since the one before that minus; NaN where nothing is seen or there is no such frame
+    flow_forward, flow_backward  (H, W, 2) float16   pixels (right, down) from what is seen to where it is in
+             the next frame, and in the one before; NaN where nothing is seen or there is no such frame
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ INSIDE = 0.13
 
 
 def annotated(naked: Posed, surface: torch.Tensor, faces: torch.Tensor, layer: torch.Tensor, camera: Camera,
-              before: torch.Tensor | None, after: torch.Tensor | None) -> tuple[dict[str, np.ndarray], Fragments]:
-    """The arrays above of one camera's picture, and the fragments of the dressed surface (V, 3), faces (F, 3).
+              before: torch.Tensor | None,
+              after: torch.Tensor | None) -> tuple[dict[str, np.ndarray], Fragments]:
+    """The arrays above of one camera's picture, and the dressed surface's fragments in it.
 
+    naked          the body, a batch of one
+    surface        (V, 3) metres, with faces (F, 3)
     layer          (F,)    layer of each face, from 0
     before, after  (V, 3)  the surface in the neighbouring frames, or None
     """

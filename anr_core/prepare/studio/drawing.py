@@ -1,11 +1,13 @@
 """Drawing: a dressed person in light, as one camera sees it, over the room.
 
-A `Model` is what stays of a person: the layers' triangles as one mesh, their materials' paint. A `Posed...`
+    model = Model.of(layers, counts, paint)     what stays: the layers as one mesh, and their paint
+    lit = Lit.of(model, vertices, lights)       a moment: what all cameras' pictures share
+    picture = draw(lit, camera, backdrop)       one camera's picture, linear light
+    image = developed(picture.light, ...)       as a file has it
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +30,6 @@ from anr_core.prepare.studio.painting import encoded
 from anr_core.prepare.studio.stage import FLOOR_CELLS, Backdrop, floor_cells
 from anr_core.rasterizer import rasterize, vertex_normals
 from anr_core.rasterizer.gbuffer import weighted
-from anr_core.texture import bilinear
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class Model:
             layer.append(torch.full((len(one.faces),), index))
             hair = slice(vertex, vertex + count) if one.name == "hair" else hair
             vertex, corner = vertex + count, corner + len(one.uv)
-        return Model(tuple(one.name for one in layers), torch.cat(faces), torch.cat([torch.from_numpy(one.uv) for one in layers]),
-                     torch.cat(uv_faces), torch.cat(layer), hair, paint)
+        uv = torch.cat([torch.from_numpy(one.uv) for one in layers])
+        return Model(tuple(one.name for one in layers), torch.cat(faces), uv, torch.cat(uv_faces),
+                     torch.cat(layer), hair, paint)
 
     def joined(self, vertices: dict[str, np.ndarray]) -> torch.Tensor:
         """(V, 3) of the vertices of each layer."""
@@ -98,8 +100,9 @@ class Lit:
         around = ambient_shadows(directions, vertices, model.faces)
         harmonics = ambient_light(lights, directions, around, vertices, normals)
         shadows = tuple(lamp_shadows(lamp, vertices, model.faces) for lamp in lights.lamps)
-        return Lit(model, lights, vertices, normals, *_on_faces(vertices, model), harmonics.flatten(1), shadows,
-                   _floor_light(lights, directions, around, shadows))
+        floor = _floor_light(lights, directions, around, shadows)
+        return Lit(model, lights, vertices, normals, *_on_faces(vertices, model), harmonics.flatten(1),
+                   shadows, floor)
 
 
 def _combed(hair, normals):
@@ -114,7 +117,8 @@ def _floor_light(lights, directions, around, shadows):
     open_sky = Lights((), *(torch.ones(3) for _ in range(3)))
     sky = irradiance(ambient_light(open_sky, directions, around, cells, up), up)[:, 0]
     shares = [sky / sky.max()]
-    shares += [lamp_light(lamp, map, cells, up)[:, 2] for lamp, map in zip(lights.lamps, shadows, strict=True)]
+    shares += [lamp_light(lamp, maps, cells, up)[:, 2]
+               for lamp, maps in zip(lights.lamps, shadows, strict=True)]
     return torch.stack(shares).view(-1, FLOOR_CELLS, FLOOR_CELLS)
 
 
@@ -153,8 +157,7 @@ def _box(vertices, camera):
     pixels = camera.project(vertices[None])[0][0]
     low, high = pixels.amin(0).floor().long() - 1, pixels.amax(0).ceil().long() + 1
     size = torch.tensor(camera.size[::-1])
-    low, high = torch.minimum(low.clamp(min=0), size).tolist(), torch.minimum(high.clamp(min=0), size).tolist()
-    return *low, *high
+    return *low.clamp(min=0).minimum(size).tolist(), *high.clamp(min=0).minimum(size).tolist()
 
 
 def shaded(lit: Lit, camera: Camera, fragments) -> torch.Tensor:
@@ -236,10 +239,11 @@ def _area(one, other):
 
 
 def developed(light: torch.Tensor, exposure: torch.Tensor, random: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) uint8 of linear light (3, H, W): exposed a channel (3,), its highlights rolled off, with noise."""
+    """(H, W, 3) uint8 of light (3, H, W): times an exposure (3,), highlights rolled off, with noise."""
     exposed = light * exposure[:, None, None]
     knee = 0.6
-    rolled = torch.where(exposed > knee, knee + (1 - knee) * (1 - torch.exp(-(exposed - knee) / (1 - knee))), exposed)
+    shoulder = 1 - (1 - knee) * torch.exp(-(exposed - knee) / (1 - knee))
+    rolled = torch.where(exposed > knee, shoulder, exposed)
     picture = encoded(rolled.clamp(0, 1)).permute(1, 2, 0).numpy()
     grain = random.normal(0, 1.1 / 255, picture.shape).astype(np.float32)
     return ((picture + grain).clip(0, 1) * 255 + 0.5).astype(np.uint8)

@@ -17,7 +17,8 @@ import torch
 from anr_core.prepare.studio.painting import clouds, linear, mixed, noise, step
 
 FABRICS = {"skin": ("skin",), "shirt": ("print", "stripes", "plaid", "checks", "dots", "knit"),
-           "trousers": ("denim", "chino", "sport", "denim"), "skirt": ("plaid", "flowers", "denim", "stripes"),
+           "trousers": ("denim", "chino", "sport", "denim"),
+           "skirt": ("plaid", "flowers", "denim", "stripes"),
            "shoes": ("canvas", "leather"), "hair": ("hair",)}
 FINISHES = {"skin": "skin", "denim": "denim", "leather": "leather", "hair": "hair"}
 
@@ -87,7 +88,7 @@ def _emblem(x, y, tones, seed, random):
     """Colours and cover of a figure in a field of 24 cm, made of rings, rays, bars or letters."""
     radius, turn = (x.square() + y.square()).sqrt(), torch.atan2(y, x)
     kind = random.integers(4)
-    art = mixed(tones[2].expand(len(x), 3), tones[3], step(0.0, 0.02, torch.sin(y * 130 + 6 * x)))
+    art = mixed(tones[2], tones[3], step(0.0, 0.02, torch.sin(y * 130 + 6 * x)))
     if kind == 0:
         rays = torch.sin(turn * int(random.integers(7, 15)))
         ink = step(0.115, 0.113, radius) * torch.maximum(step(-0.05, 0.05, rays), step(0.055, 0.053, radius))
@@ -97,7 +98,7 @@ def _emblem(x, y, tones, seed, random):
         art = mixed(art, tones[2], step(0.0, 0.002, y))
     elif kind == 2:
         ink = step(0.10, 0.098, y.abs()) * step(0.13, 0.128, x.abs()) * step(-0.3, 0.0, torch.sin(y * 160))
-        art = mixed(tones[3].expand(len(x), 3), tones[2], step(0.0, 0.01, x - 0.6 * y + 0.03 * torch.sin(50 * y)))
+        art = mixed(tones[3], tones[2], step(0.0, 0.01, x - 0.6 * y + 0.03 * torch.sin(50 * y)))
     else:
         return _letters(x, y, tones, random)
     return art, ink
@@ -122,14 +123,14 @@ def _letters(x, y, tones, random):
     inside = (column >= 0) & (column < bits.shape[1]) & (row >= 0) & (row < 5)
     ink = torch.where(inside, bits[row.clamp(0, 4), column.clamp(0, bits.shape[1] - 1)], 0.0)
     under = step(0.004, 0.003, (y + 3.8 * cell).abs()) * step(0.13, 0.128, x.abs())
-    return mixed(tones[3].expand(len(x), 3), tones[2], step(-0.01, 0.01, y)), torch.maximum(ink, under)
+    return mixed(tones[3], tones[2], step(-0.01, 0.01, y)), torch.maximum(ink, under)
 
 
 def _stripes(sheet, tones, seed, random):
     width = random.uniform(0.025, 0.06)
     share = (sheet.y / width).remainder(1)
     height, shade = _weave(sheet, 0.0020)
-    albedo = mixed(tones[0].expand(len(share), 3), tones[3], step(0.48, 0.52, share) * step(1.0, 0.97, share))
+    albedo = mixed(tones[0], tones[3], step(0.48, 0.52, share) * step(1.0, 0.97, share))
     thin = step(0.05, 0.03, (share - 0.25).abs())
     return mixed(albedo, tones[2], thin) * shade[:, None], height, torch.ones_like(share)
 
@@ -143,7 +144,7 @@ def _plaid(sheet, tones, seed, random):
         share = (along / size).remainder(1)
         wide = step(0.02, 0.03, share) * step(0.40, 0.39, share)
         thin = step(0.035, 0.025, (share - 0.55).abs()) + step(0.035, 0.025, (share - 0.85).abs())
-        colours = mixed(tones[0].expand(len(share), 3), tones[1] * 0.55, wide)
+        colours = mixed(tones[0], tones[1] * 0.55, wide)
         colours = mixed(colours, tones[2], thin.clamp(max=1) * step(0.8, 0.7, share))
         return mixed(colours, tones[3], thin.clamp(max=1) * step(0.7, 0.8, share))
 
@@ -155,7 +156,7 @@ def _checks(sheet, tones, seed, random):
     size = random.uniform(0.015, 0.035)
     one, other = ((along / size).remainder(2) < 1 for along in (sheet.x, sheet.y))
     height, shade = _weave(sheet, 0.0018)
-    albedo = mixed(torch.full((len(one), 3), 0.9), tones[0], 0.5 * one.float() + 0.5 * other.float())
+    albedo = mixed(torch.tensor([0.9, 0.9, 0.9]), tones[0], 0.5 * one.float() + 0.5 * other.float())
     return albedo * shade[:, None], height, torch.ones_like(shade)
 
 
@@ -165,7 +166,7 @@ def _dots(sheet, tones, seed, random):
     column = sheet.x / size + 0.5 * row.remainder(2)
     away = ((column - column.round()).square() + (sheet.y / size - row).square()).sqrt()
     height, shade = _weave(sheet, 0.0016)
-    return mixed(tones[0].expand(len(row), 3), tones[3], step(0.27, 0.24, away)) * shade[:, None], height, \
+    return mixed(tones[0], tones[3], step(0.27, 0.24, away)) * shade[:, None], height, \
         torch.ones_like(shade)
 
 
@@ -176,8 +177,9 @@ def _knit(sheet, tones, seed, random):
     slanted = (sheet.y / tall + share.abs() * 1.6).remainder(1)
     loop = step(0.0, 0.3, slanted) * step(1.0, 0.7, slanted) * step(0.5, 0.3, share.abs())
     band = step(0.3, 0.6, noise(torch.stack([sheet.y, sheet.y * 0], 1), 0.09, seed + 250))
-    zigzag = step(-0.1, 0.1, torch.sin(sheet.x * 2 * math.pi / 0.052) * 0.012 + (sheet.y.remainder(0.11) - 0.05))
-    albedo = mixed(mixed(tones[0].expand(len(share), 3), tones[3], band * zigzag), tones[2], 0.5 * band * (1 - zigzag))
+    wave = 0.012 * torch.sin(sheet.x * 2 * math.pi / 0.052)
+    zigzag = step(-0.1, 0.1, wave + sheet.y.remainder(0.11) - 0.05)
+    albedo = mixed(mixed(tones[0], tones[3], band * zigzag), tones[2], 0.5 * band * (1 - zigzag))
     return albedo * (0.72 + 0.33 * loop)[:, None], 9e-4 * loop, torch.ones_like(loop) * 0.5
 
 
@@ -192,8 +194,9 @@ def _flowers(sheet, tones, seed, random):
         x, y = ((flat / size + 0.5 * layer) - cell - 0.5 - 0.22 * torch.stack([dx, dy], 1)).unbind(1)
         radius, turn = (x.square() + y.square()).sqrt(), torch.atan2(y, x) + 3 * hue
         petals = 0.17 + 0.08 * torch.cos(5 * turn)
-        bloom = mixed(tones[2].expand(len(flat), 3), tones[3], step(-0.1, 0.1, hue))
-        albedo = mixed(albedo, tones[1], 0.8 * step(0.04, 0.02, (y + 0.5 * x).abs()) * step(0.34, 0.3, radius))
+        bloom = mixed(tones[2], tones[3], step(-0.1, 0.1, hue))
+        stalk = step(0.04, 0.02, (y + 0.5 * x).abs()) * step(0.34, 0.3, radius)
+        albedo = mixed(albedo, tones[1], 0.8 * stalk)
         albedo = mixed(albedo, bloom * (0.8 + radius)[:, None], step(0.02, -0.02, radius - petals))
         albedo = mixed(albedo, torch.tensor([0.93, 0.75, 0.25]), step(0.08, 0.06, radius))
     height, shade = _weave(sheet, 0.0014)
@@ -209,8 +212,8 @@ def _denim(sheet, tones, seed, random):
     dark = torch.lerp(dark, torch.tensor([0.10, 0.10, 0.12]), float(random.uniform(0, 0.7)))
     fade = 0.28 + 0.30 * clouds(flat, 0.22, seed + 280, 4) + 0.06 * slub + 0.07 * twill
     fade = fade + 0.25 * step(0.012, 0.003, sheet.seam) * (0.6 + 0.8 * noise(flat, 0.01, seed + 290))
-    albedo = mixed(dark.expand(len(fade), 3), worn, fade.clamp(0, 1))
-    lines = torch.exp(-((sheet.seam - 0.012) / 0.0011).square()) + torch.exp(-((sheet.seam - 0.018) / 0.0011).square())
+    albedo = mixed(dark, worn, fade.clamp(0, 1))
+    lines = sum(torch.exp(-((sheet.seam - away) / 0.0011).square()) for away in (0.012, 0.018))
     dashes = step(-0.5, 0.0, torch.sin((sheet.x + sheet.y) * 2 * math.pi / 0.006))
     return mixed(albedo, torch.tensor([0.75, 0.48, 0.20]), 0.85 * lines.clamp(max=1) * dashes), \
         1.2e-4 * twill + 1e-4 * slub, 0.8 + 0 * twill
@@ -231,7 +234,7 @@ def _sport(sheet, tones, seed, random):
         int(random.integers(4))]
     bands = step(0.014, 0.016, sheet.seam) * step(0.030, 0.028, sheet.seam) \
         + step(0.038, 0.040, sheet.seam) * step(0.054, 0.052, sheet.seam)
-    return mixed(dark.expand(len(bands), 3), tones[3], bands) * shade[:, None], rib, 1.3 + 0 * bands
+    return mixed(dark, tones[3], bands) * shade[:, None], rib, 1.3 + 0 * bands
 
 
 def _shoe(sheet):
@@ -245,7 +248,7 @@ def _canvas(sheet, tones, seed, random):
     height, shade = _weave(sheet, 0.003, 2e-4)
     tone = torch.tensor([[0.15, 0.16, 0.18], [0.80, 0.79, 0.76], [0.17, 0.21, 0.33], [0.50, 0.13, 0.13],
                          [0.36, 0.38, 0.36]])[int(random.integers(5))]
-    albedo = mixed(tone.expand(len(up), 3) * shade[:, None], torch.tensor([0.90, 0.89, 0.86]), sole)
+    albedo = mixed(tone * shade[:, None], torch.tensor([0.90, 0.89, 0.86]), sole)
     albedo = mixed(albedo, tones[2] * 0.7, step(0.003, 0.002, (up - 0.014).abs()))
     return albedo * (1 - 0.15 * clouds(sheet.place, 0.03, seed + 310, 3))[:, None], height, 1 + sole
 

@@ -1,4 +1,4 @@
-"""Filming: every frame is lit once and drawn for each camera, two frames side by side, and written at once."""
+"""Filming: every frame is lit once, drawn for each camera, and written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from anr_core.prepare.studio.workers import side_by_side
 KEYPOINTS = "coco23"
 EMPTY = "empty"  # folder for the pictures of the empty room, from where the capture takes them
 LARGE = 512  # pixels: larger pictures get fewer samples a pixel
-EXPOSURE_ERROR, BALANCE_ERROR = 0.03, 0.012  # standard deviations of cameras' gains, all channels' and each one's
+EXPOSURE_ERROR, BALANCE_ERROR = 0.03, 0.012  # deviations of cameras' gains: all channels' and each one's
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,22 @@ class Set:
         paint = painted(person, vertices, chest, texels)
         model = Model.of(person.layers, [len(vertices[layer.name]) for layer in person.layers], paint)
         random = np.random.default_rng([person.number, 6])
-        exposures = {name: torch.from_numpy(np.exp(random.normal(0, EXPOSURE_ERROR)
-                                                   + random.normal(0, BALANCE_ERROR, 3))).float() for name in cameras}
+        gains = random.normal(0, EXPOSURE_ERROR, (len(cameras), 1)) \
+            + random.normal(0, BALANCE_ERROR, (len(cameras), 3))
+        exposures = dict(zip(cameras, torch.from_numpy(np.exp(gains)).float(), strict=True))
         empty = side_by_side(((person.number, camera, lights) for camera in cameras.values()), backdrop)
         backdrops = dict(zip(cameras, empty, strict=True))
         write_layers(folder / "surface", model.names, person.layers)
-        return Set(person, model, Tuck(person.layers, vertices), lights, cameras, backdrops, exposures, 3 if size <= LARGE else 2, folder)
+        return Set(person, model, Tuck(person.layers, vertices), lights, cameras, backdrops, exposures,
+                   3 if size <= LARGE else 2, folder)
 
     def write_backgrounds(self) -> dict[str, Path]:
         """Each camera's picture of the empty room."""
         files = {name: self.folder / EMPTY / f"{name}.jpg" for name in self.cameras}
         (self.folder / EMPTY).mkdir()
         for name, file in files.items():
-            write_image(file, developed(self.backdrops[name].picture(), self.exposures[name], self._random(name, 0)))
+            light = self.backdrops[name].picture()
+            write_image(file, developed(light, self.exposures[name], self._random(name, 0)))
         return files
 
     def film(self, before, now, after, split: dict[str, str]) -> list[Take]:

@@ -65,9 +65,9 @@ def studio_lights(seed: int) -> Lights:
     random = np.random.default_rng([seed, 5])
     side = random.choice([-1, 1])
     front = side * random.uniform(0.45, 0.9)
+    behind = front + math.pi + random.uniform(-0.7, 0.7)
     key, back = ((3.4 * math.sin(turn), -3.4 * math.cos(turn), height)
-                 for turn, height in ((front, random.uniform(3.0, 3.7)),
-                                      (front + math.pi + random.uniform(-0.7, 0.7), random.uniform(2.3, 3.0))))
+                 for turn, height in ((front, random.uniform(3.0, 3.7)), (behind, random.uniform(2.3, 3.0))))
     warmth, strength = random.uniform(-0.05, 0.1), random.uniform(1.05, 1.25)
     middle = (0.0, 0.0, 1.0)
     return Lights((Lamp(disc(key, middle, random.uniform(0.35, 0.7), 16),
@@ -113,8 +113,8 @@ def twice_area(a: wp.vec3, b: wp.vec3, x: float, y: float):
 
 @wp.kernel
 def cast(vertices: wp.array(dtype=wp.vec3), faces: wp.array(dtype=wp.vec3i),
-         projection: wp.array(dtype=wp.mat44), depth: wp.array3d(dtype=float)):
-    """Lower a map's depths to a face's. Faces are small: depth is interpolated along the picture."""
+         depth: wp.array3d(dtype=float), projection: wp.array(dtype=wp.mat44)):
+    """Lower a map's depths to those of a face, which is so small that depth is linear in the picture."""
     k, face = wp.tid()
     corner = faces[face]
     a = seen_at(projection[k], vertices[corner[0]])
@@ -164,12 +164,14 @@ class Shadows:
         camera_from_world = torch.eye(4).repeat(count, 1, 1)
         camera_from_world[:, :3, :3], camera_from_world[:, :3, 3] = camera.R, camera.t
         projection = pixel_from_camera @ camera_from_world
-        depth = torch.full((count, size, size), torch.inf)
-        # of one thread: Warp's minimum on a CPU is no atomic one
-        wp.launch(cast, (count, len(faces)), [_vectors(vertices), wp.from_torch(faces.int(), dtype=wp.vec3i),
-                                              wp.from_torch(projection, dtype=wp.mat44),
-                                              wp.from_torch(depth)], device="cpu")
-        return Shadows(depth, projection)
+        shadows = Shadows(torch.full((count, size, size), torch.inf), projection)
+        triangles = wp.from_torch(faces.int().contiguous(), dtype=wp.vec3i)
+        wp.launch(cast, (count, len(faces)), [_vectors(vertices), triangles, *shadows.arrays()], device="cpu")
+        return shadows
+
+    def arrays(self):
+        """Depth and projection, as the kernels take them."""
+        return wp.from_torch(self.depth), wp.from_torch(self.projection, dtype=wp.mat44)
 
 
 def lamp_shadows(lamp: Lamp, vertices: torch.Tensor, faces: torch.Tensor) -> Shadows:
@@ -181,17 +183,17 @@ def lamp_shadows(lamp: Lamp, vertices: torch.Tensor, faces: torch.Tensor) -> Sha
     K = torch.zeros(len(focal), 3, 3)
     K[:, 0, 0] = K[:, 1, 1] = focal
     K[:, :2, 2], K[:, 2, 2] = SHADOW_SIZE / 2, 1
-    return Shadows.drawn(vertices, faces, look_at(lamp.points, centre.expand_as(lamp.points), UP, K), SHADOW_SIZE)
+    camera = look_at(lamp.points, centre.expand_as(lamp.points), UP, K)
+    return Shadows.drawn(vertices, faces, camera, SHADOW_SIZE)
 
 
 def ambient_shadows(directions: torch.Tensor, vertices: torch.Tensor, faces: torch.Tensor) -> Shadows:
-    """Depth maps of a mesh (V, 3) by parallel rays from unit directions (D, 3)."""
+    """Depth maps of a mesh (V, 3) by parallel rays from unit directions (D, 3), none of them straight up."""
     low, high = vertices.amin(0), vertices.amax(0)
     centre, radius = (low + high) / 2, float((high - low).norm()) / 2
     scale = AMBIENT_SIZE / 2 / radius
     K = torch.tensor([[scale, 0, AMBIENT_SIZE / 2], [0, scale, AMBIENT_SIZE / 2], [0, 0, 1]])
-    aside = torch.tensor([0.0, 1.0, 0.0]) if bool((directions[:, 2].abs() > 0.999).any()) else torch.tensor(UP)
-    camera = look_at(centre + 2 * radius * directions, centre.expand_as(directions), aside,
+    camera = look_at(centre + 2 * radius * directions, centre.expand_as(directions), UP,
                      K.expand(len(directions), 3, 3))
     weak = Camera(camera.K, camera.R, camera.t, projection="weak")
     return Shadows.drawn(vertices, faces, weak, AMBIENT_SIZE)
@@ -210,7 +212,7 @@ def lit_share(depth: wp.array3d(dtype=float), k: int, place: wp.vec3):
         return 1.0
     a = x - float(left)
     b = y - float(top)
-    share = float(0.0)
+    share = 0.0
     for corner in range(4):
         column = corner % 2
         row = corner / 2
@@ -240,8 +242,8 @@ def shine(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3), poi
 @wp.kernel
 def gather(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3),
            directions: wp.array(dtype=wp.vec3), radiance: wp.array(dtype=wp.vec3),
-           depth: wp.array3d(dtype=float), projection: wp.array(dtype=wp.mat44), offset: float, returned: float,
-           received: wp.array2d(dtype=wp.vec3)):
+           depth: wp.array3d(dtype=float), projection: wp.array(dtype=wp.mat44), offset: float,
+           returned: float, received: wp.array2d(dtype=wp.vec3)):
     """Mean of the visible radiance, and of it times x, y and z of where it comes from."""
     i = wp.tid()
     n = normals[i]
@@ -260,11 +262,14 @@ def gather(places: wp.array(dtype=wp.vec3), normals: wp.array(dtype=wp.vec3),
 
 def lamp_light(lamp: Lamp, shadows: Shadows, places: torch.Tensor, normals: torch.Tensor,
                wrap: float = 0.4) -> torch.Tensor:
-    """(N, 3) of places (N, 3) with unit normals: light by Lambert, wrapped by `wrap`, and the lamp's share."""
+    """What places (N, 3) with unit normals get of a lamp of brightness 1, (N, 3).
+
+    The columns: by Lambert; wrapped around by `wrap`; and how much of the lamp they see.
+    """
     received = torch.empty_like(places)
     wp.launch(shine, len(places), [
-        _vectors(places), _vectors(normals), _vectors(lamp.points), wp.from_torch(shadows.depth),
-        wp.from_torch(shadows.projection, dtype=wp.mat44), SHADOW_OFFSET, wrap, _vectors(received)], device="cpu")
+        _vectors(places), _vectors(normals), _vectors(lamp.points), *shadows.arrays(), SHADOW_OFFSET, wrap,
+        _vectors(received)], device="cpu")
     return received
 
 
@@ -274,8 +279,7 @@ def ambient_light(lights: Lights, directions: torch.Tensor, shadows: Shadows, pl
     received = torch.zeros(len(places), 4, 3)
     wp.launch(gather, len(places), [
         _vectors(places), _vectors(normals), _vectors(directions), _vectors(lights.radiance(directions)),
-        wp.from_torch(shadows.depth), wp.from_torch(shadows.projection, dtype=wp.mat44), AMBIENT_OFFSET, RETURNED,
-        wp.from_torch(received, dtype=wp.vec3)], device="cpu")
+        *shadows.arrays(), AMBIENT_OFFSET, RETURNED, _vectors(received)], device="cpu")
     return received
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from anr_core.prepare.studio.fabrics import FABRICS, Sheet, paint_fabric, palette
 from anr_core.prepare.studio.fabrics import FINISHES as FABRIC_FINISHES
-from anr_core.prepare.studio.painting import Texels
+from anr_core.prepare.studio.painting import Texels, colour
 from anr_core.prepare.studio.skin import Complexion, paint_skin
 from anr_core.prepare.studio.workers import side_by_side
 from anr_core.texture import bilinear
@@ -49,7 +49,8 @@ class Paint:
             planes = functional.avg_pool2d(planes, 2)
         return Paint(levels, size, torch.tensor([FINISHES[name] for name in finishes]))
 
-    def sampled(self, layer: torch.Tensor, uv: torch.Tensor, detail: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def sampled(self, layer: torch.Tensor, uv: torch.Tensor,
+                detail: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Albedo (N, 3), slope (N, 2) and gloss (N,) at uv (N, 2) of layers (N,), between two levels."""
         detail = detail.clamp(0, len(self.levels) - 1.001)
         coarse, found = detail.floor(), torch.empty(len(uv), 6)
@@ -75,10 +76,6 @@ def _with_slopes(picture):
 # from a person to paint
 
 
-HAIRS = ((0.09, 0.07, 0.06), (0.20, 0.13, 0.09), (0.34, 0.22, 0.13), (0.52, 0.36, 0.19), (0.72, 0.57, 0.36),
-         (0.42, 0.17, 0.08), (0.55, 0.53, 0.51))
-
-
 def painted(person, vertices: dict[str, np.ndarray], chest: torch.Tensor, size: int) -> Paint:
     """Paint on every layer of a person, size x size texels each.
 
@@ -87,13 +84,12 @@ def painted(person, vertices: dict[str, np.ndarray], chest: torch.Tensor, size: 
     """
     seed = person.number
     random = np.random.default_rng([seed, 30])
-    hair = np.array(HAIRS[int(random.integers(len(HAIRS)))]) * random.uniform(0.8, 1.15)
-    look = Complexion.drawn(random, tuple(hair), person.body.shape.gender < 0.5)
+    look = Complexion.drawn(random, person.body.shape.gender < 0.5)
     jobs, finishes = [], []
     for layer in person.layers:
         kinds = FABRICS[layer.name]
         kind = kinds[int(random.integers(len(kinds)))]
-        tones = torch.tensor(hair, dtype=torch.float32).expand(4, 3) if kind == "hair" else palette(random)
+        tones = colour(*look.hair).expand(4, 3) if kind == "hair" else palette(random)
         jobs.append((layer, vertices[layer.name], kind, tones, seed + int(random.integers(1000))))
         finishes.append(FABRIC_FINISHES.get(kind, "cloth"))
 
@@ -112,9 +108,11 @@ def painted(person, vertices: dict[str, np.ndarray], chest: torch.Tensor, size: 
 
 def laid_out(texels: Texels, place: torch.Tensor, cloth: torch.Tensor, metres: float,
              chest: torch.Tensor) -> Sheet:
-    """Texels at places (N, 3), measured: cloth (N, 2) is where on it they lie, of whose atlas a side is metres.
+    """A layer's texels at places (N, 3), measured.
 
-    chest (3,) is a place before the chest, metres
+    cloth   (N, 2) metres, where on the cloth they are
+    metres  a side of the atlas
+    chest   (3,) a place in front of the chest
     """
     covered = np.zeros(texels.size**2, bool)
     covered[texels.place.numpy()] = True

@@ -1,4 +1,4 @@
-"""What paint is made of: seamless noise, scattered spots, smooth steps, and the texels of a layer to paint on.
+"""What paint is made of: seamless noise, scattered spots, smooth steps; and texels to paint on.
 
 Colours are painted as people name them, sRGB in [0, 1]; `linear` takes them to light.
 """
@@ -63,7 +63,8 @@ def spots(points: torch.Tensor, centres: torch.Tensor, radii: torch.Tensor) -> t
     """(N,) 1 within the nearest centre's radius, smooth to 0 at twice that."""
     if not len(centres):
         return points.new_zeros(len(points))
-    distance, nearest = cKDTree(centres.numpy()).query(points.numpy(), distance_upper_bound=2 * float(radii.max()))
+    furthest = 2 * float(radii.max())
+    distance, nearest = cKDTree(centres.numpy()).query(points.numpy(), distance_upper_bound=furthest)
     radius = functional.pad(radii, (0, 1), value=1.0)[torch.from_numpy(nearest)]
     return step(2.0, 1.0, torch.from_numpy(distance).float().clamp(max=1e3) / radius)
 
@@ -91,8 +92,8 @@ class Texels:
     @staticmethod
     def of(uv: torch.Tensor, uv_faces: torch.Tensor, size: int) -> Texels:
         layout = torch.stack([uv[:, 0], 1 - uv[:, 1], torch.ones(len(uv))], 1)[None]
-        above = Camera(torch.diag(torch.tensor([size, size, 1.0]))[None], torch.eye(3)[None], torch.zeros(1, 3),
-                       projection="weak")
+        K = torch.diag(torch.tensor([size, size, 1.0]))[None]
+        above = Camera(K, torch.eye(3)[None], torch.zeros(1, 3), projection="weak")
         fragments = rasterize(layout, uv_faces, above, (size, size))
         place = fragments.pixels
         return Texels(size, place, fragments.face_id.flatten()[place].long(),

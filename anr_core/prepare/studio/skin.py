@@ -1,8 +1,8 @@
 """Skin and a face, painted onto Anny's texture atlas.
 
-Tone, blotches, moles and freckles are laid over the rest pose, so that they run across the atlas's seams. Eyes,
-brows, lips and nails have fixed places in the atlas: `across` the face from its middle line and `down` from
-the eyes, both in UV units, of which one is about 0.95 m on the head.
+Tone, blotches, moles and freckles are laid over the rest pose, so that they run across the atlas's seams.
+Eyes, brows, lips and nails have fixed places in the atlas: `across` the face from its middle line and `down`
+from the eyes, both in UV units, of which one is about 0.95 m on the head.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ NAILS = ((0.4065, 0.0820), (0.4115, 0.0460), (0.4430, 0.0155), (0.4980, 0.0180),
 HANDS_MIRROR = 1.126  # u of the right hand's nails is this less the left's
 TONES = ((0.93, 0.77, 0.69), (0.89, 0.71, 0.60), (0.82, 0.62, 0.49), (0.71, 0.51, 0.38), (0.55, 0.37, 0.27),
          (0.41, 0.27, 0.20), (0.31, 0.20, 0.15))
+HAIRS = ((0.09, 0.07, 0.06), (0.17, 0.11, 0.08), (0.27, 0.18, 0.11), (0.52, 0.36, 0.19), (0.72, 0.57, 0.36),
+         (0.42, 0.17, 0.08), (0.55, 0.53, 0.51))
 IRISES = ((0.30, 0.20, 0.12), (0.22, 0.13, 0.08), (0.35, 0.45, 0.55), (0.36, 0.42, 0.30), (0.45, 0.34, 0.18))
 
 
@@ -39,11 +41,14 @@ class Complexion:
     iris: tuple[float, float, float]
 
     @staticmethod
-    def drawn(random: np.random.Generator, hair: tuple[float, float, float], bearded: bool) -> Complexion:
+    def drawn(random: np.random.Generator, bearded: bool) -> Complexion:
         darkness = random.uniform(0, 1)
-        return Complexion(darkness, random.uniform(0.2, 1) * (darkness < 0.35), random.uniform(0.2, 1) * bearded,
-                          random.uniform(0.2, 0.9) * (not bearded), random.uniform(0.4, 1), hair,
-                          IRISES[int(random.integers(2 if darkness > 0.5 else len(IRISES)))])
+        hair = HAIRS[int(random.integers(2 if darkness > 0.6 else len(HAIRS)))]
+        iris = IRISES[int(random.integers(2 if darkness > 0.5 else len(IRISES)))]
+        return Complexion(
+            darkness, freckles=random.uniform(0.2, 1) * (darkness < 0.35),
+            stubble=random.uniform(0.2, 1) * bearded, makeup=random.uniform(0.2, 0.9) * (not bearded),
+            flush=random.uniform(0.4, 1), hair=tuple(np.array(hair) * random.uniform(0.8, 1.15)), iris=iris)
 
     @property
     def tone(self) -> torch.Tensor:
@@ -51,7 +56,8 @@ class Complexion:
         return torch.lerp(*(colour(*TONES[int(place) + step_]) for step_ in range(2)), place % 1)
 
 
-def paint_skin(texels: Texels, place: torch.Tensor, uv: torch.Tensor, look: Complexion, seed: int) -> torch.Tensor:
+def paint_skin(texels: Texels, place: torch.Tensor, uv: torch.Tensor, look: Complexion,
+               seed: int) -> torch.Tensor:
     """(5, size, size) linear albedo, height in metres and gloss, of places (N, 3) in the rest pose."""
     random = np.random.default_rng([seed, 10])
     tone = look.tone
@@ -59,7 +65,8 @@ def paint_skin(texels: Texels, place: torch.Tensor, uv: torch.Tensor, look: Comp
     red = tone * colour(1.04, 0.80, 0.78)
     albedo = tone * (1 + 0.05 * clouds(place, 0.25, seed + 70, 3) + 0.035 * blotches + 0.03 * fine)[:, None]
     albedo = mixed(albedo, red, 0.35 * step(0.0, 0.9, clouds(place, 0.05, seed + 80, 4)))
-    veins = step(0.06, 0.0, clouds(place, 0.11, seed + 90, 3).abs()) * step(0.2, 0.6, noise(place, 0.2, seed + 95))
+    veins = step(0.06, 0.0, clouds(place, 0.11, seed + 90, 3).abs())
+    veins = veins * step(0.2, 0.6, noise(place, 0.2, seed + 95))
     albedo = mixed(albedo, tone * colour(0.86, 0.93, 0.97), 0.35 * veins * (1 - look.darkness))
     height = 1.2e-4 * fine + 1.5e-4 * noise(place, 0.0022, seed + 97)
     gloss = 1 + 0.35 * blotches
@@ -84,7 +91,8 @@ def _face(albedo, height, gloss, place, uv, look, seed, random):
     tone = look.tone
     across, down = (uv[:, 1] - MIDDLE), uv[:, 0] - EYES
     aside = across.abs()
-    head = (uv[:, 0] > 0.63) & (aside < 0.34 + 0.406 * down.clamp(max=-0.02))  # its chart lies between the hands'
+    # its chart lies between those of a forearm and of the hands
+    head = (uv[:, 0] > 0.63) & (aside < 0.34 + 0.406 * down.clamp(max=-0.02))
     away = torch.where(head, 0.0, 9.0)  # puts everything that is not the head out of reach
 
     def blot(x, y, width, tall):
@@ -99,7 +107,8 @@ def _face(albedo, height, gloss, place, uv, look, seed, random):
     albedo = mixed(albedo, tone * colour(0.70, 0.58, 0.56), 0.6 * blot(0.0085, 0.0375, 0.0035, 0.003)
                    + 0.35 * blot(0.019, 0.034, 0.003, 0.012))
     hair = colour(*look.hair)
-    strands = 0.5 + 0.5 * noise(torch.stack([across * 900, down * 120], 1) + place[:, :2] * 20, 1.0, seed + 100)
+    grown = torch.stack([across * 900, down * 120], 1) + place[:, :2] * 20
+    strands = 0.5 + 0.5 * noise(grown, 1.0, seed + 100)
     bounds = down + 0.075 - 0.9 * (aside - 0.04).clamp(min=0) + 0.012 * clouds(uv, 0.03, seed + 101, 3)
     ears = blot(0.152, 0.012, 0.022, 0.022)
     beneath = step(0.006, -0.012, bounds) * head * (1 - ears.clamp(max=0.6) / 0.6)
@@ -108,16 +117,16 @@ def _face(albedo, height, gloss, place, uv, look, seed, random):
     if look.freckles and len(freckled):
         count = int(420 * look.freckles)
         centres = freckled[torch.from_numpy(random.integers(len(freckled), size=count))]
-        ink = tone * colour(0.80, 0.60, 0.48)
-        albedo = mixed(albedo, ink, 0.5 * spots(place, centres,
-                                                torch.from_numpy(random.uniform(0.0004, 0.0009, count)).float()))
-    jaw = (blot(0.0, 0.085, 0.075, 0.028) + 0.8 * blot(0.0, 0.05, 0.024, 0.006) + blot(0.10, 0.05, 0.03, 0.035))
+        radii = torch.from_numpy(random.uniform(0.0004, 0.0009, count)).float()
+        albedo = mixed(albedo, tone * colour(0.80, 0.60, 0.48), 0.5 * spots(place, centres, radii))
+    jaw = blot(0, 0.085, 0.075, 0.028) + 0.8 * blot(0, 0.05, 0.024, 0.006) + blot(0.10, 0.05, 0.03, 0.035)
     short = 0.5 + 0.5 * noise(place, 0.0016, seed + 102)
-    albedo = mixed(albedo, hair * 0.8 + tone * 0.1, (0.8 * look.stubble * jaw.clamp(max=1) * short).clamp(max=0.85))
+    beard = 0.8 * look.stubble * jaw.clamp(max=1) * short
+    albedo = mixed(albedo, hair * 0.8 + tone * 0.1, beard.clamp(max=0.85))
     albedo, height, gloss = _lips(albedo, height, gloss, aside, across, down, away, look, seed)
     albedo = _brows(albedo, aside, down, away, strands, hair, look, random)
-    lashes = torch.exp(-((((aside - EYE) / 0.0125).square() + ((down - 0.0005) / 0.0042).square()) - 1).abs() * 3.2
-                       - away) * (down < 0.0015)
+    oval = ((aside - EYE) / 0.0125).square() + ((down - 0.0005) / 0.0042).square()
+    lashes = torch.exp(-3.2 * (oval - 1).abs() - away) * (down < 0.0015)
     albedo = mixed(albedo, hair * 0.25, (0.9 * lashes).clamp(max=0.9))
     oily = 0.8 * blot(0, -0.03, 0.03, 0.03) + 0.8 * blot(0, 0.025, 0.012, 0.02)
     return albedo, height, gloss + oily
@@ -131,7 +140,8 @@ def _lips(albedo, height, gloss, aside, across, down, away, look, seed):
     red = look.tone * colour(0.92, 0.60, 0.60) * (1 - look.makeup) + colour(0.62, 0.18, 0.22) * look.makeup
     wrinkles = noise(torch.stack([across * 700, down * 60], 1), 1.0, seed + 103)
     albedo = mixed(albedo, red * (1 + 0.1 * wrinkles)[:, None], 0.85 * inside)
-    albedo = mixed(albedo, red * 0.25, torch.exp(-((down - 0.0700) / 0.0016).square()) * (corner > 0.02) * (away < 1))
+    gap = torch.exp(-((down - 0.0700) / 0.0016).square()) * (corner > 0.02) * (away < 1)
+    albedo = mixed(albedo, red * 0.25, gap)
     return albedo, height + 1e-4 * wrinkles * inside, gloss + 1.2 * inside
 
 
@@ -161,7 +171,7 @@ def _eyes(albedo, height, gloss, uv, look, seed):
         here = (radius < 1.2) & ball
         turn = torch.atan2(offset[:, 1], offset[:, 0])
         fibres = noise(torch.stack([turn * 6, radius * 2], 1), 1.0, seed + 110)
-        veined = mixed(white.expand(len(uv), 3), colour(0.80, 0.52, 0.48), 0.4 * step(0.55, 1.0, radius))
+        veined = mixed(white, colour(0.80, 0.52, 0.48), 0.4 * step(0.55, 1.0, radius))
         eye = mixed(veined, iris * (1 + 0.35 * fibres)[:, None], step(0.47, 0.42, radius))
         eye = mixed(eye, iris * 0.3, step(0.05, 0.0, (radius - 0.44).abs()))
         eye = mixed(eye, colour(0.02, 0.02, 0.02), step(0.20, 0.16, radius))

@@ -1,7 +1,7 @@
 """The stage: a room with a floor and four walls, and calibrated cameras on two rings in it.
 
-The room is flat, so each camera's picture of it is computed once, from where its rays end: what every lamp and
-the surroundings add to each pixel apart, so that the person's shadow is a product later on.
+The room is flat, so each camera's picture of it is computed once, from where its rays end: what every lamp
+and the surroundings add to each pixel apart, so that the person's shadow is a product later on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLOOR_CELLS = 288
 
 
 def cameras(seed: int, count: int, size: tuple[int, int]) -> dict[str, Camera]:
-    """Cameras by name, the low ring's and the high ring's in turn, looking inwards, each a little different."""
+    """Cameras by name, the low ring's and the high ring's in turn, looking inwards, each a bit different."""
     random = np.random.default_rng([seed, 1])
     made = {}
     for index in range(count):
@@ -37,7 +37,8 @@ def cameras(seed: int, count: int, size: tuple[int, int]) -> dict[str, Camera]:
         eye = torch.tensor([[away * math.sin(turn), -away * math.cos(turn), height]], dtype=torch.float32)
         target = torch.tensor([[*random.normal(0, 0.03, 2), TARGET[2] + random.normal(0, 0.02)]],
                               dtype=torch.float32)
-        focal = min(size[0], 1.35 * size[1]) * float((eye - target).norm()) / REACH * random.uniform(0.96, 1.04)
+        away = float((eye - target).norm())
+        focal = min(size[0], 1.35 * size[1]) * away / REACH * random.uniform(0.96, 1.04)
         K = torch.tensor([[[focal, 0, size[1] / 2 + random.uniform(-0.01, 0.01) * size[1]],
                            [0, focal, size[0] / 2 + random.uniform(-0.01, 0.01) * size[0]], [0, 0, 1]]])
         camera = look_at(eye, target, UP, K.float(), size)
@@ -141,8 +142,8 @@ def _seen(seed, camera, lights, samples):
         light = (towards * normal).sum(1).clamp(min=0) * fall
         half = functional.normalize(towards - directions, dim=1)
         gloss = 0.10 * (half * normal).sum(1).clamp(min=0).pow(40) * on_floor
-        pooled.append(_pooled((albedo * light[:, None] + (gloss * fall)[:, None]) * lamp.colour, height, width,
-                              samples))
+        sent = (albedo * light[:, None] + (gloss * fall)[:, None]) * lamp.colour
+        pooled.append(_pooled(sent, height, width, samples))
     return pooled[0], torch.stack(pooled[1:])
 
 
@@ -161,9 +162,10 @@ def floor_paint(seed: int, place: torch.Tensor) -> torch.Tensor:
         return _boards(place, random, seed)
     if kind == 1:
         return _tiles(place, random, seed)
-    tone = torch.tensor(random.uniform(0.42, 0.6) * (1 + random.normal(0, 0.03, 3)), dtype=torch.float32)
+    tone = colour(*random.uniform(0.42, 0.6) * (1 + random.normal(0, 0.03, 3)))
     grain = 0.07 * clouds(place, 1.1, seed, 6) + 0.03 * noise(place, 0.012, seed + 9)
-    crack = step(0.012, 0.0, clouds(place, 0.9, seed + 20, 4).abs()) * step(0.1, 0.5, noise(place, 1.7, seed + 5))
+    crack = step(0.012, 0.0, clouds(place, 0.9, seed + 20, 4).abs())
+    crack = crack * step(0.1, 0.5, noise(place, 1.7, seed + 5))
     joint = ((place - 0.7).remainder(2.0) - 1).abs().amin(1)
     return (tone + grain[:, None]) * (1 - 0.35 * crack - 0.4 * step(0.007, 0.003, joint))[:, None]
 
@@ -186,13 +188,14 @@ def _boards(place, random, seed):
 
 def _tiles(place, random, seed):
     side = random.uniform(0.3, 0.5)
-    light = torch.tensor(random.uniform(0.55, 0.75) * (1 + random.normal(0, 0.03, 3)), dtype=torch.float32)
+    light = colour(*random.uniform(0.55, 0.75) * (1 + random.normal(0, 0.03, 3)))
     dark = light * random.uniform(0.5, 0.95)
     cell = (place / side).floor()
     odd = cell.sum(1).remainder(2)
     hue = noise(torch.cat([cell, cell[:, :1] * 0 + 3], 1) + 0.5, 0.637, seed + 3)
     veins = step(0.05, 0.0, clouds(place + hue[:, None], 0.5, seed + 4, 5).abs())
-    paint = mixed(light, dark, odd) * (1 + 0.05 * hue + 0.04 * clouds(place, 0.2, seed + 7, 4) - 0.1 * veins)[:, None]
+    shade = 1 + 0.05 * hue + 0.04 * clouds(place, 0.2, seed + 7, 4) - 0.1 * veins
+    paint = mixed(light, dark, odd) * shade[:, None]
     gap = (place / side - (place / side).round()).abs().amin(1) * side
     return mixed(paint, colour(0.33, 0.32, 0.31), step(0.004, 0.002, gap))
 
@@ -200,7 +203,7 @@ def _tiles(place, random, seed):
 def wall_paint(seed: int, wall: int, place: torch.Tensor) -> torch.Tensor:
     """Plaster, paper in stripes, brick or panels, with a skirting board and pictures."""
     random = np.random.default_rng([seed, 3])
-    base = torch.tensor(random.uniform(0.45, 0.75) + random.uniform(-0.09, 0.09, 3), dtype=torch.float32)
+    base = colour(*(random.uniform(0.45, 0.75) + random.uniform(-0.09, 0.09, 3)))
     kind = (random.integers(4) + wall % 2 * random.integers(1, 3)) % 4
     x, z = place.unbind(1)
     plaster = 0.025 * clouds(place, 0.8, seed + wall, 5) + 0.012 * noise(place, 0.02, seed + 40)
@@ -212,28 +215,30 @@ def wall_paint(seed: int, wall: int, place: torch.Tensor) -> torch.Tensor:
     elif kind == 2:
         row = (z / 0.075).floor()
         across = x / 0.24 + 0.5 * row.remainder(2)
-        gap = torch.minimum((across - across.round()).abs() * 0.24, (z / 0.075 - (z / 0.075).round()).abs() * 0.075)
+        level = z / 0.075
+        gap = torch.minimum((across - across.round()).abs() * 0.24, (level - level.round()).abs() * 0.075)
         hue = noise(torch.stack([across.floor(), row, row * 0 + wall], 1) + 0.5, 0.641, seed + 41)
         brick = torch.tensor([0.52, 0.30, 0.23]) * 0.7 + base * 0.3
         shade = 1 + 0.2 * hue + 0.12 * clouds(place, 0.06, seed + 42, 3)
         paint = mixed(brick * shade[:, None], colour(0.58, 0.56, 0.53), step(0.007, 0.004, gap))
     elif kind == 3:
         panel = (x / 0.9 - (x / 0.9).round()).abs() * 0.9
-        paint = paint * (1 - 0.3 * step(0.012, 0.005, panel) - 0.12 * step(0.03, 0.025, (panel - 0.08).abs()))[:, None]
-    for _ in range(random.integers(1, 3)):
-        paint = _poster(paint, place, np.random.default_rng([seed, 4, wall, _]), seed)
+        groove, moulding = step(0.012, 0.005, panel), step(0.03, 0.025, (panel - 0.08).abs())
+        paint = paint * (1 - 0.3 * groove - 0.12 * moulding)[:, None]
+    for side in (-1, 1)[:random.integers(1, 3)]:
+        paint = _poster(paint, place, side, np.random.default_rng([seed, 4, wall, side + 1]), seed)
     paint = mixed(paint, colour(0.80, 0.79, 0.76), step(0.102, 0.10, z))
     return paint * (1 - 0.5 * step(0.008, 0.002, (z - 0.10).abs()))[:, None]
 
 
-def _poster(paint, place, random, seed):
-    """A framed picture of coloured shapes, somewhere on the wall."""
-    centre = torch.tensor([random.uniform(-3.2, 3.2), random.uniform(1.35, 1.75)], dtype=torch.float32)
+def _poster(paint, place, side, random, seed):
+    """A framed picture of coloured shapes, somewhere on one side of the wall."""
+    centre = torch.tensor([side * random.uniform(0.7, 3.2), random.uniform(1.35, 1.75)], dtype=torch.float32)
     half = torch.tensor(random.uniform(0.28, 0.55, 2), dtype=torch.float32)
     inside = place - centre
     edge = (half - inside.abs()).amin(1)
-    ground, ink, other = (torch.tensor(random.uniform(0.15, 0.8) + random.uniform(-0.2, 0.2, 3), dtype=torch.float32)
-                           for _ in range(3))
+    ground, ink, other = (colour(*(random.uniform(0.15, 0.8) + random.uniform(-0.2, 0.2, 3)))
+                          for _ in range(3))
     art = mixed(ground, ink, step(0.05, 0.0, clouds(inside, 0.35, seed + int(random.integers(99)), 2)))
     spot = (inside - torch.tensor(random.normal(0, 0.1, 2), dtype=torch.float32)).norm(dim=1)
     art = mixed(art, other, step(0.14, 0.135, spot))
