@@ -37,10 +37,16 @@ class Script:
 
     def key(self, seconds: float, **changes):
         """The posture after some more seconds: the last one with changes; `both_` names both sides."""
+        changed = {}
         for name, value in changes.items():
             names = [f"{side}{name[4:]}" for side in OTHER] if name.startswith("both_") else [name]
-            for each in names:
-                self.state[each] = np.atleast_1d(np.asarray(value, float))
+            changed |= dict.fromkeys(names, np.atleast_1d(np.asarray(value, float)))
+        hands = [name for name in changed if name.endswith("_hand")]
+        opposite = [hand for hand in hands if _cosine(changed[hand], self.state[hand]) < -0.3]
+        if opposite:  # not through the shoulder
+            self.key(seconds / 2, **dict.fromkeys(opposite, (0.75, 0.45, 0)))
+            seconds /= 2
+        self.state |= changed
         self.time += seconds * self.tempo
         self.times.append(self.time)
         self.postures.append(dict(self.state))
@@ -79,13 +85,17 @@ class Script:
         return {name: np.stack([posture[name] for posture in self.postures]) for name in self.state}
 
 
+def _cosine(a, b):
+    return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+
 def write_script(rng: np.random.Generator, leg: float, warm_up: float, punching: float) -> Script:
     """Seconds of warm-up, its exercises in an order of this person's, then seconds of punching."""
     script = Script(rng, leg)
     while script.time < warm_up:
         for exercise in rng.permutation(len(WARM_UP)):
             WARM_UP[exercise](script)
-    script.cut(max(warm_up - 1, 0))  # taking guard ends the warm-up
+    script.cut(max(warm_up - 1.4, 0))  # taking guard ends the warm-up
     script.tempo = rng.uniform(0.9, 1.1)
     take_guard(script)
     for punch in rng.permutation(3):
@@ -115,8 +125,8 @@ def circle_arms(s: Script):
         angle = 0.25 * np.pi * i
         forward, up = np.sin(angle) * 0.85, -np.cos(angle) * 0.9
         out = 0.3 + 0.45 * max(0, -np.sin(angle)) + 0.1 * max(0, np.cos(angle))
-        elbow = (0.7, -0.7 * np.cos(angle / 2), -0.5 * np.sin(angle / 2))
-        s.key(0.22, both_hand=(out, forward, up), both_elbow=elbow, spine=(-0.08 * np.sin(angle / 2), 0, 0),
+        s.key(0.22, both_hand=(out, forward, up), both_elbow=(1, -0.4, -0.25),
+              spine=(-0.08 * np.sin(angle / 2), 0, 0),
               height=1.0 - 0.02 * np.sin(angle / 2))
     s.stand(0.35)
 
@@ -207,8 +217,9 @@ _DOWN = (0.45, -0.1, -1)  # elbows of the guard
 
 
 def take_guard(s: Script):
-    s.step("left", 0.22, 0.5, toes=-0.05, height=0.94)
-    s.key(0.1, left_hand=(0, 0.5, -0.3), right_hand=(0, 0.5, -0.3), both_elbow=_DOWN)
+    s.stand(0.45)
+    s.step("left", 0.22, 0.5, toes=-0.05, height=0.94, both_hand=(0.1, 0.45, -0.45),
+           both_elbow=(0.4, -0.5, -1))
     s.step("right", -0.22, 0.5, toes=_REAR, pitch=0.25, height=0.92, both_elbow=_DOWN, left_hand=_LEFT,
            right_hand=_RIGHT, fists=1, pelvis=(0.08, 0, -0.5), spine=(0.15, 0, -0.25), neck=(0.1, 0, 0.65))
 

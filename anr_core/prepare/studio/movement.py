@@ -181,11 +181,13 @@ def _arm(rig, side, local, root, place, target, elbow):
     bend = np.cross(joints[1] - joints[0], joints[2] - joints[1])
     upper, lower = two_bones(rig, (first, hinge, end), target, lateral, bend)
     axis = joints[1] - joints[0]
-    swing, twist = _without_twist(upper, axis / np.linalg.norm(axis))
-    half = _about(axis / np.linalg.norm(axis), twist / 2)
+    twist = _twist(upper, axis / np.linalg.norm(axis))
+    # the two bones share the twist; a sine, since the twist itself jumps where it has gone half around
+    half = _about(axis / np.linalg.norm(axis), np.sin(twist) / 2)
     forearm = (joints[2] - joints[1]) / np.linalg.norm(joints[2] - joints[1])
     palms = _about(forearm, np.full(len(target), sign * PALMS / 2))
-    return girdle | {first: swing @ half, second: half, hinge: lower, f"{side}_forearm": palms, end: palms}
+    return girdle | {first: upper @ np.swapaxes(half, 1, 2), second: half, hinge: lower,
+                     f"{side}_forearm": palms, end: palms}
 
 
 def two_bones(rig, names, target, lateral, axis):
@@ -221,12 +223,10 @@ def _frame(direction, lateral):
     return np.stack([x, y, np.cross(x, y)], -1)
 
 
-def _without_twist(rotation, axis):
-    """Split rotations (T, 3, 3) into swing @ twist about axis: swing (T, 3, 3) and angle (T,)."""
+def _twist(rotation, axis):
+    """The angles (T,) by which rotations (T, 3, 3) turn about an axis, before they swing it elsewhere."""
     quaternion = Rotation.from_matrix(rotation).as_quat()
-    angle = 2 * np.arctan2(quaternion[:, :3] @ axis, quaternion[:, 3])
-    angle = (angle + np.pi) % (2 * np.pi) - np.pi
-    return rotation @ _about(axis, -angle), angle
+    return 2 * np.arctan2(quaternion[:, :3] @ axis, quaternion[:, 3])
 
 
 def _fingers(rig, side, fists):
