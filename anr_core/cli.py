@@ -13,10 +13,14 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from anr_core.avatars import Avatar
+    from anr_core.avatars.run import Run
 
 # Commands import what they need when they run: --help must not wait for torch.
 
@@ -73,9 +77,10 @@ class Studio:
     def __call__(self) -> None:
         from anr_core.prepare.studio import studio_capture
 
-        made = studio_capture(self.capture, self.subject, cameras=self.cameras, frames=self.frames, size=self.size,
-                              fps=self.fps, registration=self.registration)
-        print(f"{self.capture}: subject {self.subject}, cameras {len(made.cameras)}, pictures {len(made.shots)}")
+        made = studio_capture(self.capture, self.subject, cameras=self.cameras, frames=self.frames,
+                              size=self.size, fps=self.fps, registration=self.registration)
+        print(f"{self.capture}: subject {self.subject}, cameras {len(made.cameras)}, "
+              f"pictures {len(made.shots)}")
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,12 @@ class Train:
     minutes: Annotated[float | None, optional("M")] = None
     # the same seed and steps give the same avatar
     seed: Annotated[int | None, optional("N")] = None
-    # run to start from, of the same system and body
+    # captures of other people, comma-separated, who are trained along and share what draws them
+    with_: Annotated[str | None, arg(name="with", metavar="CAPTURE", help_behavior_hint="")] = None
+    # run, of anyone, whose renderers to start from
     init: Annotated[Path | None, optional("RUN")] = None
+    # leave these renderers as they are, and train the texture alone
+    freeze_renderers: bool = False
     # weak: see through weak-perspective cameras; or perspective
     projection: Annotated[str | None, optional("NAME")] = None
     # JSON of further settings, such as {"width": 24}
@@ -108,21 +117,27 @@ class Train:
     cameras: Annotated[str | None, optional("LIST")] = None
 
     def __call__(self) -> None:
+        from anr_core.avatars.run import people_of
         from anr_core.capture import load_capture
         from anr_core.training import train
 
-        capture = load_capture(self.capture)
-        frames = None if self.frames is None else frame_list(self.frames, {s.frame for s in capture.shots})
+        folders = [self.capture, *([] if self.with_ is None else self.with_.split(","))]
+        captures = [load_capture(folder) for folder in folders]
+        there = set.intersection(*({shot.frame for shot in capture.shots} for capture in captures))
+        frames = None if self.frames is None else frame_list(self.frames, there)
         cameras = None if self.cameras is None else self.cameras.split(",")
         settings = None if self.config is None else read_settings(self.config)
-        training = train(capture, self.run, self.system, self.preset, steps=self.steps, minutes=self.minutes,
-                         seed=self.seed, projection=self.projection, frames=frames, cameras=cameras,
-                         init=self.init, config=settings)
+        training = train(captures, self.run, self.system, self.preset, steps=self.steps,
+                         minutes=self.minutes, seed=self.seed, projection=self.projection, frames=frames,
+                         cameras=cameras, init=self.init, freeze_renderers=self.freeze_renderers,
+                         config=settings)
         try:
             show_progress(training)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
-        print(f"{self.run} is trained. See it: python -m anr_core render {self.run} {self.run / 'orbit.mp4'}")
+        whom = f" --person '{next(iter(people_of(self.run)))}'" if len(captures) > 1 else ""
+        print(f"{self.run} is trained. See it: python -m anr_core render {self.run} {self.run / 'orbit.mp4'}"
+              + whom)
 
 
 @dataclass(frozen=True)
@@ -133,6 +148,8 @@ class Evaluate:
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     # another capture of the same body
     capture: Annotated[Path | None, optional("CAPTURE")] = None
+    # who, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
     # which pixels count: whole, neuralbody or inside; all three if not given
     protocol: Annotated[str | None, optional("NAME")] = None
     # side of the pictures, pixels; the run's own if not given
@@ -143,7 +160,7 @@ class Evaluate:
     def __call__(self) -> None:
         from anr_core.evaluation import evaluate
 
-        evaluate(self.run, self.capture, self.protocol, self.size, self.json)
+        evaluate(self.run, self.capture, self.protocol, self.size, self.json, self.person)
 
 
 @dataclass(frozen=True)
@@ -154,6 +171,11 @@ class Render:
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
     out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
+    # who, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
+    # PERSON:PART,PART: in parts of another one's texture, such as "subject 1:torso,thigh"; PERSON may also be
+    # another run that has the same renderers
+    wear: Annotated[str | None, optional("WHAT")] = None
     # orbit (the camera circles), turn (the person turns) or a camera of the capture
     view: Annotated[str, arg(metavar="NAME")] = "orbit"
     # picture to stand before; grey if not given
@@ -172,10 +194,11 @@ class Render:
         from anr_core.capture import load_capture
         from anr_core.export.video import render
 
-        run = Run.open(self.run)
+        run = Run.open(self.run, self.person)
+        avatar = None if self.wear is None else wearing(run, self.run, self.wear)
         capture = run.capture() if self.capture is None else load_capture(self.capture)
         frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
-        render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames)
+        render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar)
         print(f"written to {self.out}")
 
 
@@ -194,7 +217,8 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "studio": Studio, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
+COMMANDS = {"prepare": Prepare, "studio": Studio, "train": Train, "evaluate": Evaluate, "render": Render,
+            "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -230,10 +254,26 @@ def frame_list(text: str, there: Iterable[int]) -> list[int]:
                              "Write for example 0-40,48.")
         frames = {frame for frame in there if int(first) <= frame <= int(last)}
         if not frames:
-            raise ValueError(f"There is no frame {part.strip()}; the capture has {len(there)} frames from "
-                             f"{there[0]} to {there[-1]}.")
+            known = f"{len(there)} frames from {there[0]} to {there[-1]}" if there else "none that all have"
+            raise ValueError(f"There is no frame {part.strip()}; the capture has {known}.")
         named |= frames
     return sorted(named)
+
+
+def wearing(run: Run, folder: Path, text: str) -> Avatar:
+    """A run's avatar in parts of another's texture, as text such as "subject 1:torso,thigh" says."""
+    from anr_core.avatars.run import Run
+
+    name, _, parts = text.rpartition(":")
+    if not (name and parts):
+        raise ValueError(f"{text!r} doesn't say what is worn: write PERSON:PART,PART, for example "
+                         "'subject 1:torso,thigh'.")
+    other = Run.open(name) if (Path(name) / "config.json").is_file() else Run.open(folder, name)
+    mine, theirs = run.avatar(), other.avatar()
+    if not hasattr(mine, "wearing") or type(mine) is not type(theirs):
+        raise ValueError(f"A {run.config.system} avatar can't wear parts of a {other.config.system} avatar; "
+                         "two of system anr can.")
+    return mine.wearing(theirs, parts.split(","))
 
 
 def read_settings(file: Path) -> dict:

@@ -279,19 +279,20 @@ def sheet(rows: list[list[np.ndarray]]) -> bytes:
 
 
 def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str | None = None,
-             size: int | None = None, json: str | Path | None = None) -> dict:
+             size: int | None = None, json: str | Path | None = None, person: str | None = None) -> dict:
     """Judge a run on views it was not trained on: its own capture's others, or those of another capture.
 
     protocol  one of metrics.PROTOCOLS, or None for all
     size      of the square pictures, pixels; None for the size that was trained
     json      a file for the figures, or None
+    person    who, in a run of several people
 
     Prints tables, writes a picture a split into the run's folder `evaluation`, and returns
     {split: {protocol: {method: {figure: number or None}}}}.
     """
     if protocol is not None and protocol not in metrics.PROTOCOLS:
         raise ValueError(f"protocol {protocol!r} is unknown; use one of {', '.join(metrics.PROTOCOLS)}.")
-    run = Run.open(run)
+    run = Run.open(run, person)
     judged = run.capture() if capture is None else load_capture(capture)
     static, mean = run.static()
     cameras = {camera for camera, _ in run.trained}

@@ -2,7 +2,7 @@
 
 A texture is a pyramid whose levels are summed (Laplacian style; Thies et al., Deferred Neural Rendering,
 2019, section 4.1), on one atlas for the whole body or one chart a part. `Unwrapping` turns frames into an RGB
-texture.
+texture; `mix` puts parts of one person's texture onto another's.
 
 `h w` are texels of a level, `N` surface points, `P` charts. The uv origin is the bottom left; row 0 is the
 top.
@@ -10,6 +10,7 @@ top.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -103,27 +104,63 @@ class Texture(nn.Module):
     def initialize(self, rgb: torch.Tensor, generator: torch.Generator | None = None,
                    noise: float = 0.05) -> None:
         """Write a picture (P, 3, h, w) into channels 0 to 2, and small noise into the others."""
-        self.initialize_colour(rgb)
+        self.write(rgb)
         coarse = self.levels[-1]
         coarse[:, 3:] = noise * torch.randn(coarse[:, 3:].shape, generator=generator)
 
     @torch.no_grad()
-    def initialize_colour(self, rgb: torch.Tensor) -> None:
-        """Write a picture (P, 3, h, w) into channels 0 to 2.
+    def write(self, picture: torch.Tensor) -> None:
+        """Write a picture (P, c, h, w) into the first c channels.
 
         Each level takes what the coarser ones left, so that the sum is the picture and unseen detail is zero.
         """
-        missing = rgb
+        missing = picture
         for level in reversed(range(len(self.levels))):
             size = self.sizes[level][1:]
-            picture = functional.interpolate(missing, size=size, mode="area")
-            self.levels[level][:, :3] = table(picture)
-            missing = missing - functional.interpolate(picture, size=missing.shape[-2:], mode="bilinear",
+            coarse = functional.interpolate(missing, size=size, mode="area")
+            self.levels[level][:, :picture.shape[1]] = table(coarse)
+            missing = missing - functional.interpolate(coarse, size=missing.shape[-2:], mode="bilinear",
                                                        align_corners=False)
 
     def _picture(self, level: int) -> torch.Tensor:
         charts, height, width = self.sizes[level]
         return self.levels[level].view(charts, height, width, self.channels).movedim(-1, 1)
+
+
+# two people's textures
+
+
+@torch.no_grad()
+def mix(mine: Texture, other: Texture, share: torch.Tensor) -> Texture:
+    """A texture that is the other's where share (P, 1, h, w) is 1 and mine where it is 0.
+
+    Both have the same sizes, channels and charts, and were trained with the same renderers: else the channels
+    of one mean nothing to the other's.
+    """
+    mixed = copy.deepcopy(mine)
+    mixed.write(torch.lerp(mine.image(), other.image(), share))
+    return mixed
+
+
+def belonging(parts: Iterable[int], surface: Surface, size: int, charts: int = 1) -> torch.Tensor:
+    """How much each texel belongs to some parts: (P, 1, h, w), going from 0 to 1 within some edges of a seam.
+
+    Measured along the surface, so that a texel and its neighbour beyond a cut of the atlas agree.
+    """
+    member = torch.isin(surface.part, torch.tensor(list(parts), device=surface.part.device)).float()
+    corners, count = surface.faces.flatten(), int(surface.faces.max()) + 1
+    around = torch.zeros(count, 2, device=corners.device)
+    around.index_add_(0, corners, torch.stack([member, torch.ones_like(member)], 1).repeat_interleave(3, 0))
+    vertex = around[:, :1] / around[:, 1:].clamp(min=1)
+    # weight 0.01: half-way values reach some four edges far, 5 cm on Anny; the ends are cut to 0 and 1
+    vertex = spread(vertex, torch.full_like(vertex[:, 0], 0.01), surface.faces)
+    vertex = ((vertex - 0.1) / 0.8).clamp(0, 1)
+    share = torch.zeros(charts, 1, size, size, device=corners.device)
+    for chart in range(charts):
+        texels = _texels(surface, size, None if charts == 1 else chart + 1)
+        share[chart].flatten(1)[:, texels.place] = _on_surface(vertex, surface.faces, texels).T
+        _extend(share[chart], texels.place)
+    return share
 
 
 # from frames to texture

@@ -6,6 +6,9 @@
 Which views a step sees, and through which windows, follows from the seed and the step's number alone. So a
 run that was killed goes on from its last checkpoint as if nothing had been, to the same bytes (CPU, float32,
 --steps).
+
+Several people can be trained together, taking turns, step by step: each has an avatar of their own, but for
+what they share (`Avatar.shared`, such as R1 and R2).
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +34,17 @@ from anr_core.avatars import Avatar, Config, Scene, Stage, configure, make_avata
 from anr_core.avatars.run import (
     Run,
     check_surface,
+    folders_of,
     is_leftover,
-    load_avatar,
+    people_of,
+    save_people,
     write_atomically,
     write_tensors,
     writing,
 )
 from anr_core.body import Posed
 from anr_core.capture import Capture, View, Views, body_box, load_capture, resample
+from anr_core.capture.folder import Shot
 from anr_core.capture.pictures import write_image
 from anr_core.capture.posing import describe_body
 from anr_core.capture.window import BODY_MARGIN
@@ -46,9 +53,13 @@ from anr_core.texture import Unwrapping
 SCALES = 1.4     # windows are drawn up to so many times larger or smaller than evaluation draws
 ROLL = 0.25      # radians that a window is turned at the most
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
+PREVIEW_ROWS = 3
 LOG_STEPS = 20  # steps between two lines of metrics.jsonl
 WARM_UP = 0.02   # share of a stage in which the learning rate grows to its start
 AVERAGE = 0.998  # share of the averaged weights that a step leaves: they span about 500 steps
+
+# What a run has to have alike with the one whose renderers it takes over.
+RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold")
 
 
 @dataclass(frozen=True)
@@ -81,28 +92,31 @@ class Budget:
 class Windows(Dataset):
     """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
 
-    Every view comes once before any comes again.
+    people  views of each person; a batch is of one, and they take turns
+
+    Every view of a person comes once before any comes again.
     """
 
-    def __init__(self, views: Views, config: Config, steps: range):
-        self.views, self.config, self.steps = views, config, steps
+    def __init__(self, people: Sequence[Views], config: Config, steps: range):
+        self.people, self.config, self.steps = people, config, steps
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, index: int) -> View:
-        step, config = self.steps[index], self.config
-        random = np.random.default_rng((config.seed, step))
-        return View.cat([self._window(self.views[self._turn(step * config.batch + item)], random)
+        batch, person = divmod(self.steps[index], len(self.people))
+        views, config = self.people[person], self.config
+        random = np.random.default_rng((config.seed, batch))
+        return View.cat([self._window(views, self._turn(len(views), batch * config.batch + item), random)
                          for item in range(config.batch)])
 
-    def _turn(self, place: int) -> int:
-        lap, place = divmod(place, len(self.views))
-        random = np.random.default_rng((self.config.seed, lap, len(self.views)))
-        return int(random.permutation(len(self.views))[place])
+    def _turn(self, count: int, place: int) -> int:
+        lap, place = divmod(place, count)
+        return int(np.random.default_rng((self.config.seed, lap, count)).permutation(count)[place])
 
-    def _window(self, view: View, random: np.random.Generator) -> View:
-        center, side = body_box(view.camera, self.views.capture.body(view.pose).vertices)
+    def _window(self, views: Views, turn: int, random: np.random.Generator) -> View:
+        view = views[turn]
+        center, side = body_box(view.camera, views.capture.body(view.pose).vertices)
         scale, roll, *shift = torch.from_numpy(random.uniform(-1, 1, 4)).float().unbind()
         window = side * BODY_MARGIN * self.config.window / (self.config.size * SCALES**scale)
         room = (side * BODY_MARGIN - window).clamp(min=0) / 2
@@ -110,17 +124,20 @@ class Windows(Dataset):
         return resample(view, center, window, ROLL * roll[None], self.config.window)
 
 
-def train(capture: str | Path | Capture, run: str | Path, system: str = "anr", preset: str = "quick", *,
+def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: str | Path,
+          system: str = "anr", preset: str = "quick", *,
           steps: int | None = None, minutes: float | None = None, seed: int | None = None,
           projection: str | None = None, frames: Iterable[int] | None = None,
           cameras: Iterable[str] | None = None, init: str | Path | None = None,
-          config: dict | None = None) -> Iterator[Progress]:
+          freeze_renderers: bool = False, config: dict | None = None) -> Iterator[Progress]:
     """Train an avatar of a capture into a run folder, going on where that folder stopped.
 
-    steps, minutes   how long; minutes count training alone, not previews and saving
-    frames, cameras  train on these only, so that the others can judge
-    init             a run to start from: weights that fit are taken over
-    config           further settings of Config by name
+    capture           one, or several of other people, whose avatars are to share their renderers
+    steps, minutes    how long; minutes count training alone, not previews and saving
+    frames, cameras   train on these only, so that the others can judge
+    init              a run whose renderers to start from; it may be of another person and body
+    freeze_renderers  leave them as they are, and train the texture alone
+    config            further settings of Config by name
 
     Interrupting it, or closing the generator, leaves a valid run. Raises ValueError for a run of other
     settings and for training that diverges.
@@ -130,18 +147,23 @@ def train(capture: str | Path | Capture, run: str | Path, system: str = "anr", p
     for name, length in (("steps", steps), ("minutes", minutes)):
         if length is not None and length <= 0:
             raise ValueError(f"{name} is {length}; give a number above 0.")
-    capture = capture if isinstance(capture, Capture) else load_capture(capture)
-    settings = {"seed": seed, "projection": projection} | (config or {})
-    configured = configure(preset, system=system, **settings)
-    training = _chosen(capture, cameras, frames)
-    run = _open(Path(run).resolve(), configured, capture, training)
+    captures = [capture] if isinstance(capture, str | Path | Capture) else capture
+    captures = [one if isinstance(one, Capture) else load_capture(one) for one in captures]
+    settings = {"seed": seed, "projection": projection, "freeze_renderers": freeze_renderers or None}
+    configured = configure(preset, system=system, **settings | (config or {}))
+    trainings = _told_apart([_chosen(one, cameras, frames) for one in captures])
+    configured = _shared_levels(configured, sum(len(training.shots) for training in trainings),
+                                len(trainings), init)
+    path = Path(run).resolve()
+    people = _open(path, configured, trainings)
     budget = Budget(None if minutes else steps or configured.steps, minutes)
     fabric = _fabric(configured)
     torch.manual_seed(configured.seed)
     if configured.projection == "weak":
-        print(_difference_of_projections(training, configured.size))
-    state = _start(run, training, init)
-    yield from Trainer(run, training, state, budget, fabric)
+        for training in trainings:
+            print(_difference_of_projections(training, configured.size))
+    state = _start(path, people, init)
+    yield from Trainer(path, people, state, budget, fabric)
 
 
 def _chosen(capture, cameras, frames):
@@ -149,6 +171,38 @@ def _chosen(capture, cameras, frames):
     if not len(views):
         raise ValueError(f"No view of {capture.path} is both of these cameras and of these frames.")
     return replace(capture, shots=views.shots)
+
+
+def _told_apart(trainings):
+    """The same captures, whose people have different names: of their folders, where their own are alike."""
+    for names in ([one.person for one in trainings], [one.path.name for one in trainings]):
+        if len(set(folders_of(Path(), names))) == len(names):
+            return [replace(one, person=name) for one, name in zip(trainings, names, strict=True)]
+    raise ValueError(f"The captures {', '.join(str(one.path) for one in trainings)} can't be told apart: "
+                     "people and folders are called alike. Give each person once, in a folder of their own.")
+
+
+def _shared_levels(config, pictures, people, init):
+    """The settings with the renderers' levels decided, where not one person's pictures alone decide them."""
+    if init is None:
+        if config.freeze_renderers:
+            raise ValueError("freeze_renderers needs renderers of another run; name it with --init.")
+        return config if people == 1 else replace(config, levels=config.levels_for(pictures))
+    other = _renderers_of(init)
+    theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
+    config = replace(config, levels=config.levels or theirs.levels)
+    wrong = [name for name in RENDERER_SETTINGS if getattr(config, name) != getattr(theirs, name)]
+    if wrong:
+        there, here = (", ".join(f"{name} {getattr(settings, name)}" for name in wrong)
+                       for settings in (theirs, config))
+        raise ValueError(f"The renderers of {init} don't fit: {there} there, {here} here. Choose the same "
+                         "settings, or another run for --init.")
+    return config
+
+
+def _renderers_of(init) -> Run:
+    """The run of whoever is first in a folder: all that are in it have the same renderers."""
+    return Run.open(init, next(iter(people_of(init))))
 
 
 def _difference_of_projections(training, size) -> str:
@@ -172,23 +226,48 @@ def _fabric(config):
     return fabric
 
 
-def _open(path, config, capture, training) -> Run:
-    """The run in a folder, or a new one; refuses one that was begun with something else."""
-    pictures = [(shot.camera, shot.frame) for shot in training.shots]
-    source = str(capture.path), os.path.relpath(capture.path, path)
-    run = Run(path, config, pictures, source, capture.licence, describe_body(capture.body))
+@dataclass(frozen=True)
+class Person:
+    """One of those that are trained: their run, and the views to train on."""
+
+    run: Run
+    training: Capture
+
+
+def _open(path, config, trainings) -> list[Person]:
+    """The run of each person in a folder, or a new one; refuses what was begun with something else."""
+    people, names = [], [training.person for training in trainings]
+    for training, folder in zip(trainings, folders_of(path, names), strict=True):
+        pictures = [(shot.camera, shot.frame) for shot in training.shots]
+        source = str(training.path), os.path.relpath(training.path, folder)
+        run = Run(folder, config, pictures, source, training.licence, describe_body(training.body),
+                  training.person)
+        people.append(Person(run, training))
     if (path / "config.json").is_file():
-        begun = Run.open(path)
-        for name, mine, theirs in (("system", config.system, begun.config.system),
-                                   ("settings", config, begun.config),
-                                   ("training views", pictures, begun.trained)):
-            if mine != theirs:
-                found = f"{theirs} there, {mine} now" if name == "system" else "see its config.json"
-                raise ValueError(f"{path} holds a run of another choice of {name} ({found}). "
-                                 "Train into another folder, or remove this one.")
+        begun = people_of(path)
+        if len(begun) != len(names) or len(names) > 1 and list(begun) != names:
+            raise _of_another("people", path, f"{', '.join(begun)} there, {', '.join(names)} now")
+        for person in people:
+            if (person.run.path / "config.json").is_file():
+                _check_begun(person.run)
     elif path.exists() and not (path.is_dir() and all(is_leftover(file) for file in path.iterdir())):
         raise ValueError(f"{path} holds something that is not a run. Train into another folder.")
-    return run
+    return people
+
+
+def _check_begun(run: Run) -> None:
+    begun = Run.open(run.path)
+    for name, mine, theirs in (("system", run.config.system, begun.config.system),
+                               ("settings", run.config, begun.config),
+                               ("training views", run.trained, begun.trained)):
+        if mine != theirs:
+            found = f"{theirs} there, {mine} now" if name == "system" else "see its config.json"
+            raise _of_another(name, run.path, found)
+
+
+def _of_another(choice: str, path: Path, found: str) -> ValueError:
+    return ValueError(f"{path} holds a run of another choice of {choice} ({found}). "
+                      "Train into another folder, or remove this one.")
 
 
 # where a run stands
@@ -196,27 +275,28 @@ def _open(path, config, capture, training) -> Run:
 
 @dataclass
 class State:
-    """All that changes while training, and is saved for going on."""
+    """All that changes while training, and is saved for going on; one avatar a person."""
 
-    avatar: Avatar
-    averaged: Avatar
+    avatars: torch.nn.ModuleList
+    averaged: torch.nn.ModuleList
     step: int = 0
     stage: int = 0
     seconds: float = 0.0
     optimizer: dict | None = None
 
-    def save(self, path: Path, optimizer: torch.optim.Optimizer | None = None) -> None:
-        saved = {"avatar": self.avatar.state_dict(), "averaged": self.averaged.state_dict(),
+    def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None) -> None:
+        saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
                  "step": self.step, "stage": self.stage, "seconds": self.seconds,
                  "random": torch.get_rng_state(), "optimizer": optimizer.state_dict() if optimizer else None}
-        # training.pt last: killed in between, the run goes on from before and writes both again
-        write_tensors(path / "checkpoint.safetensors", self.averaged.state_dict())
+        # training.pt last: killed in between, the run goes on from before and writes all again
+        for person, avatar in zip(people, self.averaged, strict=True):
+            write_tensors(person.run.path / "checkpoint.safetensors", avatar.state_dict())
         write_atomically(path / "training.pt", _bytes(saved))
 
     def load(self, file: Path) -> None:
         try:
             saved = torch.load(file, weights_only=True, map_location="cpu")
-            self.avatar.load_state_dict(saved["avatar"])
+            self.avatars.load_state_dict(saved["avatars"])
             self.averaged.load_state_dict(saved["averaged"])
             self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
             self.optimizer = saved["optimizer"]
@@ -233,24 +313,49 @@ def _bytes(saved) -> bytes:
     return stream.getvalue()
 
 
-def _start(run: Run, training: Capture, init: str | Path | None) -> State:
-    """The state that the folder was left in, or a fresh one over the unwrapped texture."""
-    avatar = make_avatar(run.config, training.body.surface, run.trained)
-    state = State(avatar, copy.deepcopy(avatar))
-    if (run.path / "training.pt").is_file():
-        state.load(run.path / "training.pt")
-        check_surface(training, state.avatar.surface)
+def _start(path: Path, people: list[Person], init: str | Path | None) -> State:
+    """The state that the folder was left in, or a fresh one over the unwrapped textures."""
+    avatars = sharing([make_avatar(person.run.config, person.training.body.surface, person.run.trained)
+                       for person in people])
+    state = State(avatars, copy.deepcopy(avatars))
+    if (path / "training.pt").is_file():
+        state.load(path / "training.pt")
+        for person, avatar in zip(people, avatars, strict=True):
+            check_surface(person.training, avatar.surface)
         return state
-    taken = {} if init is None else _weights(load_avatar(init), avatar, init)
-    run.save()
-    static = make_avatar(replace(run.config, system="static"), training.body.surface, [])
-    rgb, mean = _unwrap(run.config, static, training)
-    static.initialize(rgb)
-    write_tensors(run.path / "static.safetensors", static.state_dict() | {"mean": mean})
-    avatar.initialize(rgb)
-    avatar.load_state_dict(taken, strict=False)
-    state.averaged.load_state_dict(avatar.state_dict())
+    taken = None if init is None else _renderers_of(init).avatar()
+    if taken is not None and not taken.shared:
+        raise ValueError(f"{init} holds a {taken.config.system} avatar, which has no renderers for --init.")
+    if len(people) > 1:
+        save_people(path, [person.run for person in people])
+    for person, avatar in zip(people, avatars, strict=True):
+        _initialize(avatar, person)
+    for name in () if taken is None else taken.shared:
+        getattr(avatars[0], name).load_state_dict(getattr(taken, name).state_dict())
+    state.averaged.load_state_dict(avatars.state_dict())
     return state
+
+
+def sharing(avatars: list[Avatar]) -> torch.nn.ModuleList:
+    """Avatars of several people; what they share is that of the first."""
+    first, *others = avatars
+    if others and not first.shared:
+        raise ValueError(f"{first.config.system} has nothing that several people could share; "
+                         "train each alone.")
+    for other in others:
+        for name in first.shared:
+            setattr(other, name, getattr(first, name))
+    return torch.nn.ModuleList(avatars)
+
+
+def _initialize(avatar: Avatar, person: Person) -> None:
+    """Begin a person's run with the unwrapped texture."""
+    person.run.save()
+    static = make_avatar(replace(person.run.config, system="static"), person.training.body.surface, [])
+    rgb, mean = _unwrap(person.run.config, static, person.training)
+    static.initialize(rgb)
+    write_tensors(person.run.path / "static.safetensors", static.state_dict() | {"mean": mean})
+    avatar.initialize(rgb)
 
 
 def _unwrap(config, static, training):
@@ -266,26 +371,18 @@ def _unwrap(config, static, training):
     return rgb, total[:3] / total[3].clamp(min=1)
 
 
-def _weights(other, avatar, init):
-    """What of another run's avatar fits into this one."""
-    if type(other) is not type(avatar) or not torch.equal(other.surface.faces, avatar.surface.faces):
-        raise ValueError(f"{init} holds a {other.config.system} avatar of {len(other.surface.faces)} faces; "
-                         f"--init needs a {avatar.config.system} avatar of this capture's "
-                         f"{len(avatar.surface.faces)}.")
-    mine = avatar.state_dict()
-    return {name: tensor for name, tensor in other.state_dict().items()
-            if name in mine and tensor.shape == mine[name].shape}
-
-
 # the loop
 
 
 class Trainer:
-    """Takes a state through the avatar's stages; iterating it trains."""
+    """Takes a state through its avatars' stages; iterating it trains."""
 
-    def __init__(self, run: Run, training: Capture, state: State, budget: Budget, fabric: Fabric):
-        self.run, self.training, self.state, self.budget, self.fabric = run, training, state, budget, fabric
-        self.stages = state.avatar.stages(run.config)
+    def __init__(self, path: Path, people: list[Person], state: State, budget: Budget, fabric: Fabric):
+        self.path, self.people, self.state, self.budget, self.fabric = path, people, state, budget, fabric
+        self.config, self.names = people[0].run.config, [person.run.person for person in people]
+        self.pictures = sum(len(person.training.shots) for person in people)
+        # the stages of each person; their names and shares are alike
+        self.stages = [avatar.stages(self.config) for avatar in state.avatars]
         self.optimizer: torch.optim.Optimizer | None = None
         self.saved, self.previewed = state.seconds, state.seconds + FIRST_PREVIEW - PREVIEWS
         self.preview: Path | None = None
@@ -295,11 +392,11 @@ class Trainer:
         return self.budget.fraction(self.state.step, self.state.seconds)
 
     def __iter__(self) -> Iterator[Progress]:
-        if not self.stages:  # nothing to learn: what was unwrapped is the avatar
+        if not self.stages[0]:  # nothing to learn: what was unwrapped is the avatar
             return self.save()
-        self.state.avatar.to(self.fabric.device)
+        self.state.avatars.to(self.fabric.device)
         self.state.averaged.to(self.fabric.device).eval()
-        with Record(self.run.path, self.state.step) as record:
+        with Record(self.path, self.state.step) as record:
             while self.done < 1:
                 with closing(self._stage()) as stage:  # so that an error in its last saving is raised
                     for progress in stage:
@@ -308,33 +405,35 @@ class Trainer:
 
     def _stage(self) -> Iterator[Progress]:
         """Train until the stage's share of the budget is used up; the next begins from averaged weights."""
-        state, stage = self.state, self.stages[self.state.stage]
-        end = sum(stage.share for stage in self.stages[:state.stage + 1])
-        last = stage is self.stages[-1]
-        state.avatar.begin(stage, self._views)
-        optimizer = make_optimizer(state.avatar, stage)
+        state, stages = self.state, [stages[self.state.stage] for stages in self.stages]
+        stage, config = stages[0], self.config
+        end = sum(stage.share for stage in self.stages[0][:state.stage + 1])
+        last = stage is self.stages[0][-1]
+        for index, (avatar, mine) in enumerate(zip(state.avatars, stages, strict=True)):
+            avatar.begin(mine, partial(self._views, index))
+        optimizer = make_optimizer(state.avatars, stages)
         if state.optimizer is not None:
             optimizer.load_state_dict(state.optimizer)
         else:  # what beginning the stage has changed
-            state.averaged.load_state_dict(state.avatar.state_dict())
-        objective, self.optimizer = self.fabric.setup(Objective(state.avatar, stage.name), optimizer)
+            state.averaged.load_state_dict(state.avatars.state_dict())
+        objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name), optimizer)
         batches, begun, first = self._batches(), time.perf_counter(), state.step
         between_steps = True
         try:
             while self.done < (1 if last else end):
                 started = time.perf_counter()
-                passes = state.step * self.run.config.batch / len(self.training.shots)
+                passes = state.step * config.batch / self.pictures
                 set_learning_rates(self.optimizer, (self.done - end + stage.share) / stage.share,
-                                   passes / self.run.config.passes)
+                                   passes / config.passes)
                 losses = self._gradients(objective, next(batches))
                 between_steps = False
                 self.optimizer.step()
                 state.step += 1
-                average(state.averaged, state.avatar, state.step)
+                average(state.averaged, state.avatars, state.step)
                 between_steps = True
                 state.seconds += time.perf_counter() - started
                 self._look_after()
-                rate = (state.step - first) * self.run.config.batch / (time.perf_counter() - begun)
+                rate = (state.step - first) * config.batch / (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
                                state.seconds * (1 / self.done - 1), self.preview)
         except (KeyboardInterrupt, GeneratorExit):
@@ -343,20 +442,21 @@ class Trainer:
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
-            state.avatar.load_state_dict(state.averaged.state_dict())
+            state.avatars.load_state_dict(state.averaged.state_dict())
         self.save()
 
     def _batches(self) -> Iterator[View]:
         """From the state's step on, without end."""
-        config, world = self.run.config, self.fabric
+        config, world = self.config, self.fabric
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
-        windows = Windows(self.training.views(crop="loose"), config, steps)
+        windows = Windows([person.training.views(crop="loose") for person in self.people], config, steps)
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
 
     def _gradients(self, objective: torch.nn.Module, view: View) -> dict[str, float]:
-        losses = objective(lambda: (scene_of(view, self._posed(view)), view))
+        person = self.names.index(view.person[0])
+        losses = objective(person, lambda: (scene_of(view, self._posed(person, view)), view))
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
         numbers = {name: float(loss.detach()) for name, loss in losses.items()}
@@ -366,15 +466,17 @@ class Trainer:
                              "another --seed.")
         return numbers
 
-    def _posed(self, view: View) -> Posed:
-        vertices = self.training.body(view.pose).vertices.to(self.fabric.device)
-        return Posed(vertices, None, self.state.avatar.surface)
+    def _posed(self, person: int, view: View) -> Posed:
+        vertices = self.people[person].training.body(view.pose).vertices.to(self.fabric.device)
+        return Posed(vertices, None, self.state.avatars[person].surface)
 
-    def _views(self) -> Iterator[tuple[View, Posed]]:
-        """Every training view as evaluation would crop it, with its mesh."""
-        for view in self.training.views(crop="body", size=self.run.config.size):
+    def _views(self, person: int, shots: Sequence[Shot] | None = None) -> Iterator[tuple[View, Posed]]:
+        """A person's training views, or some of them, as evaluation would crop them, with their meshes."""
+        training = self.people[person].training
+        chosen = training if shots is None else replace(training, shots=shots)
+        for view in chosen.views(crop="body", size=self.config.size):
             view = view.to(self.fabric.device)
-            yield view, self._posed(view)
+            yield view, self._posed(person, view)
 
     def _look_after(self) -> None:
         """Previews and checkpoints, when their time has come."""
@@ -386,20 +488,20 @@ class Trainer:
 
     def save(self) -> None:
         if self.fabric.is_global_zero:
-            self.state.save(self.run.path, self.optimizer)
+            self.state.save(self.path, self.people, self.optimizer)
         self.saved = self.state.seconds
 
     @torch.no_grad()
     def _draw_preview(self) -> Path:
-        """Truth, prediction and mask of up to three training views, as the averaged weights draw them."""
-        shots = self.training.shots[::max(1, len(self.training.shots) // 3)][:3]
-        rows = []
-        for view in replace(self.training, shots=shots).views(crop="body", size=self.run.config.size):
-            view = view.to(self.fabric.device)
-            drawn = self.state.averaged(scene_of(view, self._posed(view)))
-            rows.append(torch.cat([view.image, drawn.over(0.5), drawn.mask.expand(-1, 3, -1, -1)], 3)[0])
+        """Truth, prediction and mask of a few training views, as the averaged weights draw them."""
+        rows, count = [], math.ceil(PREVIEW_ROWS / len(self.people))
+        for index, (person, avatar) in enumerate(zip(self.people, self.state.averaged, strict=True)):
+            shots = person.training.shots
+            for view, posed in self._views(index, shots[::max(1, len(shots) // count)][:count]):
+                drawn = avatar(scene_of(view, posed))
+                rows.append(torch.cat([view.image, drawn.over(0.5), drawn.mask.expand(-1, 3, -1, -1)], 3)[0])
         picture = torch.cat(rows, 1).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-        path = self.run.path / "previews" / f"{self.state.step:07d}.jpg"
+        path = self.path / "previews" / f"{self.state.step:07d}.jpg"
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             write_image(path, picture)
@@ -407,18 +509,18 @@ class Trainer:
 
 
 class Objective(torch.nn.Module):
-    """An avatar's losses as one module, so that a strategy for several GPUs has one to wrap.
+    """The losses of avatars as one module, so that a strategy for several GPUs has one to wrap.
 
     The batch comes as a function that returns it: Fabric would take the records in it apart.
     """
 
-    def __init__(self, avatar: Avatar, stage: str):
+    def __init__(self, avatars: torch.nn.ModuleList, stage: str):
         super().__init__()
-        self.avatar, self.stage = avatar, stage
+        self.avatars, self.stage = avatars, stage
 
-    def forward(self, batch: Callable[[], tuple[Scene, View]]) -> dict[str, torch.Tensor]:
-        scene, view = batch()
-        return self.avatar.losses(scene, self.avatar(scene), view, self.stage)
+    def forward(self, person: int, batch: Callable[[], tuple[Scene, View]]) -> dict[str, torch.Tensor]:
+        (scene, view), avatar = batch(), self.avatars[person]
+        return avatar.losses(scene, avatar(scene), view, self.stage)
 
 
 def scene_of(view: View, posed: Posed) -> Scene:
@@ -426,12 +528,18 @@ def scene_of(view: View, posed: Posed) -> Scene:
     return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name)
 
 
-def make_optimizer(avatar: Avatar, stage: Stage) -> torch.optim.Optimizer:
-    """Adam over the stage's groups; each group knows its learning rates at the start and the end."""
-    named = list(avatar.named_parameters())
-    groups = [{"params": [parameter for name, parameter in named if name.startswith(group)],
-               "lr": start, "start": start, "end": end} for group, (start, end) in stage.groups.items()]
-    return torch.optim.Adam(groups, betas=(0.9, 0.99))
+def make_optimizer(avatars: Sequence[Avatar], stages: Sequence[Stage]) -> torch.optim.Optimizer:
+    """Adam over the groups of each avatar's stage; they know their learning rates at the start and the end.
+
+    What several avatars share learns as the first of them says.
+    """
+    groups, taken = [], set()
+    for avatar, stage in zip(avatars, stages, strict=True):
+        named = [(name, parameter) for name, parameter in avatar.named_parameters() if parameter not in taken]
+        groups += [{"params": [parameter for name, parameter in named if name.startswith(group)],
+                    "lr": start, "start": start, "end": end} for group, (start, end) in stage.groups.items()]
+        taken.update(avatar.parameters())
+    return torch.optim.Adam([group for group in groups if group["params"]], betas=(0.9, 0.99))
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, place: float, passes: float = 0.0) -> None:
@@ -448,10 +556,10 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, place: float, passes: f
 
 
 @torch.no_grad()
-def average(averaged: Avatar, avatar: Avatar, step: int) -> None:
+def average(averaged: torch.nn.Module, newest: torch.nn.Module, step: int) -> None:
     """Move the averaged weights towards the newest; early on they span fewer steps."""
     keep = min(AVERAGE, step / (step + 10))
-    torch._foreach_lerp_(list(averaged.parameters()), list(avatar.parameters()), 1 - keep)
+    torch._foreach_lerp_(list(averaged.parameters()), list(newest.parameters()), 1 - keep)
 
 
 class Record:

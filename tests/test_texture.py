@@ -107,7 +107,7 @@ def test_writing_colour_again_leaves_the_other_channels():
     texture = Texture(channels=8, size=16, levels=3)
     texture.initialize(torch.zeros(1, 3, 16, 16), torch.Generator().manual_seed(0))
     before = [level[:, 3:].clone() for level in texture.levels]
-    texture.initialize_colour(torch.full((1, 3, 16, 16), 0.3))
+    texture.write(torch.full((1, 3, 16, 16), 0.3))
     assert all(torch.equal(level[:, 3:], old) for level, old in zip(texture.levels, before, strict=True))
     torch.testing.assert_close(texture.image()[:, :3], torch.full((1, 3, 16, 16), 0.3))
 

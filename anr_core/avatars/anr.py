@@ -23,7 +23,8 @@ views of a turning person, after four minutes. Against that, here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch.nn import functional
@@ -36,7 +37,7 @@ from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import UNet
-from anr_core.texture import Texture, Unwrapping, bilinear, chart_of, table
+from anr_core.texture import Texture, Unwrapping, belonging, bilinear, chart_of, mix, table
 
 LATENT = 16  # channels between R1 and R2
 
@@ -56,6 +57,7 @@ class ANR(Avatar):
     """See the module; `pictures` are (camera name, frame) of the training views."""
 
     needs = ("posed", "camera", "frame", "camera_name")
+    shared = ("r1", "r2")
 
     def __init__(self, config: Config, surface: Surface, pictures: list[tuple[str, int]]):
         super().__init__(config, surface)
@@ -94,7 +96,7 @@ class ANR(Avatar):
                 unwrapping.add(view.image / light, view.trusted(), posed, camera,
                                (0, *(1 + group for group in self.folds.of(picture))))
             rgb, weight = unwrapping.texture()
-            self.texture.initialize_colour(rgb)
+            self.texture.write(rgb)
             self.seen.copy_(table(weight / (weight + 1)))
             rest = []
             for group in range(self.folds.count):
@@ -141,7 +143,27 @@ class ANR(Avatar):
         return latent, *self.r2(torch.cat([latent, normals], 1)).split([3, 1], 1)
 
     def initialize(self, rgb: torch.Tensor) -> None:
-        self.texture.initialize_colour(rgb)  # unseen texels say nothing in the others
+        self.texture.write(rgb)  # unseen texels say nothing in the others
+
+    def wearing(self, other: ANR, parts: Iterable[str]) -> ANR:
+        """This person in parts of another's texture, named as `Body.parts` takes them.
+
+        Raises ValueError where the two have other renderers, textures or surfaces.
+        """
+        if self.body is None:
+            raise ValueError("This avatar has no body, which knows the parts: its capture was not found. "
+                             "Set avatar.body, or load the run beside its capture.")
+        mine, theirs = self.state_dict(), other.state_dict()
+        alike = [name for name in mine if name.startswith(("surface", *self.shared))]
+        if mine.keys() != theirs.keys() or mine["seen"].shape != theirs["seen"].shape or \
+                not all(torch.equal(mine[name], theirs[name]) for name in alike):
+            raise ValueError("These two can't wear each other's parts: surface, texture size or renderers "
+                             "differ. Train them together, or one with --init and --freeze-renderers.")
+        share = belonging(self.body.parts(parts), self.surface, self.config.texture_size, self.charts)
+        worn = copy.deepcopy(self)
+        worn.texture = mix(self.texture, other.texture, share)
+        worn.seen.lerp_(other.seen, table(share))
+        return worn
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         certain = view.certain.to(view.image)
@@ -172,9 +194,9 @@ class ANR(Avatar):
 
     def stages(self, config: Config) -> list[Stage]:
         coarse = f"texture.levels.{config.texture_levels - 1}"
-        renderers = {"r1": (LEARN, LEARN / 20), "r2": (LEARN, LEARN / 20)}
+        renderers = {} if config.freeze_renderers else {name: (LEARN, LEARN / 20) for name in self.shared}
         pictures = len(self.conditions.pictures)
-        if pictures >= FEW:
+        if pictures >= FEW or config.freeze_renderers:
             learn = 5e-3 * min(1.0, pictures / 1000)
             renderers["texture"] = (learn, learn / 10)
         return [Stage("conditions", 0.15, {coarse: (5e-3, 5e-4), "light": (5e-3, 5e-4),

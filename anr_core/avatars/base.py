@@ -82,6 +82,7 @@ class Avatar(nn.Module):
     needs     the Scene fields it uses
     draws     what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
     controls  what the viewer shows
+    shared    its modules that another person can have too: they know nothing of a surface
     surface   what its poses are drawn on; a checkpoint keeps it
     body      what poses it, or None where only posed meshes are given
     """
@@ -89,6 +90,7 @@ class Avatar(nn.Module):
     needs: tuple[str, ...] = ("posed", "camera")
     draws: str = "view"
     controls: tuple[str, ...] = ("pose", "view", "background", "texture")
+    shared: tuple[str, ...] = ()
 
     def __init__(self, config: Config, surface: Surface):
         super().__init__()

@@ -42,6 +42,8 @@ class Config:
     perceptual: float = 0.0
     # "weak" trains and draws with each camera's weak-perspective approximation at the body's root depth
     projection: str = "perspective"
+    # R1 and R2, taken over from another run, rest: the texture alone is trained
+    freeze_renderers: bool = False
     # random state: the same seed and steps give the same bytes (CPU, float32)
     seed: int = 0
     # numbers on the way: "32-true", or "bf16-mixed" where the hardware is faster with it

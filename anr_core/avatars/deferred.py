@@ -24,6 +24,8 @@ from anr_core.texture import Texture
 class Deferred(Avatar):
     """See the module; its network has as many parameters as R1 and R2 of the same settings, to 2 %."""
 
+    shared = ("network",)
+
     def __init__(self, config: Config, surface: Surface, pictures=()):
         super().__init__(config, surface)
         if config.texture_channels < 12:
@@ -58,7 +60,8 @@ class Deferred(Avatar):
                 "levels": 1e-3 * self.texture.regularization()}
 
     def stages(self, config: Config) -> list[Stage]:
-        return [Stage("all", 1.0, {"texture": (1e-2, 1e-3), "network": (1e-3, 1e-4)})]
+        network = {} if config.freeze_renderers else {"network": (1e-3, 1e-4)}
+        return [Stage("all", 1.0, {"texture": (1e-2, 1e-3)} | network)]
 
 
 def matched_width(config: Config, levels: int) -> float:

@@ -5,12 +5,16 @@
     static.safetensors        the unwrapped texture and the mean colour of the training views
     training.pt               what going on needs: raw weights, optimiser, random state, place in the schedule
     metrics.jsonl             one line every few steps        previews/    pictures on the way
+
+A run of several people, who share what draws them, is a folder of such runs, people/NAME, whose config.json
+says who they are; training.pt, metrics.jsonl and previews/ are of all of them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +33,7 @@ from anr_core.capture import Capture, load_capture
 from anr_core.capture.posing import make_body
 
 VERSION = 1
+PEOPLE = "people"  # the folder of a run's people, where there are several
 LEFTOVER = ".new"  # ends the name of a file that is not yet whole
 
 
@@ -39,6 +44,7 @@ class Run:
     trained  (camera name, frame) of the training views
     source   the capture's absolute path, and its path relative to the run
     body     what `make_body` makes the body from; None for meshes, which only the capture holds
+    person   the person's name
     """
 
     path: Path
@@ -47,31 +53,26 @@ class Run:
     source: tuple[str, str]
     licence: str
     body: dict | None = None
+    person: str = ""
 
     @staticmethod
-    def open(path: str | Path) -> Run:
-        path = Path(path).resolve()
-        file = path / "config.json"
-        if not file.is_file():
-            raise FileNotFoundError(f"{path} has no config.json, so it is not a run. "
-                                    f"Make one with: python -m anr_core train CAPTURE {path.name}")
-        try:
-            saved = json.loads(file.read_text(encoding="utf-8"))
-            version = saved["version"]
-            if version == VERSION:
-                config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
-                return Run(path, config, list(trained), tuple(saved["capture"]), saved["licence"],
-                           saved.get("body"))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} is broken ({error}). Train the run again.") from None
-        raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train it again.")
+    def open(path: str | Path, person: str | None = None) -> Run:
+        """The run in a folder; where several people are in it, one of them by name."""
+        people = people_of(path)
+        if person is None and len(people) > 1:
+            raise ValueError(f"{path} is of several people: {', '.join(people)}. Choose one with --person.")
+        if person is not None and person not in people:
+            raise ValueError(f"{path} is of {', '.join(people) or 'one person'}, not of {person!r}.")
+        folder = next(iter(people.values())) if person is None else people[person]
+        saved = _saved(folder)
+        with _whole(folder):
+            config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
+            return Run(folder, config, list(trained), tuple(saved["capture"]), saved["licence"],
+                       saved.get("body"), saved.get("person", ""))
 
     def save(self) -> None:
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        saved = {"version": VERSION, "config": asdict(self.config), "trained": self.trained,
-                 "capture": self.source, "licence": self.licence, "body": self.body}
-        write_atomically(self.path / "config.json", json.dumps(saved, indent=1).encode())
+        _save(self.path, {"config": asdict(self.config), "trained": self.trained, "capture": self.source,
+                          "licence": self.licence, "body": self.body, "person": self.person})
 
     def capture(self) -> Capture:
         """The capture that it was trained on, at its place or moved along with the run."""
@@ -106,9 +107,59 @@ class Run:
         return avatar
 
 
-def load_avatar(run: str | Path) -> Avatar:
-    """The avatar of a run folder, ready to draw."""
-    return Run.open(run).avatar()
+def load_avatar(run: str | Path, person: str | None = None) -> Avatar:
+    """The avatar of a run folder, ready to draw; where several people are in it, one of them by name."""
+    return Run.open(run, person).avatar()
+
+
+def people_of(path: str | Path) -> dict[str, Path]:
+    """The folder of each person's run, by name; for a run of one person the folder itself."""
+    path = Path(path).resolve()
+    saved = _saved(path)
+    with _whole(path):
+        return {name: path / PEOPLE / folder for name, folder in saved["people"].items()} \
+            if "people" in saved else {saved.get("person", ""): path}
+
+
+def folders_of(path: Path, names: list[str]) -> list[Path]:
+    """Where the runs of people are to be: of one in `path` itself, of several in a folder named like each."""
+    if len(names) == 1:
+        return [path]
+    return [path / PEOPLE / re.sub(r"[^\w-]+", "-", name) for name in names]
+
+
+def save_people(path: Path, runs: list[Run]) -> None:
+    """Write whose runs a folder holds."""
+    _save(path, {"people": {run.person: run.path.name for run in runs}})
+
+
+def _save(path, saved):
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    write_atomically(path / "config.json", json.dumps({"version": VERSION} | saved, indent=1).encode())
+
+
+def _saved(path):
+    """What a run folder's config.json holds."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} has no config.json, so it is not a run. "
+                                f"Make one with: python -m anr_core train CAPTURE {path.name}")
+    with _whole(path):
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        version = saved["version"]
+    if version != VERSION:
+        raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train it again.")
+    return saved
+
+
+@contextmanager
+def _whole(path):
+    """Name the config.json whose content can't be what a run has saved."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path / 'config.json'} is broken ({error}). Train the run again.") from None
 
 
 def check_surface(capture: Capture, surface: Surface) -> None:

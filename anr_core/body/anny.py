@@ -166,6 +166,8 @@ class AnnyBody(Body):
     parametrisation, "local-ref": the matrices of the same rotations in the same order, the root's first.
     """
 
+    part_names = PARTS
+
     def __init__(self, shape: Shape = Shape()):
         arrays = baked()
         super().__init__(Surface(*(arrays[name] for name in ("faces", "uv", "uv_faces", "part")),

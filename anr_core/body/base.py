@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 
 import torch
@@ -99,7 +100,12 @@ class Posed:
 
 
 class Body(nn.Module):
-    """What poses a person: `body(pose)` is Posed, on a surface that moves between devices with the module."""
+    """What poses a person: `body(pose)` is Posed, on a surface that moves between devices with the module.
+
+    part_names  of parts 1, 2, 3 ...; none where nobody has named them
+    """
+
+    part_names: tuple[str, ...] = ()
 
     def __init__(self, surface: Surface):
         super().__init__()
@@ -116,3 +122,17 @@ class Body(nn.Module):
 
     def forward(self, pose: Pose) -> Posed:
         raise NotImplementedError
+
+    def parts(self, names: Iterable[str]) -> list[int]:
+        """The parts that names mean: a number, or words that a part's name is made of, such as "thigh"."""
+        found, last = [], int(self.surface.part.max())
+        for name in names:
+            words = set(name.split("_"))
+            meant = [part for part, whole in enumerate(self.part_names, 1) if words <= set(whole.split("_"))]
+            if name.isdecimal() and 1 <= int(name) <= last:
+                meant = [int(name)]
+            if not meant:
+                there = f", or {', '.join(self.part_names)}" if self.part_names else ""
+                raise ValueError(f"This body has no part {name!r}; its parts are 1 to {last}{there}.")
+            found += meant
+        return sorted(set(found))

@@ -31,7 +31,7 @@ CAPTION_HEIGHT = 16  # pixels
 
 def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            background: str | Path | None = None, overview: bool = False, size: int | None = None,
-           frames: Iterable[int] | None = None) -> None:
+           frames: Iterable[int] | None = None, avatar: Avatar | None = None) -> None:
     """Draw a run's avatar in the poses of a capture, played there and back, as an MP4.
 
     out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
@@ -40,6 +40,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     overview    show what happens on the way side by side
     size        side of the picture, pixels; None for what the run was trained for
     frames      play these frames alone
+    avatar      drawn in place of the run's own, such as one that wears parts of another
 
     Raises ValueError for another kind of name, an unknown view, and a capture of another surface.
     """
@@ -51,7 +52,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
         raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
                          f"{', '.join(capture.cameras)}.")
     behind = GREY if background is None else read_background(Path(background), size)
-    avatar = run.avatar()
+    avatar = avatar or run.avatar()
     check_surface(capture, avatar.surface)
     known = [name for name, _ in run.trained if name in capture.cameras] or list(capture.cameras)
     poses, scenes = staged(capture, view, known[0], size, frames)

@@ -135,7 +135,7 @@ def test_colours_light_and_gains_rest_while_the_networks_learn(pictures, small_c
              if (pair[0].camera_name[0], int(pair[0].frame)) in avatar.conditions.pictures]
     avatar.begin(learning, lambda: iter(shown))
     before = {name: parameter.detach().clone() for name, parameter in avatar.named_parameters()}
-    optimizer = make_optimizer(avatar, learning)
+    optimizer = make_optimizer([avatar], [learning])
     for view, posed in (8 * shown)[:8]:
         optimizer.zero_grad()
         scene = scene_of(view, posed)
