@@ -233,10 +233,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsy
 
 
 def test_cameras_stand_on_two_rings_and_see_the_person_whole():
-    cameras = stage.cameras(5, 6, (96, 96))
+    cameras = stage.cameras(5, 6, (96, 96), 1.75)
     heights = [float(camera.center[0, 2]) for camera in cameras.values()]
     assert max(heights[::2]) < 1.2 and min(heights[1::2]) > 1.9
-    person = torch.tensor([[x, y, z] for x in (-0.3, 0.3) for y in (-0.3, 0.3) for z in (0, 1.95)])[None]
+    person = torch.tensor([[x, y, z] for x in (-0.3, 0.3) for y in (-0.3, 0.3) for z in (0, 2.2)])[None]
     for camera in cameras.values():
         pixels, depth = camera.project(person)
         assert bool(((pixels > 0) & (pixels < 96)).all()) and bool((depth > 1).all())

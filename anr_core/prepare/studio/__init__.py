@@ -118,7 +118,8 @@ def _film(call: Call, folder: Path) -> None:
 
 def _write(call, folder):
     person = people.subject(call.subject)
-    cameras = stage.cameras(call.subject, call.cameras, call.size)
+    low, high = person.body.rest_vertices[0, :, 2].aminmax()
+    cameras = stage.cameras(call.subject, call.cameras, call.size, float(high - low))
     moments = people.moments(person, call.frames, call.fps)
     first = next(moments)
     studio = Set.built(person, first.vertices, _chest(person, first), cameras, folder)

@@ -17,28 +17,32 @@ from anr_core.camera import Camera, look_at, pixel_centres
 from anr_core.prepare.studio.light import UP, Lights
 from anr_core.prepare.studio.painting import clouds, colour, linear, mixed, noise, step
 
-RING = 3.4  # metres from the middle to a camera
+RING = 1.95  # from the middle to a camera, in heights of the person
 HEIGHTS = (0.95, 2.15)  # metres of the low and the high ring
-TARGET = (0.0, 0.0, 0.99)
+MIDDLE = (0.0, 0.0, 1.0)
 WALL = 4.6  # metres from the middle to a wall: behind the cameras
-REACH = 2.4  # metres of height that a picture holds at the middle: a person with raised arms
+RAISED, BELOW = 1.37, 0.11  # heights above and below the floor that pictures show: raised hands, near feet
 
 FLOOR_SIDE = 5.2  # metres of floor, around the middle, that the person's shadow can reach
 FLOOR_CELLS = 288
 
 
-def cameras(seed: int, count: int, size: tuple[int, int]) -> dict[str, Camera]:
-    """Cameras by name, the low ring's and the high ring's in turn, looking inwards, each a bit different."""
+def cameras(seed: int, count: int, size: tuple[int, int], height: float) -> dict[str, Camera]:
+    """Cameras by name, the low ring's and the high ring's in turn, looking inwards, each a bit different.
+
+    Their pictures hold a person of a height, metres, with raised arms.
+    """
+    reach = (RAISED + BELOW) * height
     random = np.random.default_rng([seed, 1])
     made = {}
     for index in range(count):
         turn = 2 * math.pi * (index + random.uniform(-0.18, 0.18)) / count
-        away, height = RING * random.uniform(0.95, 1.05), HEIGHTS[index % 2] + random.uniform(-0.12, 0.12)
-        eye = torch.tensor([[away * math.sin(turn), -away * math.cos(turn), height]], dtype=torch.float32)
-        target = torch.tensor([[*random.normal(0, 0.03, 2), TARGET[2] + random.normal(0, 0.02)]],
+        away, up = RING * height * random.uniform(0.95, 1.05), HEIGHTS[index % 2] + random.uniform(-0.12, 0.12)
+        eye = torch.tensor([[away * math.sin(turn), -away * math.cos(turn), up]], dtype=torch.float32)
+        target = torch.tensor([[*random.normal(0, 0.03, 2), reach / 2 - BELOW * height + random.normal(0, 0.02)]],
                               dtype=torch.float32)
         away = float((eye - target).norm())
-        focal = min(size[0], 1.35 * size[1]) * away / REACH * random.uniform(0.96, 1.04)
+        focal = min(size[0], 1.35 * size[1]) * away / reach * random.uniform(0.96, 1.04)
         K = torch.tensor([[[focal, 0, size[1] / 2 + random.uniform(-0.01, 0.01) * size[1]],
                            [0, focal, size[0] / 2 + random.uniform(-0.01, 0.01) * size[0]], [0, 0, 1]]])
         camera = look_at(eye, target, UP, K.float(), size)
@@ -137,7 +141,7 @@ def _seen(seed, camera, lights, samples):
     for lamp in lights.lamps:
         way = lamp.points.mean(0) - place
         towards = functional.normalize(way, dim=1)
-        distance = float((lamp.points.mean(0) - torch.tensor(TARGET)).norm())
+        distance = float((lamp.points.mean(0) - torch.tensor(MIDDLE)).norm())
         fall = (distance / way.norm(dim=1)).square().clamp(max=1.6)
         light = (towards * normal).sum(1).clamp(min=0) * fall
         half = functional.normalize(towards - directions, dim=1)
