@@ -21,7 +21,7 @@ RING = 1.95  # from the middle to a camera, in heights of the person
 HEIGHTS = (0.95, 2.15)  # metres of the low and the high ring
 MIDDLE = (0.0, 0.0, 1.0)
 WALL = 4.6  # metres from the middle to a wall: behind the cameras
-RAISED, BELOW = 1.37, 0.11  # heights above and below the floor that pictures show: raised hands, near feet
+RAISED, BELOW = 1.37, 0.13  # heights above and below the floor that pictures show: raised hands, near feet
 
 FLOOR_SIDE = 5.2  # metres of floor, around the middle, that the person's shadow can reach
 FLOOR_CELLS = 288
@@ -37,10 +37,11 @@ def cameras(seed: int, count: int, size: tuple[int, int], height: float) -> dict
     made = {}
     for index in range(count):
         turn = 2 * math.pi * (index + random.uniform(-0.18, 0.18)) / count
-        away, up = RING * height * random.uniform(0.95, 1.05), HEIGHTS[index % 2] + random.uniform(-0.12, 0.12)
+        away = RING * height * random.uniform(0.95, 1.05)
+        up = HEIGHTS[index % 2] + random.uniform(-0.12, 0.12)
         eye = torch.tensor([[away * math.sin(turn), -away * math.cos(turn), up]], dtype=torch.float32)
-        target = torch.tensor([[*random.normal(0, 0.03, 2), reach / 2 - BELOW * height + random.normal(0, 0.02)]],
-                              dtype=torch.float32)
+        target = [*random.normal(0, 0.03, 2), reach / 2 - BELOW * height + random.normal(0, 0.02)]
+        target = torch.tensor([target], dtype=torch.float32)
         away = float((eye - target).norm())
         focal = min(size[0], 1.35 * size[1]) * away / reach * random.uniform(0.96, 1.04)
         K = torch.tensor([[[focal, 0, size[1] / 2 + random.uniform(-0.01, 0.01) * size[1]],
