@@ -107,6 +107,8 @@ class Train:
     init: Annotated[Path | None, optional("RUN")] = None
     # leave these renderers as they are, and train the texture alone
     freeze_renderers: bool = False
+    # correct poses and cameras a little while training
+    refine: bool = False
     # weak: see through weak-perspective cameras; or perspective
     projection: Annotated[str | None, optional("NAME")] = None
     # JSON of further settings, such as {"width": 24}
@@ -130,7 +132,7 @@ class Train:
         training = train(captures, self.run, self.system, self.preset, steps=self.steps,
                          minutes=self.minutes, seed=self.seed, projection=self.projection, frames=frames,
                          cameras=cameras, init=self.init, freeze_renderers=self.freeze_renderers,
-                         config=settings)
+                         refine=self.refine, config=settings)
         try:
             show_progress(training)
         except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from anr_core import metrics
 from anr_core.avatars.base import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, write_atomically
-from anr_core.body import Posed, Surface
+from anr_core.body import Body, Posed, Surface
 from anr_core.camera import Camera, pixel_centres
 from anr_core.capture.folder import Capture, Shot, load_capture
 from anr_core.capture.view import View
@@ -81,6 +81,7 @@ class Contestants:
     static   the texture unwrapped from the training frames
     mean     (3,) the mean colour of the person in the training frames
     cameras  names of the cameras that were trained; an avatar may know their exposure
+    body     of the run's own capture, whose trained frames and cameras the avatar has refined; else None
     """
 
     name: str
@@ -88,16 +89,20 @@ class Contestants:
     static: Avatar
     mean: torch.Tensor
     cameras: frozenset[str]
+    body: Body | None = None
 
     @torch.no_grad()
     def draw(self, view: View, posed: Posed) -> dict[str, Rendering]:
         """A rendering of the view by every method."""
-        predicted = self._draw(self.avatar, view, posed)
+        predicted, unrefined = self._draw(self.avatar, view, posed), {}
+        if self.body is not None and self.avatar.refinement is not None:
+            unrefined = {f"{self.name}_unrefined": predicted}
+            predicted = self._draw(self.avatar, *self.avatar.placed(view, self.body))
         texture = self._draw(self.static, view, posed)
         filled = extend(texture.rgb, texture.mask > 0.5)
         flat = self.mean.to(filled)[:, None, None].expand_as(filled)
         return {"static": texture, "static_masked": Rendering(filled, predicted.mask),
-                "mean": Rendering(flat, predicted.mask), self.name: predicted}
+                "mean": Rendering(flat, predicted.mask), **unrefined, self.name: predicted}
 
     def _draw(self, avatar, view, posed):
         rendering = avatar.draw(scene_for(avatar, view, posed, self.cameras))
@@ -287,6 +292,9 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     json      a file for the figures, or None
     person    who, in a run of several people
 
+    Where poses and cameras were refined, views of the run's own capture are drawn with the corrections of
+    their frame and camera as far as these were trained; NAME_unrefined is drawn as registered.
+
     Prints tables, writes a picture a split into the run's folder `evaluation`, and returns
     {split: {protocol: {method: {figure: number or None}}}}.
     """
@@ -296,7 +304,8 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     judged = run.capture() if capture is None else load_capture(capture)
     static, mean = run.static()
     cameras = {camera for camera, _ in run.trained}
-    contestants = Contestants(run.config.system, run.avatar(), static, mean, frozenset(cameras))
+    contestants = Contestants(run.config.system, run.avatar(), static, mean, frozenset(cameras),
+                              judged.body if capture is None else None)
     protocols = metrics.PROTOCOLS if protocol is None else {protocol: metrics.PROTOCOLS[protocol]}
     results = evaluate_capture(contestants, run.trained, judged, size or run.config.size, protocols,
                                run.path / "evaluation")

@@ -74,6 +74,33 @@ def _blur(pictures: torch.Tensor) -> torch.Tensor:
         return F.conv2d(pictures, window.transpose(2, 3), padding=(5, 0), groups=len(window))
 
 
+def hinge_discriminator(taken: list[list[torch.Tensor]], drawn: list[list[torch.Tensor]]) -> torch.Tensor:
+    """What a discriminator minimises: at every scale it is to say 1 or more of taken, -1 or less of drawn.
+
+    Both as `PatchDiscriminator` returns them. Source: Lim and Ye, Geometric GAN, 2017.
+    """
+    return mean_of([F.relu(1 - true[-1]).mean() + F.relu(1 + false[-1]).mean()
+                    for true, false in zip(taken, drawn, strict=True)])
+
+
+def hinge_generator(drawn: list[list[torch.Tensor]]) -> torch.Tensor:
+    """What who draws minimises: that the discriminator says little of it."""
+    return mean_of([-scale[-1].mean() for scale in drawn])
+
+
+def feature_matching(taken: list[list[torch.Tensor]], drawn: list[list[torch.Tensor]]) -> torch.Tensor:
+    """Mean absolute difference of the discriminator's features; those of what was taken get no gradient.
+
+    Source: Wang et al. 2018, equation 4.
+    """
+    return mean_of([F.l1_loss(false, true.detach()) for scales in zip(taken, drawn, strict=True)
+                    for true, false in zip(*(scale[:-1] for scale in scales), strict=True)])
+
+
+def mean_of(losses: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack(losses).mean()
+
+
 def perceptual(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor,
                backbone: str = "vgg") -> torch.Tensor | None:
     """LPIPS: the distance in a trained network's features, or None where the network can't be had.

@@ -31,6 +31,7 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Dataset
 
 from anr_core.avatars import Avatar, Config, Scene, Stage, configure, make_avatar
+from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.run import (
     Run,
     check_surface,
@@ -44,7 +45,6 @@ from anr_core.avatars.run import (
 )
 from anr_core.body import Posed
 from anr_core.capture import Capture, View, Views, body_box, load_capture, resample
-from anr_core.capture.folder import Shot
 from anr_core.capture.pictures import write_image
 from anr_core.capture.posing import describe_body
 from anr_core.capture.window import BODY_MARGIN
@@ -57,6 +57,9 @@ PREVIEW_ROWS = 3
 LOG_STEPS = 20  # steps between two lines of metrics.jsonl
 WARM_UP = 0.02   # share of a stage in which the learning rate grows to its start
 AVERAGE = 0.998  # share of the averaged weights that a step leaves: they span about 500 steps
+
+# Learning rates of corrections, in units of what registrations err by, and how strongly they are held back.
+REFINE, REFINEMENT = (2e-2, 2e-3), 3e-4
 
 # What a run has to have alike with the one whose renderers it takes over.
 RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold")
@@ -129,7 +132,8 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
           steps: int | None = None, minutes: float | None = None, seed: int | None = None,
           projection: str | None = None, frames: Iterable[int] | None = None,
           cameras: Iterable[str] | None = None, init: str | Path | None = None,
-          freeze_renderers: bool = False, config: dict | None = None) -> Iterator[Progress]:
+          freeze_renderers: bool = False, refine: bool = False,
+          config: dict | None = None) -> Iterator[Progress]:
     """Train an avatar of a capture into a run folder, going on where that folder stopped.
 
     capture           one, or several of other people, whose avatars are to share their renderers
@@ -137,6 +141,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     frames, cameras   train on these only, so that the others can judge
     init              a run whose renderers to start from; it may be of another person and body
     freeze_renderers  leave them as they are, and train the texture alone
+    refine            correct poses and cameras a little
     config            further settings of Config by name
 
     Interrupting it, or closing the generator, leaves a valid run. Raises ValueError for a run of other
@@ -149,7 +154,8 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
             raise ValueError(f"{name} is {length}; give a number above 0.")
     captures = [capture] if isinstance(capture, str | Path | Capture) else capture
     captures = [one if isinstance(one, Capture) else load_capture(one) for one in captures]
-    settings = {"seed": seed, "projection": projection, "freeze_renderers": freeze_renderers or None}
+    settings = {"seed": seed, "projection": projection, "freeze_renderers": freeze_renderers or None,
+                "refine": refine or None}
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = _told_apart([_chosen(one, cameras, frames) for one in captures])
     configured = _shared_levels(configured, sum(len(training.shots) for training in trainings),
@@ -283,11 +289,15 @@ class State:
     stage: int = 0
     seconds: float = 0.0
     optimizer: dict | None = None
+    # its network's weights, and what its optimiser knows
+    adversary: dict | None = None
 
-    def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None) -> None:
+    def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
+             adversary: Adversary | None = None) -> None:
         saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
-                 "step": self.step, "stage": self.stage, "seconds": self.seconds,
-                 "random": torch.get_rng_state(), "optimizer": optimizer.state_dict() if optimizer else None}
+                 "adversary": adversary and adversary.state(), "step": self.step, "stage": self.stage,
+                 "seconds": self.seconds, "random": torch.get_rng_state(),
+                 "optimizer": optimizer.state_dict() if optimizer else None}
         # training.pt last: killed in between, the run goes on from before and writes all again
         for person, avatar in zip(people, self.averaged, strict=True):
             write_tensors(person.run.path / "checkpoint.safetensors", avatar.state_dict())
@@ -299,7 +309,7 @@ class State:
             self.avatars.load_state_dict(saved["avatars"])
             self.averaged.load_state_dict(saved["averaged"])
             self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
-            self.optimizer = saved["optimizer"]
+            self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
             torch.set_rng_state(saved["random"])
         except Exception as error:  # a truncated pickle raises almost anything
             reason = str(error).splitlines()[0]
@@ -382,8 +392,9 @@ class Trainer:
         self.config, self.names = people[0].run.config, [person.run.person for person in people]
         self.pictures = sum(len(person.training.shots) for person in people)
         # the stages of each person; their names and shares are alike
-        self.stages = [avatar.stages(self.config) for avatar in state.avatars]
+        self.stages = [schedule(avatar) for avatar in state.avatars]
         self.optimizer: torch.optim.Optimizer | None = None
+        self.adversary: Adversary | None = None
         self.saved, self.previewed = state.seconds, state.seconds + FIRST_PREVIEW - PREVIEWS
         self.preview: Path | None = None
 
@@ -409,25 +420,31 @@ class Trainer:
         stage, config = stages[0], self.config
         end = sum(stage.share for stage in self.stages[0][:state.stage + 1])
         last = stage is self.stages[0][-1]
-        for index, (avatar, mine) in enumerate(zip(state.avatars, stages, strict=True)):
-            avatar.begin(mine, partial(self._views, index))
+        for avatar, mine, person in zip(state.avatars, stages, self.people, strict=True):
+            avatar.begin(mine, partial(self._views, avatar, person.training))
         optimizer = make_optimizer(state.avatars, stages)
         if state.optimizer is not None:
             optimizer.load_state_dict(state.optimizer)
         else:  # what beginning the stage has changed
             state.averaged.load_state_dict(state.avatars.state_dict())
-        objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name), optimizer)
+        self.adversary = stage.adversary and Adversary(stage.adversary, config.adversary, config.seed,
+                                                       self.fabric, state.adversary)
+        objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
+                                                      optimizer)
         batches, begun, first = self._batches(), time.perf_counter(), state.step
         between_steps = True
         try:
             while self.done < (1 if last else end):
                 started = time.perf_counter()
                 passes = state.step * config.batch / self.pictures
-                set_learning_rates(self.optimizer, (self.done - end + stage.share) / stage.share,
-                                   passes / config.passes)
+                for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
+                    set_learning_rates(learning, (self.done - end + stage.share) / stage.share,
+                                       passes / config.passes)
                 losses = self._gradients(objective, next(batches))
                 between_steps = False
                 self.optimizer.step()
+                if self.adversary:
+                    self.adversary.step()
                 state.step += 1
                 average(state.averaged, state.avatars, state.step)
                 between_steps = True
@@ -442,6 +459,7 @@ class Trainer:
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
+            state.adversary, self.adversary = None, None
             state.avatars.load_state_dict(state.averaged.state_dict())
         self.save()
 
@@ -456,7 +474,8 @@ class Trainer:
 
     def _gradients(self, objective: torch.nn.Module, view: View) -> dict[str, float]:
         person = self.names.index(view.person[0])
-        losses = objective(person, lambda: (scene_of(view, self._posed(person, view)), view))
+        body = self.people[person].training.body
+        losses = objective(person, lambda avatar: avatar.placed(view, body))
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
         numbers = {name: float(loss.detach()) for name, loss in losses.items()}
@@ -466,17 +485,10 @@ class Trainer:
                              "another --seed.")
         return numbers
 
-    def _posed(self, person: int, view: View) -> Posed:
-        vertices = self.people[person].training.body(view.pose).vertices.to(self.fabric.device)
-        return Posed(vertices, None, self.state.avatars[person].surface)
-
-    def _views(self, person: int, shots: Sequence[Shot] | None = None) -> Iterator[tuple[View, Posed]]:
-        """A person's training views, or some of them, as evaluation would crop them, with their meshes."""
-        training = self.people[person].training
-        chosen = training if shots is None else replace(training, shots=shots)
-        for view in chosen.views(crop="body", size=self.config.size):
-            view = view.to(self.fabric.device)
-            yield view, self._posed(person, view)
+    def _views(self, avatar: Avatar, training: Capture) -> Iterator[tuple[View, Posed]]:
+        """A person's training views as evaluation would crop them, with their meshes."""
+        for view in training.views(crop="body", size=self.config.size):
+            yield avatar.placed(view.to(self.fabric.device), training.body)
 
     def _look_after(self) -> None:
         """Previews and checkpoints, when their time has come."""
@@ -488,16 +500,17 @@ class Trainer:
 
     def save(self) -> None:
         if self.fabric.is_global_zero:
-            self.state.save(self.path, self.people, self.optimizer)
+            self.state.save(self.path, self.people, self.optimizer, self.adversary)
         self.saved = self.state.seconds
 
     @torch.no_grad()
     def _draw_preview(self) -> Path:
         """Truth, prediction and mask of a few training views, as the averaged weights draw them."""
         rows, count = [], math.ceil(PREVIEW_ROWS / len(self.people))
-        for index, (person, avatar) in enumerate(zip(self.people, self.state.averaged, strict=True)):
+        for person, avatar in zip(self.people, self.state.averaged, strict=True):
             shots = person.training.shots
-            for view, posed in self._views(index, shots[::max(1, len(shots) // count)][:count]):
+            shown = replace(person.training, shots=shots[::max(1, len(shots) // count)][:count])
+            for view, posed in self._views(avatar, shown):
                 drawn = avatar(scene_of(view, posed))
                 rows.append(torch.cat([view.image, drawn.over(0.5), drawn.mask.expand(-1, 3, -1, -1)], 3)[0])
         picture = torch.cat(rows, 1).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
@@ -508,19 +521,36 @@ class Trainer:
         return path
 
 
+def schedule(avatar: Avatar) -> list[Stage]:
+    """An avatar's stages; in each, what is registered is refined where it is to be."""
+    stages = avatar.stages(avatar.config)
+    if avatar.refinement is None:
+        return stages
+    return [replace(stage, groups=stage.groups | {"refinement": REFINE}) for stage in stages]
+
+
 class Objective(torch.nn.Module):
     """The losses of avatars as one module, so that a strategy for several GPUs has one to wrap.
 
-    The batch comes as a function that returns it: Fabric would take the records in it apart.
+    The batch comes as a function of the avatar that returns it: Fabric would take the records in it apart.
     """
 
-    def __init__(self, avatars: torch.nn.ModuleList, stage: str):
+    def __init__(self, avatars: torch.nn.ModuleList, stage: str, adversary: Adversary | None = None):
         super().__init__()
-        self.avatars, self.stage = avatars, stage
+        self.avatars, self.stage, self.adversary = avatars, stage, adversary
 
-    def forward(self, person: int, batch: Callable[[], tuple[Scene, View]]) -> dict[str, torch.Tensor]:
-        (scene, view), avatar = batch(), self.avatars[person]
-        return avatar.losses(scene, avatar(scene), view, self.stage)
+    def forward(self, person: int,
+                batch: Callable[[Avatar], tuple[View, Posed]]) -> dict[str, torch.Tensor]:
+        avatar = self.avatars[person]
+        view, posed = batch(avatar)
+        scene = scene_of(view, posed)
+        rendering = avatar(scene)
+        losses = avatar.losses(scene, rendering, view, self.stage)
+        if self.adversary:
+            losses |= self.adversary.losses(rendering, view)
+        if avatar.refinement is not None:
+            losses["refinement"] = REFINEMENT * avatar.refinement.regularization()
+        return losses
 
 
 def scene_of(view: View, posed: Posed) -> Scene:

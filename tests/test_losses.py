@@ -115,3 +115,37 @@ def test_perceptual_is_none_and_says_so_once_where_its_network_cannot_be_had(mon
     assert losses.perceptual(picture, picture, picture[:, :1]) is None
     losses.perceptual_network.cache_clear()
     assert capsys.readouterr().err == "LPIPS (vgg) is left out: ImportError: No module named 'lpips'\n"
+
+
+# a discriminator's
+
+
+def said(*scales):
+    """What a discriminator returns: of each scale one layer's features, and what it says."""
+    return [[torch.tensor(features).view(1, 1, 1, -1), torch.tensor(says).view(1, 1, 1, -1)]
+            for features, says in scales]
+
+
+TAKEN = said(([1.0, 2.0], [2.0, 0.5]), ([0.0, 0.0], [-1.0, 1.0]))
+DRAWN = said(([0.0, 4.0], [-3.0, 0.0]), ([1.0, 1.0], [1.0, 0.5]))
+
+
+def test_a_discriminator_is_to_keep_taken_and_drawn_apart_by_one_on_either_side():
+    first = (0 + 0.5) / 2 + (0 + 1) / 2
+    second = (2 + 0) / 2 + (2 + 1.5) / 2
+    assert float(losses.hinge_discriminator(TAKEN, DRAWN)) == pytest.approx((first + second) / 2)
+
+
+def test_who_draws_is_to_be_taken_for_taken():
+    assert float(losses.hinge_generator(DRAWN)) == pytest.approx((1.5 - 0.75) / 2)
+
+
+def test_features_are_matched_layer_by_layer_but_not_what_is_said():
+    assert float(losses.feature_matching(TAKEN, DRAWN)) == pytest.approx(((1 + 2) / 2 + 1) / 2)
+
+
+def test_matching_moves_what_was_drawn_alone():
+    taken, drawn = ([[part.clone().requires_grad_() for part in scale] for scale in given]
+                    for given in (TAKEN, DRAWN))
+    losses.feature_matching(taken, drawn).backward()
+    assert drawn[0][0].grad.any() and taken[0][0].grad is None

@@ -180,6 +180,18 @@ def test_a_run_killed_before_its_settings_were_whole_begins_anew(small_capture, 
     assert load_avatar(run).config.system == "static"
 
 
+def test_a_run_with_an_adversary_that_was_killed_ends_in_the_same_bytes(small_capture, tmp_path, monkeypatch):
+    config = TINY | {"adversary": 0.01}
+    trained(small_capture, tmp_path / "whole", steps=8, config=config)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(training, "SAVES", 0)
+        killing(patch, "average", lambda averaged, avatar, step: step == 6)
+        trained(small_capture, tmp_path / "run", steps=8, config=config)
+    assert torch.load(tmp_path / "run/training.pt")["adversary"]["optimizer"]["state"]
+    assert trained(small_capture, tmp_path / "run", steps=8, config=config)[0].step == 6
+    assert avatar_bytes(tmp_path / "run") == avatar_bytes(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("last", [1, STEPS // 2])
 def test_closing_the_generator_leaves_a_run_that_goes_on(last, small_capture, whole, tmp_path):
     run = tmp_path / "run"

@@ -23,4 +23,9 @@ def make_avatar(config: Config, surface: Surface, pictures: list[tuple[str, int]
     if config.system not in SYSTEMS:
         raise ValueError(f"system {config.system!r} is unknown; use one of {', '.join(SYSTEMS)}.")
     module, name = SYSTEMS[config.system]
-    return getattr(import_module(module), name)(config, surface, pictures)
+    avatar = getattr(import_module(module), name)(config, surface, pictures)
+    if config.refine and pictures:
+        from anr_core.avatars.refinement import Refinement  # roma takes a second, and few need it
+
+        avatar.refinement = Refinement(pictures, surface.skeleton)
+    return avatar

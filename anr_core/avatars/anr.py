@@ -44,6 +44,9 @@ LATENT = 16  # channels between R1 and R2
 # The networks' learning rate at first.
 LEARN = 1e-3
 
+# The discriminator's.
+ADVERSARY = (4e-4, 4e-5)
+
 # With fewer training pictures than this the learned channels stay at zero: at any learning rate they came to
 # hold single pictures, and views held out lost up to 4 dB.
 FEW = 30
@@ -202,7 +205,7 @@ class ANR(Avatar):
         return [Stage("conditions", 0.15, {coarse: (5e-3, 5e-4), "light": (5e-3, 5e-4),
                                            "conditions.camera_gain": (5e-3, 5e-4),
                                            "conditions.picture_gain": (2e-3, 2e-4)}),
-                Stage("renderers", 0.85, renderers)]
+                Stage("renderers", 0.85, renderers, ADVERSARY if config.adversary else None)]
 
 
 class Folds:

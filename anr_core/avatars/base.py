@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -13,6 +14,9 @@ from anr_core.avatars.config import Config
 from anr_core.body import Body, Pose, Posed, Surface
 from anr_core.camera import Camera
 from anr_core.capture.view import View
+
+if TYPE_CHECKING:
+    from anr_core.avatars.refinement import Refinement
 
 
 @dataclass(frozen=True)
@@ -65,26 +69,29 @@ class Rendering:
 class Stage:
     """One stretch of a training schedule.
 
-    name     what `losses` is told
-    share    part of the run's budget (steps or minutes) that it takes, in (0, 1]
-    groups   {parameter group: (learning rate, learning rate at the end)}; a group is the beginning of
-             parameters' names, other parameters rest
+    name       what `losses` is told
+    share      part of the run's budget (steps or minutes) that it takes, in (0, 1]
+    groups     {parameter group: (learning rate, learning rate at the end)}; a group is the beginning of
+               parameters' names, other parameters rest
+    adversary  learning rates of a discriminator that is trained along; None where nobody judges
     """
 
     name: str
     share: float
     groups: dict[str, tuple[float, float]]
+    adversary: tuple[float, float] | None = None
 
 
 class Avatar(nn.Module):
     """A person that can be drawn; one subclass a system.
 
-    needs     the Scene fields it uses
-    draws     what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
-    controls  what the viewer shows
-    shared    its modules that another person can have too: they know nothing of a surface
-    surface   what its poses are drawn on; a checkpoint keeps it
-    body      what poses it, or None where only posed meshes are given
+    needs       the Scene fields it uses
+    draws       what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
+    controls    what the viewer shows
+    shared      its modules that another person can have too: they know nothing of a surface
+    surface     what its poses are drawn on; a checkpoint keeps it
+    body        what poses it, or None where only posed meshes are given
+    refinement  small corrections of what it was trained on, or None
     """
 
     needs: tuple[str, ...] = ("posed", "camera")
@@ -98,6 +105,7 @@ class Avatar(nn.Module):
         for name in ("faces", "uv", "uv_faces", "part"):
             self.register_buffer(f"surface_{name}", getattr(surface, name).clone())
         self.body: Body | None = None
+        self.refinement: Refinement | None = None
 
     @property
     def surface(self) -> Surface:
@@ -126,6 +134,15 @@ class Avatar(nn.Module):
     def initialize(self, rgb: torch.Tensor) -> None:
         """Start from the unwrapped texture (P, 3, h, w)."""
         raise NotImplementedError
+
+    def placed(self, view: View, body: Body) -> tuple[View, Posed]:
+        """Views and their meshes on this avatar's surface; corrected, where a refinement was learned."""
+        if self.refinement is None:
+            posed = body(view.pose)
+        else:
+            posed, camera = self.refinement(view, body)
+            view = replace(view, camera=camera)
+        return view, Posed(posed.vertices.to(self.surface_uv.device), None, self.surface)
 
     def projected(self, camera: Camera, posed: Posed) -> Camera:
         """The camera as this avatar was trained to see: itself, or its weak-perspective approximation."""

@@ -40,10 +40,14 @@ class Config:
     structure: float = 0.0
     # weight of LPIPS on a VGG, where its weights can be had: far too slow for two cores
     perceptual: float = 0.0
+    # weight of what a patch discriminator, trained along, says of the drawn pictures: sharper, and slower
+    adversary: float = 0.0
     # "weak" trains and draws with each camera's weak-perspective approximation at the body's root depth
     projection: str = "perspective"
     # R1 and R2, taken over from another run, rest: the texture alone is trained
     freeze_renderers: bool = False
+    # correct poses and cameras a little while training: where registrations are worse than 3 mm or 1 degree
+    refine: bool = False
     # random state: the same seed and steps give the same bytes (CPU, float32)
     seed: int = 0
     # numbers on the way: "32-true", or "bf16-mixed" where the hardware is faster with it
@@ -65,9 +69,9 @@ class Config:
 PRESETS = {
     "quick": Config(),
     "base": Config(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, structure=0.01,
-                   perceptual=0.02, workers=2, steps=20_000),
+                   perceptual=0.02, adversary=0.001, workers=2, steps=20_000),
     "large": Config(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, fold=1,
-                    structure=0.01, perceptual=0.02, workers=4, steps=60_000),
+                    structure=0.01, perceptual=0.02, adversary=0.001, workers=4, steps=60_000),
 }
 
 

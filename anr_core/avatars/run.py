@@ -94,9 +94,10 @@ class Run:
     def avatar(self) -> Avatar:
         """The trained avatar, with its body; registered meshes need the capture that holds them."""
         file = self.path / "checkpoint.safetensors"
-        avatar = _filled(self.config, read_tensors(file), self.trained, file)
-        if self.body is not None:
-            avatar.body = make_body(self.body)
+        body = None if self.body is None else make_body(self.body)
+        avatar = _filled(self.config, read_tensors(file), self.trained, file, body and body.skeleton)
+        if body is not None:
+            avatar.body = body
             return avatar
         try:
             capture = self.capture()
@@ -171,9 +172,10 @@ def check_surface(capture: Capture, surface: Surface) -> None:
                          "Give a capture of the same body.")
 
 
-def _filled(config, tensors, pictures, file):
+def _filled(config, tensors, pictures, file, skeleton=None):
     try:
-        surface = Surface(*(tensors[f"surface_{name}"] for name in ("faces", "uv", "uv_faces", "part")))
+        surface = Surface(*(tensors[f"surface_{name}"] for name in ("faces", "uv", "uv_faces", "part")),
+                          skeleton)
         avatar = make_avatar(config, surface, pictures)
         avatar.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:

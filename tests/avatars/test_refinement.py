@@ -1,0 +1,171 @@
+"""Corrections of poses and cameras: what they move, what holds them, where they are not."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from anr_core.avatars import configure, make_avatar
+from anr_core.avatars.refinement import (
+    CAMERA_RADIANS,
+    JOINT_RADIANS,
+    METRES,
+    RADIANS,
+    Refinement,
+    turned,
+)
+from anr_core.avatars.run import load_avatar
+from anr_core.evaluation import evaluate
+from anr_core.training import scene_of, schedule, train
+from tests.posed_capture import make_posed_capture
+
+TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "refine": True}
+
+
+@pytest.fixture(scope="module")
+def posed_capture(tmp_path_factory):
+    """Read only: Anny in three frames, of which two cameras saw each."""
+    return make_posed_capture(tmp_path_factory.mktemp("posed") / "capture")
+
+
+def refinement(capture, **changes):
+    made = Refinement([(shot.camera, shot.frame) for shot in capture.shots], capture.body.skeleton)
+    with torch.no_grad():
+        for name, (place, value) in changes.items():
+            getattr(made, name)[place] = torch.tensor(value)
+    return made
+
+
+def moved(capture, made, index):
+    view = capture.views()[index]
+    posed, camera = made(view, capture.body)
+    return view, capture.body(view.pose).vertices, posed.vertices, camera
+
+
+@pytest.mark.parametrize("capture_name", ["posed_capture", "small_capture"])
+def test_what_has_learned_nothing_changes_nothing(capture_name, request):
+    capture = request.getfixturevalue(capture_name)
+    view, before, after, camera = moved(capture, refinement(capture), 0)
+    torch.testing.assert_close(after, before, atol=1e-6, rtol=0)
+    torch.testing.assert_close(camera.R, view.camera.R)
+    torch.testing.assert_close(camera.t, view.camera.t)
+
+
+def test_a_frame_moves_and_turns_as_a_whole(small_capture):
+    made = refinement(small_capture, poses=((1, 0), [1.0, 0, 2.0]))
+    for index, shot in enumerate(small_capture.shots[:3]):
+        _, before, after, _ = moved(small_capture, made, index)
+        wanted = torch.tensor([METRES, 0, 2 * METRES]) if shot.frame == 1 else torch.zeros(3)
+        torch.testing.assert_close(after - before, wanted.expand_as(before), atol=1e-5, rtol=0)
+    made = refinement(small_capture, poses=((0, 1), [0, 0, 3.0]))
+    _, before, after, _ = moved(small_capture, made, 0)
+    middle = before.mean(1, keepdim=True)
+    first, second = ((one - middle)[0, :, 0] + 1j * (one - middle)[0, :, 1] for one in (before, after))
+    far = first.abs() > 0.05
+    torch.testing.assert_close((second / first)[far].angle(), torch.full((int(far.sum()),), 3 * RADIANS))
+
+
+def test_joints_turn_where_the_body_has_some(posed_capture, small_capture):
+    made = refinement(posed_capture)
+    names = [posed_capture.body.skeleton.names[1:][row] for row in made.joints]
+    assert {"left_elbow", "right_knee", "head"} <= set(names) and not any("toe" in name for name in names)
+    with torch.no_grad():
+        made.poses[:, 2 + names.index("right_elbow"), 0] = 2
+    _, before, after, _ = moved(posed_capture, made, 0)
+    distance = (after - before).norm(dim=-1)
+    assert 0.2 * 2 * JOINT_RADIANS < distance.max() < 0.6 * 2 * JOINT_RADIANS  # metres: a forearm and a hand
+    assert (distance < 1e-5).float().mean() > 0.7
+    assert not refinement(small_capture).joints
+
+
+def test_a_camera_turns_about_its_centre(small_capture):
+    made = refinement(small_capture, turns=(0, [0, 5.0, 0]))
+    view, *_, camera = moved(small_capture, made, 0)
+    torch.testing.assert_close(camera.center, view.camera.center, atol=1e-5, rtol=0)
+    cosine = ((camera.R @ view.camera.R.mT)[0].detach().trace() - 1) / 2
+    assert math.acos(float(cosine)) == pytest.approx(5 * CAMERA_RADIANS, rel=0.02)
+
+
+def test_a_turned_window_sees_what_the_turned_camera_sees(small_capture):
+    camera, turn = small_capture.views()[0].camera, torch.tensor([[0.01, -0.02, 0.015]])
+    points = torch.tensor([[[0.1, 0.2, 1.0], [-0.3, 0.1, 0.5]]])
+    window = camera.crop(20, 30, 100, 80)
+    torch.testing.assert_close(turned(window, turn).project(points)[0],
+                               turned(camera, turn).project(points)[0] - torch.tensor([20.0, 30.0]))
+
+
+def test_frames_and_cameras_that_were_not_trained_stay_as_registered(small_capture):
+    made = refinement(small_capture.only(lambda shot: shot.camera == "cam01" and shot.frame < 3))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.fill_(1.0)
+    for index, shot in enumerate(small_capture.shots):
+        view, before, after, camera = moved(small_capture, made, index)
+        assert torch.allclose(before, after, atol=1e-5) == (shot.frame >= 3)
+        assert torch.allclose(camera.R, view.camera.R, atol=1e-5) == (shot.camera != "cam01")
+
+
+def test_corrections_cost_and_jumps_between_neighbours_cost_more():
+    made = Refinement([("a", frame) for frame in range(8)], None)
+    assert not made.regularization()
+    with torch.no_grad():
+        made.poses.fill_(1.0)
+    steady = made.regularization()
+    with torch.no_grad():
+        made.poses[::2] = -1.0
+    assert made.regularization() > 3 * steady > 0
+
+
+def test_gradients_move_a_shifted_mesh_back(small_capture):
+    """The texture of the true place, drawn a little aside, pulls the mesh to where it belongs."""
+    capture = small_capture.only(lambda shot: shot.frame == 0)
+    pictures = [(shot.camera, shot.frame) for shot in capture.shots]
+    torch.manual_seed(0)
+    avatar = make_avatar(configure(**TINY), capture.body.surface, pictures)
+    views = list(capture.views(crop="body", size=64))
+    stage = avatar.stages(avatar.config)[1]
+    avatar.begin(replace(stage, groups={"refinement": (1, 1)}),
+                 lambda: (avatar.placed(view, capture.body) for view in views))
+    avatar.eval()
+    with torch.no_grad():
+        avatar.refinement.poses[0, 0, 2] = 5.0
+    optimizer = torch.optim.Adam(avatar.refinement.parameters(), lr=0.2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        for view in views:
+            view, posed = avatar.placed(view, capture.body)
+            drawn = avatar(scene_of(view, posed))
+            seen = view.trusted() * drawn.layers["coverage"]
+            ((drawn.layers["texture"] - view.image).square() * seen).mean().backward()
+        optimizer.step()
+    view = views[0]
+    apart = avatar.placed(view, capture.body)[1].vertices - capture.body(view.pose).vertices
+    assert float(apart.detach().norm(dim=-1).mean()) < 0.8 * 5 * METRES
+
+
+@pytest.mark.parametrize("system", ["anr", "deferred"])
+def test_a_run_learns_corrections_and_is_judged_with_and_without(system, small_capture, tmp_path):
+    list(train(small_capture, tmp_path / "run", system, steps=6, config=TINY, cameras=["cam01", "cam02"],
+               frames=[0, 2]))
+    avatar = load_avatar(tmp_path / "run")
+    assert avatar.refinement.poses.any() and avatar.refinement.turns.any()
+    figures = evaluate(tmp_path / "run", protocol="inside")
+    assert {system, f"{system}_unrefined"} <= set(figures["novel_view"]["inside"])
+    novel_both, view = figures["novel_both"]["inside"], figures["novel_view"]["inside"]
+    assert novel_both[system]["psnr"] == pytest.approx(novel_both[f"{system}_unrefined"]["psnr"], abs=1e-4)
+    assert view[system]["psnr"] != view[f"{system}_unrefined"]["psnr"]
+    other = evaluate(tmp_path / "run", small_capture.path, protocol="inside")
+    assert f"{system}_unrefined" not in other["novel_view"]["inside"]
+
+
+def test_a_posed_body_is_refined_through_its_joints(posed_capture, tmp_path):
+    list(train(posed_capture, tmp_path / "run", steps=4, config=TINY))
+    avatar = load_avatar(tmp_path / "run")
+    assert avatar.refinement.poses[:, 2:].any()
+
+
+def test_without_it_nothing_is_refined(small_capture):
+    avatar = make_avatar(configure(**TINY | {"refine": False}), small_capture.body.surface, [("a", 0)])
+    assert avatar.refinement is None
+    assert all("refinement" not in stage.groups for stage in schedule(avatar))
