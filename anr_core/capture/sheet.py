@@ -5,16 +5,29 @@ Where the outline leaves the person, the body was fitted badly, or a convention 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
 from anr_core.capture.folder import Capture, Shot
+from anr_core.capture.pictures import write_image
 from anr_core.rasterizer import rasterize
 
 HEIGHT = 200  # pixels of a picture
 HEAD = 14  # pixels of the line of words above it
 OUTLINE = np.array([60, 255, 90], np.uint8)
+
+
+def write_sheet(capture: Capture, out: Path, cameras: int = 6, moments: int = 6) -> None:
+    """Write `contact_sheet` as a picture; raises ValueError for another name than .jpg or .png."""
+    if out.suffix.lower() not in (".jpg", ".png"):
+        raise ValueError(f"{out} is no name of a picture; write one that ends in .jpg or .png.")
+    if cameras < 1 or moments < 1:
+        raise ValueError(f"A sheet of {cameras} cameras and {moments} moments is empty; give 1 or more.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_image(out, contact_sheet(capture, cameras, moments))
 
 
 def contact_sheet(capture: Capture, cameras: int = 6, moments: int = 6) -> np.ndarray:

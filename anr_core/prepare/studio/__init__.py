@@ -75,7 +75,7 @@ def _whole(number) -> bool:
 
 
 def studio_capture(path: str | Path, subject: int = 0, *, cameras: int = 6, frames: int = 40,
-                   size: int | tuple[int, int] = 256, fps: float = 10.0,
+                   size: int | tuple[int, int] = 256, fps: float = 6.0,
                    registration: str = "jittered") -> Capture:
     """Film one of the studio's people; a folder that this very call has filled is used as it is.
 

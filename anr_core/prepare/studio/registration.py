@@ -16,9 +16,9 @@ from anr_core.body.anny import Shape
 from anr_core.skeleton import ANNY
 
 # Standard deviations of the errors.
-ROOT_METRES, ROOT_RADIANS = 0.003, 0.008
-LIMB_RADIANS, OTHER_RADIANS = 0.021, 0.006  # 1.2 and 0.3 degrees about each axis
-SHAPE_STEPS = 0.03  # of phenotypes, which go from 0 to 1
+ROOT_METRES, ROOT_RADIANS = 0.003, 0.006
+LIMB_RADIANS, OTHER_RADIANS = 0.013, 0.004  # 0.75 and 0.2 degrees about each axis; they add up along a limb
+SHAPE_STEPS = 0.02  # of phenotypes, which go from 0 to 1
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "neck", "head")
 
 WAVES, SLOWEST, FASTEST = 4, 0.12, 0.9  # Hz
