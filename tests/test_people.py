@@ -16,7 +16,9 @@ from anr_core.capture.pictures import read_image
 from anr_core.cli import main
 from anr_core.evaluation import evaluate
 from anr_core.prepare import prepare
-from anr_core.training import Windows, sharing, train
+from anr_core.training import train
+from anr_core.training.beginning import sharing
+from anr_core.training.windows import Windows
 from tests.small_capture import make_small_capture, surface
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}

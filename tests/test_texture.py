@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from anr_core.body import Posed, Surface
 from anr_core.camera import look_at
-from anr_core.texture import Texture, Unwrapping, bilinear, spread
+from anr_core.texture import Texture, Unwrapping, belonging, bilinear, mix, spread
 
 SIZE = 32
 
@@ -306,3 +306,42 @@ def test_leaving_the_only_pictures_out_leaves_holes():
         unwrapping.add(noise(index), EVERYWHERE, posed, camera(0.1 * index, 0.1, 2.0), (0, 1))
     rgb, weight = unwrapping.texture(without=1)
     assert not weight.any() and torch.equal(rgb, plain(0.5, 0.5, 0.5))
+
+
+# two people's textures
+
+
+def strip(cells=40):
+    """A flat strip of quads along u, the left half part 1, the right half part 2; its atlas is itself."""
+    column = torch.arange(cells + 1)
+    uv = torch.stack([torch.cat([column, column]) / cells, torch.arange(2).repeat_interleave(cells + 1)], 1)
+    low, high = column[:-1], column[:-1] + cells + 1
+    faces = torch.cat([torch.stack([low, low + 1, high], 1), torch.stack([low + 1, high + 1, high], 1)])
+    part = 1 + (faces.min(1).values % (cells + 1) >= cells // 2).long()
+    return Surface(faces, uv, faces, part)
+
+
+def test_belonging_goes_softly_from_0_to_1_across_a_seam():
+    row = belonging([2], strip(), 80)[0, 0, 40]
+    assert not row[:24].any() and (row[56:] == 1).all()  # eight of forty edges off the seam
+    assert float(row[39:41].mean()) == pytest.approx(0.5, abs=0.1)  # the diagonals lean to one side
+    assert (row.diff() >= -1e-6).all() and row.diff().max() < 0.1
+    both = belonging([1], strip(), 80)[0, 0, 40]
+    torch.testing.assert_close(both, 1 - row, atol=1e-3, rtol=0)
+
+
+def test_all_parts_belong_wholly_and_none_not_at_all():
+    assert (belonging([1, 2], strip(), 16) == 1).all() and not belonging([], strip(), 16).any()
+
+
+def test_a_mixture_is_the_others_where_it_belongs():
+    random = torch.Generator().manual_seed(0)
+    mine, other = (Texture(channels=5, size=16, levels=3) for _ in range(2))
+    with torch.no_grad():
+        for level in (*mine.levels, *other.levels):
+            level.copy_(torch.rand(level.shape, generator=random))
+    share = torch.rand(1, 1, 16, 16, generator=random)
+    before = mine.image()
+    expected = torch.lerp(mine.image(), other.image(), share)
+    torch.testing.assert_close(mix(mine, other, share).image(), expected)
+    assert torch.equal(mine.image(), before)

@@ -23,7 +23,8 @@ from anr_core.avatars import run as runs
 from anr_core.avatars.deferred import Deferred
 from anr_core.avatars.run import Run, load_avatar
 from anr_core.capture import load_capture
-from anr_core.training import Windows, train
+from anr_core.training import train
+from anr_core.training.windows import Windows
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 STEPS = 12
@@ -118,7 +119,7 @@ def test_a_run_killed_by_the_system_ends_in_the_same_bytes(small_capture, whole,
     run = tmp_path / "run"
     command = [sys.executable, "-c", DRIVER, small_capture.path, run, str(STEPS), json.dumps(TINY),
                str(STEPS // 2)]
-    ended = subprocess.run(command, cwd=Path(training.__file__).parents[1], capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=Path(training.__file__).parents[2], capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     progress = trained(small_capture, run)
     assert [step.step for step in progress] == list(range(STEPS // 2, STEPS + 1))

@@ -13,8 +13,6 @@ what they share (`Avatar.shared`, such as R1 and R2).
 
 from __future__ import annotations
 
-import copy
-import io
 import json
 import math
 import os
@@ -25,33 +23,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from anr_core.avatars import Avatar, Config, Scene, Stage, configure, make_avatar
+from anr_core.avatars import Avatar, Scene, Stage, configure
 from anr_core.avatars.adversary import Adversary
-from anr_core.avatars.run import (
-    Run,
-    check_surface,
-    folders_of,
-    is_leftover,
-    people_of,
-    save_people,
-    write_atomically,
-    write_tensors,
-    writing,
-)
+from anr_core.avatars.run import write_atomically, writing
 from anr_core.body import Posed
-from anr_core.capture import Capture, View, Views, body_box, load_capture, resample
+from anr_core.capture import Capture, View, load_capture
 from anr_core.capture.pictures import write_image
-from anr_core.capture.posing import describe_body
-from anr_core.capture.window import BODY_MARGIN
-from anr_core.texture import Unwrapping
+from anr_core.training.beginning import (
+    Person,
+    State,
+    chosen,
+    open_runs,
+    shared_levels,
+    start,
+    told_apart,
+)
+from anr_core.training.windows import Windows
 
-SCALES = 1.4     # windows are drawn up to so many times larger or smaller than evaluation draws
-ROLL = 0.25      # radians that a window is turned at the most
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
 PREVIEW_ROWS = 3
 LOG_STEPS = 20  # steps between two lines of metrics.jsonl
@@ -60,9 +52,6 @@ AVERAGE = 0.998  # share of the averaged weights that a step leaves: they span a
 
 # Learning rates of corrections, in units of what registrations err by, and how strongly they are held back.
 REFINE, REFINEMENT = (2e-2, 2e-3), 3e-4
-
-# What a run has to have alike with the one whose renderers it takes over.
-RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold")
 
 
 @dataclass(frozen=True)
@@ -90,41 +79,6 @@ class Budget:
     def fraction(self, step: int, seconds: float) -> float:
         done = step / self.steps if self.steps else seconds / (60 * self.minutes)
         return min(done, 1.0)
-
-
-class Windows(Dataset):
-    """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
-
-    people  views of each person; a batch is of one, and they take turns
-
-    Every view of a person comes once before any comes again.
-    """
-
-    def __init__(self, people: Sequence[Views], config: Config, steps: range):
-        self.people, self.config, self.steps = people, config, steps
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __getitem__(self, index: int) -> View:
-        batch, person = divmod(self.steps[index], len(self.people))
-        views, config = self.people[person], self.config
-        random = np.random.default_rng((config.seed, batch))
-        return View.cat([self._window(views, self._turn(len(views), batch * config.batch + item), random)
-                         for item in range(config.batch)])
-
-    def _turn(self, count: int, place: int) -> int:
-        lap, place = divmod(place, count)
-        return int(np.random.default_rng((self.config.seed, lap, count)).permutation(count)[place])
-
-    def _window(self, views: Views, turn: int, random: np.random.Generator) -> View:
-        view = views[turn]
-        center, side = body_box(view.camera, views.capture.body(view.pose).vertices)
-        scale, roll, *shift = torch.from_numpy(random.uniform(-1, 1, 4)).float().unbind()
-        window = side * BODY_MARGIN * self.config.window / (self.config.size * SCALES**scale)
-        room = (side * BODY_MARGIN - window).clamp(min=0) / 2
-        center = center + room * torch.stack(shift)
-        return resample(view, center, window, ROLL * roll[None], self.config.window)
 
 
 def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: str | Path,
@@ -157,58 +111,19 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     settings = {"seed": seed, "projection": projection, "freeze_renderers": freeze_renderers or None,
                 "refine": refine or None}
     configured = configure(preset, system=system, **settings | (config or {}))
-    trainings = _told_apart([_chosen(one, cameras, frames) for one in captures])
-    configured = _shared_levels(configured, sum(len(training.shots) for training in trainings),
+    trainings = told_apart([chosen(one, cameras, frames) for one in captures])
+    configured = shared_levels(configured, sum(len(training.shots) for training in trainings),
                                 len(trainings), init)
     path = Path(run).resolve()
-    people = _open(path, configured, trainings)
+    people = open_runs(path, configured, trainings)
     budget = Budget(None if minutes else steps or configured.steps, minutes)
     fabric = _fabric(configured)
     torch.manual_seed(configured.seed)
     if configured.projection == "weak":
         for training in trainings:
             print(_difference_of_projections(training, configured.size))
-    state = _start(path, people, init)
+    state = start(path, people, init)
     yield from Trainer(path, people, state, budget, fabric)
-
-
-def _chosen(capture, cameras, frames):
-    views = capture.split("train").views(cameras, frames)
-    if not len(views):
-        raise ValueError(f"No view of {capture.path} is both of these cameras and of these frames.")
-    return replace(capture, shots=views.shots)
-
-
-def _told_apart(trainings):
-    """The same captures, whose people have different names: of their folders, where their own are alike."""
-    for names in ([one.person for one in trainings], [one.path.name for one in trainings]):
-        if len(set(folders_of(Path(), names))) == len(names):
-            return [replace(one, person=name) for one, name in zip(trainings, names, strict=True)]
-    raise ValueError(f"The captures {', '.join(str(one.path) for one in trainings)} can't be told apart: "
-                     "people and folders are called alike. Give each person once, in a folder of their own.")
-
-
-def _shared_levels(config, pictures, people, init):
-    """The settings with the renderers' levels decided, where not one person's pictures alone decide them."""
-    if init is None:
-        if config.freeze_renderers:
-            raise ValueError("freeze_renderers needs renderers of another run; name it with --init.")
-        return config if people == 1 else replace(config, levels=config.levels_for(pictures))
-    other = _renderers_of(init)
-    theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
-    config = replace(config, levels=config.levels or theirs.levels)
-    wrong = [name for name in RENDERER_SETTINGS if getattr(config, name) != getattr(theirs, name)]
-    if wrong:
-        there, here = (", ".join(f"{name} {getattr(settings, name)}" for name in wrong)
-                       for settings in (theirs, config))
-        raise ValueError(f"The renderers of {init} don't fit: {there} there, {here} here. Choose the same "
-                         "settings, or another run for --init.")
-    return config
-
-
-def _renderers_of(init) -> Run:
-    """The run of whoever is first in a folder: all that are in it have the same renderers."""
-    return Run.open(init, next(iter(people_of(init))))
 
 
 def _difference_of_projections(training, size) -> str:
@@ -230,155 +145,6 @@ def _fabric(config):
                     precision=config.precision)
     fabric.launch()
     return fabric
-
-
-@dataclass(frozen=True)
-class Person:
-    """One of those that are trained: their run, and the views to train on."""
-
-    run: Run
-    training: Capture
-
-
-def _open(path, config, trainings) -> list[Person]:
-    """The run of each person in a folder, or a new one; refuses what was begun with something else."""
-    people, names = [], [training.person for training in trainings]
-    for training, folder in zip(trainings, folders_of(path, names), strict=True):
-        pictures = [(shot.camera, shot.frame) for shot in training.shots]
-        source = str(training.path), os.path.relpath(training.path, folder)
-        run = Run(folder, config, pictures, source, training.licence, describe_body(training.body),
-                  training.person)
-        people.append(Person(run, training))
-    if (path / "config.json").is_file():
-        begun = people_of(path)
-        if len(begun) != len(names) or len(names) > 1 and list(begun) != names:
-            raise _of_another("people", path, f"{', '.join(begun)} there, {', '.join(names)} now")
-        for person in people:
-            if (person.run.path / "config.json").is_file():
-                _check_begun(person.run)
-    elif path.exists() and not (path.is_dir() and all(is_leftover(file) for file in path.iterdir())):
-        raise ValueError(f"{path} holds something that is not a run. Train into another folder.")
-    return people
-
-
-def _check_begun(run: Run) -> None:
-    begun = Run.open(run.path)
-    for name, mine, theirs in (("system", run.config.system, begun.config.system),
-                               ("settings", run.config, begun.config),
-                               ("training views", run.trained, begun.trained)):
-        if mine != theirs:
-            found = f"{theirs} there, {mine} now" if name == "system" else "see its config.json"
-            raise _of_another(name, run.path, found)
-
-
-def _of_another(choice: str, path: Path, found: str) -> ValueError:
-    return ValueError(f"{path} holds a run of another choice of {choice} ({found}). "
-                      "Train into another folder, or remove this one.")
-
-
-# where a run stands
-
-
-@dataclass
-class State:
-    """All that changes while training, and is saved for going on; one avatar a person."""
-
-    avatars: torch.nn.ModuleList
-    averaged: torch.nn.ModuleList
-    step: int = 0
-    stage: int = 0
-    seconds: float = 0.0
-    optimizer: dict | None = None
-    # its network's weights, and what its optimiser knows
-    adversary: dict | None = None
-
-    def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
-             adversary: Adversary | None = None) -> None:
-        saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
-                 "adversary": adversary and adversary.state(), "step": self.step, "stage": self.stage,
-                 "seconds": self.seconds, "random": torch.get_rng_state(),
-                 "optimizer": optimizer.state_dict() if optimizer else None}
-        # training.pt last: killed in between, the run goes on from before and writes all again
-        for person, avatar in zip(people, self.averaged, strict=True):
-            write_tensors(person.run.path / "checkpoint.safetensors", avatar.state_dict())
-        write_atomically(path / "training.pt", _bytes(saved))
-
-    def load(self, file: Path) -> None:
-        try:
-            saved = torch.load(file, weights_only=True, map_location="cpu")
-            self.avatars.load_state_dict(saved["avatars"])
-            self.averaged.load_state_dict(saved["averaged"])
-            self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
-            self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
-            torch.set_rng_state(saved["random"])
-        except Exception as error:  # a truncated pickle raises almost anything
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{file} is broken or belongs to another run ({reason}). "
-                             f"Remove {file.parent}, or train into another folder.") from None
-
-
-def _bytes(saved) -> bytes:
-    stream = io.BytesIO()
-    torch.save(saved, stream)
-    return stream.getvalue()
-
-
-def _start(path: Path, people: list[Person], init: str | Path | None) -> State:
-    """The state that the folder was left in, or a fresh one over the unwrapped textures."""
-    avatars = sharing([make_avatar(person.run.config, person.training.body.surface, person.run.trained)
-                       for person in people])
-    state = State(avatars, copy.deepcopy(avatars))
-    if (path / "training.pt").is_file():
-        state.load(path / "training.pt")
-        for person, avatar in zip(people, avatars, strict=True):
-            check_surface(person.training, avatar.surface)
-        return state
-    taken = None if init is None else _renderers_of(init).avatar()
-    if taken is not None and not taken.shared:
-        raise ValueError(f"{init} holds a {taken.config.system} avatar, which has no renderers for --init.")
-    if len(people) > 1:
-        save_people(path, [person.run for person in people])
-    for person, avatar in zip(people, avatars, strict=True):
-        _initialize(avatar, person)
-    for name in () if taken is None else taken.shared:
-        getattr(avatars[0], name).load_state_dict(getattr(taken, name).state_dict())
-    state.averaged.load_state_dict(avatars.state_dict())
-    return state
-
-
-def sharing(avatars: list[Avatar]) -> torch.nn.ModuleList:
-    """Avatars of several people; what they share is that of the first."""
-    first, *others = avatars
-    if others and not first.shared:
-        raise ValueError(f"{first.config.system} has nothing that several people could share; "
-                         "train each alone.")
-    for other in others:
-        for name in first.shared:
-            setattr(other, name, getattr(first, name))
-    return torch.nn.ModuleList(avatars)
-
-
-def _initialize(avatar: Avatar, person: Person) -> None:
-    """Begin a person's run with the unwrapped texture."""
-    person.run.save()
-    static = make_avatar(replace(person.run.config, system="static"), person.training.body.surface, [])
-    rgb, mean = _unwrap(person.run.config, static, person.training)
-    static.initialize(rgb)
-    write_tensors(person.run.path / "static.safetensors", static.state_dict() | {"mean": mean})
-    avatar.initialize(rgb)
-
-
-def _unwrap(config, static, training):
-    """The static texture (P, 3, h, w) and the mean colour (3,) of the training views."""
-    total = torch.zeros(4)
-    unwrapping = Unwrapping(static.surface, config.texture_size, static.size[0])
-    for view in training.views(crop="body", size=config.size):
-        trusted = view.trusted()
-        total += torch.cat([(view.image * trusted).sum((0, 2, 3)), trusted.sum()[None]])
-        posed = training.body(view.pose)
-        unwrapping.add(view.image, trusted, posed, static.projected(view.camera, posed))
-    rgb, _ = unwrapping.texture()
-    return rgb, total[:3] / total[3].clamp(min=1)
 
 
 # the loop

@@ -1,0 +1,217 @@
+"""Where a training begins or goes on: whose runs a folder holds, and the state that it was left in."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from anr_core.avatars import Avatar, Config, make_avatar
+from anr_core.avatars.adversary import Adversary
+from anr_core.avatars.run import (
+    Run,
+    check_surface,
+    folders_of,
+    is_leftover,
+    people_of,
+    save_people,
+    write_atomically,
+    write_tensors,
+)
+from anr_core.capture import Capture
+from anr_core.capture.posing import describe_body
+from anr_core.texture import Unwrapping
+
+# What a run has to have alike with the one whose renderers it takes over.
+RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold")
+
+
+def chosen(capture: Capture, cameras: Iterable[str] | None, frames: Iterable[int] | None) -> Capture:
+    """The capture with the views to train on alone."""
+    views = capture.split("train").views(cameras, frames)
+    if not len(views):
+        raise ValueError(f"No view of {capture.path} is both of these cameras and of these frames.")
+    return replace(capture, shots=views.shots)
+
+
+def told_apart(trainings: list[Capture]) -> list[Capture]:
+    """The same captures, whose people have different names: of their folders, where their own are alike."""
+    for names in ([one.person for one in trainings], [one.path.name for one in trainings]):
+        if len(set(folders_of(Path(), names))) == len(names):
+            return [replace(one, person=name) for one, name in zip(trainings, names, strict=True)]
+    raise ValueError(f"The captures {', '.join(str(one.path) for one in trainings)} can't be told apart: "
+                     "people and folders are called alike. Give each person once, in a folder of their own.")
+
+
+def shared_levels(config: Config, pictures: int, people: int, init: str | Path | None) -> Config:
+    """The settings with the renderers' levels decided, where not one person's pictures alone decide them."""
+    if init is None:
+        if config.freeze_renderers:
+            raise ValueError("freeze_renderers needs renderers of another run; name it with --init.")
+        return config if people == 1 else replace(config, levels=config.levels_for(pictures))
+    other = _renderers_of(init)
+    theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
+    config = replace(config, levels=config.levels or theirs.levels)
+    wrong = [name for name in RENDERER_SETTINGS if getattr(config, name) != getattr(theirs, name)]
+    if wrong:
+        there, here = (", ".join(f"{name} {getattr(settings, name)}" for name in wrong)
+                       for settings in (theirs, config))
+        raise ValueError(f"The renderers of {init} don't fit: {there} there, {here} here. Choose the same "
+                         "settings, or another run for --init.")
+    return config
+
+
+def _renderers_of(init) -> Run:
+    """The run of whoever is first in a folder: all that are in it have the same renderers."""
+    return Run.open(init, next(iter(people_of(init))))
+
+
+@dataclass(frozen=True)
+class Person:
+    """One of those that are trained: their run, and the views to train on."""
+
+    run: Run
+    training: Capture
+
+
+def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Person]:
+    """The run of each person in a folder, or a new one; refuses what was begun with something else."""
+    people, names = [], [training.person for training in trainings]
+    for training, folder in zip(trainings, folders_of(path, names), strict=True):
+        pictures = [(shot.camera, shot.frame) for shot in training.shots]
+        source = str(training.path), os.path.relpath(training.path, folder)
+        run = Run(folder, config, pictures, source, training.licence, describe_body(training.body),
+                  training.person)
+        people.append(Person(run, training))
+    if (path / "config.json").is_file():
+        begun = people_of(path)
+        if len(begun) != len(names) or len(names) > 1 and list(begun) != names:
+            raise _of_another("people", path, f"{', '.join(begun)} there, {', '.join(names)} now")
+        for person in people:
+            if (person.run.path / "config.json").is_file():
+                _check_begun(person.run)
+    elif path.exists() and not (path.is_dir() and all(is_leftover(file) for file in path.iterdir())):
+        raise ValueError(f"{path} holds something that is not a run. Train into another folder.")
+    return people
+
+
+def _check_begun(run: Run) -> None:
+    begun = Run.open(run.path)
+    for name, mine, theirs in (("system", run.config.system, begun.config.system),
+                               ("settings", run.config, begun.config),
+                               ("training views", run.trained, begun.trained)):
+        if mine != theirs:
+            found = f"{theirs} there, {mine} now" if name == "system" else "see its config.json"
+            raise _of_another(name, run.path, found)
+
+
+def _of_another(choice: str, path: Path, found: str) -> ValueError:
+    return ValueError(f"{path} holds a run of another choice of {choice} ({found}). "
+                      "Train into another folder, or remove this one.")
+
+
+@dataclass
+class State:
+    """All that changes while training, and is saved for going on; one avatar a person."""
+
+    avatars: torch.nn.ModuleList
+    averaged: torch.nn.ModuleList
+    step: int = 0
+    stage: int = 0
+    seconds: float = 0.0
+    optimizer: dict | None = None
+    # its network's weights, and what its optimiser knows
+    adversary: dict | None = None
+
+    def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
+             adversary: Adversary | None = None) -> None:
+        saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
+                 "adversary": adversary and adversary.state(), "step": self.step, "stage": self.stage,
+                 "seconds": self.seconds, "random": torch.get_rng_state(),
+                 "optimizer": optimizer.state_dict() if optimizer else None}
+        # training.pt last: killed in between, the run goes on from before and writes all again
+        for person, avatar in zip(people, self.averaged, strict=True):
+            write_tensors(person.run.path / "checkpoint.safetensors", avatar.state_dict())
+        write_atomically(path / "training.pt", _bytes(saved))
+
+    def load(self, file: Path) -> None:
+        try:
+            saved = torch.load(file, weights_only=True, map_location="cpu")
+            self.avatars.load_state_dict(saved["avatars"])
+            self.averaged.load_state_dict(saved["averaged"])
+            self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
+            self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
+            torch.set_rng_state(saved["random"])
+        except Exception as error:  # a truncated pickle raises almost anything
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{file} is broken or belongs to another run ({reason}). "
+                             f"Remove {file.parent}, or train into another folder.") from None
+
+
+def _bytes(saved) -> bytes:
+    stream = io.BytesIO()
+    torch.save(saved, stream)
+    return stream.getvalue()
+
+
+def start(path: Path, people: list[Person], init: str | Path | None) -> State:
+    """The state that the folder was left in, or a fresh one over the unwrapped textures."""
+    avatars = sharing([make_avatar(person.run.config, person.training.body.surface, person.run.trained)
+                       for person in people])
+    state = State(avatars, copy.deepcopy(avatars))
+    if (path / "training.pt").is_file():
+        state.load(path / "training.pt")
+        for person, avatar in zip(people, avatars, strict=True):
+            check_surface(person.training, avatar.surface)
+        return state
+    taken = None if init is None else _renderers_of(init).avatar()
+    if taken is not None and not taken.shared:
+        raise ValueError(f"{init} holds a {taken.config.system} avatar, which has no renderers for --init.")
+    if len(people) > 1:
+        save_people(path, [person.run for person in people])
+    for person, avatar in zip(people, avatars, strict=True):
+        _initialize(avatar, person)
+    for name in () if taken is None else taken.shared:
+        getattr(avatars[0], name).load_state_dict(getattr(taken, name).state_dict())
+    state.averaged.load_state_dict(avatars.state_dict())
+    return state
+
+
+def sharing(avatars: list[Avatar]) -> torch.nn.ModuleList:
+    """Avatars of several people; what they share is that of the first."""
+    first, *others = avatars
+    if others and not first.shared:
+        raise ValueError(f"{first.config.system} has nothing that several people could share; "
+                         "train each alone.")
+    for other in others:
+        for name in first.shared:
+            setattr(other, name, getattr(first, name))
+    return torch.nn.ModuleList(avatars)
+
+
+def _initialize(avatar: Avatar, person: Person) -> None:
+    """Begin a person's run with the unwrapped texture."""
+    person.run.save()
+    static = make_avatar(replace(person.run.config, system="static"), person.training.body.surface, [])
+    rgb, mean = _unwrap(person.run.config, static, person.training)
+    static.initialize(rgb)
+    write_tensors(person.run.path / "static.safetensors", static.state_dict() | {"mean": mean})
+    avatar.initialize(rgb)
+
+
+def _unwrap(config, static, training):
+    """The static texture (P, 3, h, w) and the mean colour (3,) of the training views."""
+    total = torch.zeros(4)
+    unwrapping = Unwrapping(static.surface, config.texture_size, static.size[0])
+    for view in training.views(crop="body", size=config.size):
+        trusted = view.trusted()
+        total += torch.cat([(view.image * trusted).sum((0, 2, 3)), trusted.sum()[None]])
+        posed = training.body(view.pose)
+        unwrapping.add(view.image, trusted, posed, static.projected(view.camera, posed))
+    rgb, _ = unwrapping.texture()
+    return rgb, total[:3] / total[3].clamp(min=1)

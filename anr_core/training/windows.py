@@ -1,0 +1,51 @@
+"""What a training step sees: windows onto the training views, which follow from the seed and its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from anr_core.avatars import Config
+from anr_core.capture import View, Views, body_box, resample
+from anr_core.capture.window import BODY_MARGIN
+
+SCALES = 1.4     # windows are drawn up to so many times larger or smaller than evaluation draws
+ROLL = 0.25      # radians that a window is turned at the most
+
+
+class Windows(Dataset):
+    """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
+
+    people  views of each person; a batch is of one, and they take turns
+
+    Every view of a person comes once before any comes again.
+    """
+
+    def __init__(self, people: Sequence[Views], config: Config, steps: range):
+        self.people, self.config, self.steps = people, config, steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> View:
+        batch, person = divmod(self.steps[index], len(self.people))
+        views, config = self.people[person], self.config
+        random = np.random.default_rng((config.seed, batch))
+        return View.cat([self._window(views, self._turn(len(views), batch * config.batch + item), random)
+                         for item in range(config.batch)])
+
+    def _turn(self, count: int, place: int) -> int:
+        lap, place = divmod(place, count)
+        return int(np.random.default_rng((self.config.seed, lap, count)).permutation(count)[place])
+
+    def _window(self, views: Views, turn: int, random: np.random.Generator) -> View:
+        view = views[turn]
+        center, side = body_box(view.camera, views.capture.body(view.pose).vertices)
+        scale, roll, *shift = torch.from_numpy(random.uniform(-1, 1, 4)).float().unbind()
+        window = side * BODY_MARGIN * self.config.window / (self.config.size * SCALES**scale)
+        room = (side * BODY_MARGIN - window).clamp(min=0) / 2
+        center = center + room * torch.stack(shift)
+        return resample(view, center, window, ROLL * roll[None], self.config.window)
