@@ -51,6 +51,10 @@ ADVERSARY = (4e-4, 4e-5)
 # hold single pictures, and views held out lost up to 4 dB.
 FEW = 30
 
+# The learned channels' rate where they are all that learns: no network can read out of them which picture it
+# is. Of 68 pictures it gains 0.14 dB on a new camera over what these channels learn at beside a network.
+FROZEN = 3e-3
+
 # Share of the training pictures that the learned channels are kept in; in the others they are 0, as on texels
 # that no picture has shown.
 KEPT = 0.5
@@ -200,7 +204,7 @@ class ANR(Avatar):
         renderers = {} if config.freeze_renderers else {name: (LEARN, LEARN / 20) for name in self.shared}
         pictures = len(self.conditions.pictures)
         if pictures >= FEW or config.freeze_renderers:
-            learn = 5e-3 * min(1.0, pictures / 1000)
+            learn = FROZEN if config.freeze_renderers else 5e-3 * min(1.0, pictures / 1000)
             renderers["texture"] = (learn, learn / 10)
         return [Stage("conditions", 0.15, {coarse: (5e-3, 5e-4), "light": (5e-3, 5e-4),
                                            "conditions.camera_gain": (5e-3, 5e-4),
