@@ -17,7 +17,7 @@ class Config:
     size: int = 256
     # side of the square windows that training draws, pixels: smaller ones take less time and memory
     window: int = 160
-    # passes over the training pictures after which the learning rates have halved
+    # passes over the training pictures after which the learning rates have fallen to a quarter
     passes: int = 200
     # pictures a step
     batch: int = 4
