@@ -48,8 +48,8 @@ LEARN = 1e-3
 ADVERSARY = (4e-4, 4e-5)
 
 # With fewer training pictures than this the learned channels stay at zero: at any learning rate they came to
-# hold single pictures, and views held out lost up to 4 dB. Nor are light and gains learned, which so few can't
-# tell from the person's own colours: views held out lost 0.001 FLIP by them.
+# hold single pictures, and views held out lost up to 4 dB. Nor are light and gains learned, which so few
+# can't tell from the person's own colours: views held out lost 0.001 FLIP by them.
 FEW = 30
 
 # The learned channels' rate where they are all that learns: no network can read out of them which picture it
