@@ -151,6 +151,12 @@ def test_colours_light_and_gains_rest_while_the_networks_learn(pictures, small_c
     assert moved == ("texture" in learning.groups) == (len(avatar.conditions.pictures) > len(PLENTY))
 
 
+def test_few_pictures_have_no_light_and_gains_of_their_own(small_capture):
+    few, many = (stages(build(small_capture, pictures=pictures))["conditions"].groups
+                 for pictures in ([("cam02", 2)], PLENTY))
+    assert set(many) - set(few) == {"light", "conditions.camera_gain", "conditions.picture_gain"}
+
+
 def test_the_networks_add_nothing_while_gains_and_light_are_learned(small_capture):
     avatar = build(small_capture).train()
     torch.nn.init.normal_(avatar.r2.leave.weight)
