@@ -12,7 +12,7 @@ ready  := $(VENV)/.ready
 
 CAPTURE ?= captures/demo
 RUN     ?= runs/demo
-MINUTES ?= 3
+MINUTES ?= 2
 
 .PHONY: test demo lint bench assets body
 
@@ -34,8 +34,8 @@ bench: $(ready)
 
 assets: $(ready)
 	$(python) -m anr_core render $(RUN) assets/orbit.jpg
-	$(python) -m anr_core sheet $(CAPTURE) assets/capture.jpg --cameras 3 --moments 5
-	cp $(RUN)/evaluation/novel_view.png assets/novel_view.png
+	$(python) -m anr_core sheet $(CAPTURE) assets/capture.jpg --cameras 3 --moments 4
+	$(python) -c "from PIL import Image; Image.open('$(RUN)/evaluation/novel_view.png').save('assets/novel_view.jpg', quality=88)"
 
 body: $(ready)
 	$(python) -m pip install --quiet anny==0.6.2 -c constraints.txt
