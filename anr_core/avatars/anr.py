@@ -186,11 +186,13 @@ class ANR(Avatar):
         inside = inside * torch.where(coverage > 0, (seen / 0.2).clamp(max=1), 1.0)
         # on the mesh and where nothing is certain: what no loss looks at would drift to any colour
         unchecked = torch.maximum((coverage > 0).to(certain), 1 - certain)
+        # few pictures' silhouettes are not to be learned too well; of many, a weak loss leaves a haze around
+        sure = 0.02 if len(self.conditions.pictures) < FEW else 0.1
         terms = {"mse": losses.mse(rendering.rgb, view.image, inside),
                  "added": 3 * losses.weighted_mean(rendering.layers["added"].square(), unchecked),
                  "composite": 10 * losses.mse(rendering.over(0), view.image * view.mask,
                                               certain * (1 - depths(coverage))),
-                 "mask": 0.02 * losses.mask_entropy(rendering.mask, view.mask, certain),
+                 "mask": sure * losses.mask_entropy(rendering.mask, view.mask, certain),
                  "levels": 1e-3 * self.texture.regularization(slice(3, None))}
         if self.config.structure:
             terms["structure"] = self.config.structure * losses.structure(rendering.rgb, view.image, inside)
