@@ -195,6 +195,13 @@ class AnnyBody(Body):
 
     def posed(self, rest: Rest, pose: Pose) -> Posed:
         """Pose people of other shapes, a batch of one or of the poses' size; differentiable in both."""
+        world_from_joint = self.world_from_joint(rest, pose)
+        vertices = skin(rest.vertices, self.skin_start, self.skin_joints, self.skin_weights,
+                        world_from_joint @ rest.joint_from_rest)
+        return Posed(vertices, world_from_joint[..., :3, 3], self.surface)
+
+    def world_from_joint(self, rest: Rest, pose: Pose) -> torch.Tensor:
+        """Where poses put the joints of people, and how they turn them: (B, J, 4, 4)."""
         expected = len(skeleton.ANNY) - 1
         if pose.rotations.shape[1:] != (expected, 3):
             raise ValueError(f"Pose.rotations has shape {tuple(pose.rotations.shape)}, expected "
@@ -202,10 +209,7 @@ class AnnyBody(Body):
         pose = pose.to(rest.vertices.device)
         rotations = roma.rotvec_to_rotmat(torch.cat([pose.root_rotation[:, None], pose.rotations], 1))
         steps = rest.steps + functional.pad(pose.root_translation[:, None], (0, 0, 0, expected))
-        world_from_joint = chain(rigid(rotations, steps), self.hops)
-        world_from_rest = world_from_joint @ rest.joint_from_rest
-        vertices = skin(rest.vertices, self.skin_start, self.skin_joints, self.skin_weights, world_from_rest)
-        return Posed(vertices, world_from_joint[..., :3, 3], self.surface)
+        return chain(rigid(rotations, steps), self.hops)
 
     def keypoints(self, posed: Posed, names: str) -> torch.Tensor:
         """Keypoints (B, K, 3) of a posed mesh, metres: "coco23" or "body25"."""

@@ -197,5 +197,6 @@ def _write_background(source, name, lens, folder):
     image = read_image(source)
     _check_size(image, source, name, lens.size)
     background = f"background/{name}{_suffix(source)}"
-    _write_picture(source, image, lens, folder / background)
+    if source != folder / background:
+        _write_picture(source, image, lens, folder / background)
     return background

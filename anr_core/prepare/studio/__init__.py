@@ -13,7 +13,6 @@ A studio capture is like any other (see anr_core/capture/folder.py), and holds w
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -28,7 +27,7 @@ from anr_core.capture import Capture, load_capture
 from anr_core.capture.footage import Footage
 from anr_core.capture.writing import whole_or_nothing, write_capture
 from anr_core.prepare.studio import people, stage
-from anr_core.prepare.studio.filming import EMPTY, KEYPOINTS, Set
+from anr_core.prepare.studio.filming import KEYPOINTS, Set
 from anr_core.prepare.studio.registration import Jitter
 from anr_core.prepare.studio.workers import side_by_side
 
@@ -99,7 +98,6 @@ def studio_capture(path: str | Path, subject: int = 0, *, cameras: int = 6, fram
                          "alone. Name another folder, or remove this one.")
     with whole_or_nothing(path) as folder:
         _film(call, folder)
-        shutil.rmtree(folder / EMPTY)
         (folder / "studio.json").write_text(call.text(), encoding="utf-8")
     return load_capture(path)
 

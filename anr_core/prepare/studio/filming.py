@@ -26,7 +26,6 @@ from anr_core.prepare.studio.tucking import Tuck
 from anr_core.prepare.studio.workers import side_by_side
 
 KEYPOINTS = "coco23"
-EMPTY = "empty"  # folder for the pictures of the empty room, from where the capture takes them
 LARGE = 512  # pixels: larger pictures get fewer samples a pixel
 EXPOSURE_ERROR, BALANCE_ERROR = 0.03, 0.012  # deviations of cameras' gains: all channels' and each one's
 
@@ -72,8 +71,8 @@ class Set:
 
     def write_backgrounds(self) -> dict[str, Path]:
         """Each camera's picture of the empty room."""
-        files = {name: self.folder / EMPTY / f"{name}.jpg" for name in self.cameras}
-        (self.folder / EMPTY).mkdir()
+        files = {name: self.folder / "background" / f"{name}.jpg" for name in self.cameras}
+        (self.folder / "background").mkdir()
         for name, file in files.items():
             light = self.backdrops[name].picture()
             write_image(file, developed(light, self.exposures[name], self._random(name, 0)))

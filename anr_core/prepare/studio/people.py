@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import roma
 import torch
 from scipy.spatial import cKDTree
 
-from anr_core.body.anny import AnnyBody, Shape, chain, rigid
+from anr_core.body.anny import AnnyBody, Shape
 from anr_core.body.base import Pose
 from anr_core.prepare.studio.cloth import TICK, Cloth, Threads
 from anr_core.prepare.studio.dressing import hang, strongest
@@ -256,7 +255,4 @@ def _poses(body: AnnyBody, rotations: dict[str, np.ndarray], root, place) -> Pos
 
 def _world_from_rest(body: AnnyBody, pose: Pose) -> np.ndarray:
     """(B, J, 4, 4) how poses move each joint's skin."""
-    rotations = roma.rotvec_to_rotmat(torch.cat([pose.root_rotation[:, None], pose.rotations], 1))
-    steps = body.rest.steps.repeat(len(rotations), 1, 1)
-    steps[:, 0] = pose.root_translation
-    return (chain(rigid(rotations, steps), body.hops) @ body.joint_from_rest).numpy()
+    return (body.world_from_joint(body.rest, pose) @ body.rest.joint_from_rest).numpy()
