@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anr_core import training
-from anr_core.avatars import Config, make_avatar
+from anr_core.avatars import Config, anr, make_avatar
 from anr_core.avatars.run import Run, load_avatar, people_of
 from anr_core.body.anny import AnnyBody
 from anr_core.capture import load_capture
@@ -24,6 +24,14 @@ from tests.small_capture import make_small_capture, surface
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 STEPS = 12
 NAMES = ["one", "other"]  # both captures say that theirs is "person": so they are called by their folders
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plenty():
+    """Small captures are enough for everything to be learned, light and gains too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(anr, "FEW", 1)
+        yield
 
 
 def filmed(folder, seed, change=lambda arrays: {}):
@@ -95,6 +103,8 @@ def test_people_share_their_renderers_and_nothing_else(both):
     one, other = (load_avatar(both, name) for name in NAMES)
     assert same_renderers(one, other)
     assert not torch.equal(one.texture.image(), other.texture.image())
+    assert not torch.equal(one.light.coefficients, other.light.coefficients)
+    assert not torch.equal(one.conditions.picture_gain, other.conditions.picture_gain)
 
 
 def test_a_run_of_several_holds_a_run_of_each(both, one_capture, other_capture):
