@@ -9,9 +9,11 @@ and draws a new camera worse than the plain texture does: 22.8 dB against 26.5 i
 views of a turning person, after four minutes. Against that, here:
 
 - the first three channels are the colour itself, under a light that is fixed in the world, and the networks
-  begin by adding nothing to it; the mask begins as the mesh's outline, blurred;
-- exposure and colour balance of the pictures have parameters of their own, which are learned first
-  (`conditions`); then the colour is unwrapped anew, rid of them, and rests while the networks learn;
+  begin by adding nothing to it; the mask begins as the mesh's outline, blurred; at the outline colour and
+  mask are judged together, as what they composite to (`depths`);
+- exposure and colour balance of the pictures have parameters of their own, which are learned first, from
+  some thirty pictures on (`conditions`); then the colour is unwrapped anew, rid of them, and rests while the
+  networks learn;
 - while they learn, a picture is drawn with the colours that the pictures of other cameras, or of other
   stretches of time, have left on the surface (`Folds`), and only where those saw something;
 - the other channels begin at zero, are left out half of the time, so that a texel that nobody has seen does

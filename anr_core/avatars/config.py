@@ -18,7 +18,7 @@ class Config:
     # side of the square windows that training draws, pixels: smaller ones take less time and memory
     window: int = 160
     # passes over the training pictures after which the learning rates have fallen to a quarter
-    passes: int = 200
+    passes: int = 400
     # pictures a step
     batch: int = 4
     # texels a side of the finest level of the neural texture

@@ -344,7 +344,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, place: float, passes: f
     place   in the stage, from 0 to 1; below 0 where a finished run goes on with a larger budget
     passes  how often each picture was seen, in units of what quarters the learning rate: what a network still
             learns of six pictures after a thousand passes, it learns by heart. The square lets the sum of all
-            steps converge, so that training longer does no harm
+            steps converge, so that training longer adds little
     """
     place = min(max(place, 0.0), 1.0)
     down, warm = (1 - math.cos(math.pi * place)) / 2, min(1.0, place / WARM_UP + 0.1)
