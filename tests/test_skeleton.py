@@ -3,10 +3,13 @@ import pytest
 from anr_core.skeleton import (
     ANNY,
     BODY25,
+    BODY25B,
     COCO17,
     COCO23,
     FLAME,
+    LEFT_HAND21,
     MANO,
+    RIGHT_HAND21,
     SMPL,
     SMPLH,
     SMPLX,
@@ -16,6 +19,7 @@ from anr_core.skeleton import (
 
 ALL = {"smpl": (SMPL, 24), "smplh": (SMPLH, 52), "smplx": (SMPLX, 55), "flame": (FLAME, 5),
        "mano": (MANO, 16), "body25": (BODY25, 25), "coco17": (COCO17, 17), "coco23": (COCO23, 23),
+       "body25b": (BODY25B, 25),
        "anny": (ANNY, 104)}
 
 
@@ -34,7 +38,7 @@ def test_mirroring_twice_is_the_identity_and_keeps_edges(name):
     assert {frozenset(mirror[i] for i in edge) for edge in edges} == edges
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if "coco" not in name])
+@pytest.mark.parametrize("name", [name for name in ALL if ALL[name][0].parents])
 def test_every_joint_hangs_on_one_root(name):
     skeleton, _ = ALL[name]
     assert skeleton.parents.count(-1) == 1
@@ -61,6 +65,18 @@ def test_shared_joints_pair_equal_names():
     assert [BODY25.names[i] for i in body25] == [COCO17.names[j] for j in coco]
     assert len(coco) == 17  # BODY_25 holds all of COCO
     assert shared_joints(SMPL, SMPLX)[0] == list(range(22))
+
+
+def test_body25b_has_cocos_order_and_body25_feet():
+    assert BODY25B.names[:17] == COCO17.names
+    assert BODY25B.names[19:] == BODY25.names[19:]
+    assert not {"neck", "middle_hip"} & set(BODY25B.names)
+
+
+def test_openpose_fingers_share_names_with_anny_from_the_knuckles_on():
+    _, shared = shared_joints(LEFT_HAND21, ANNY)
+    assert len(shared) == 16 and len(LEFT_HAND21) == 21
+    assert LEFT_HAND21.names[8] == "left_index_tip" and RIGHT_HAND21.names[17] == "right_pinky1"
 
 
 def test_anny_has_all_joints_of_smplx_but_feet_and_jaw():
