@@ -139,21 +139,26 @@ def shape_coefficients(phenotypes: torch.Tensor) -> torch.Tensor:
 
 def rest_from_shape(phenotypes: torch.Tensor) -> Rest:
     """The rest shape of phenotypes (B, 11); differentiable in them."""
-    coefficients, arrays = shape_coefficients(phenotypes), baked()
+    coefficients = shape_coefficients(phenotypes)
+    return Rest(_blend("vertices", coefficients), *joints_from_coefficients(coefficients))
 
-    def blend(name):
-        mean, basis, step = (arrays[key].to(coefficients) for key in (f"mean_{name}", name, f"{name}_step"))
-        return (mean + (coefficients @ basis.flatten(1) * step).unflatten(1, mean.shape)).mT.contiguous()
 
-    joints, parents = blend("joints"), list(skeleton.ANNY.parents[1:])
+def joints_from_coefficients(coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `steps` and the `joint_from_rest` of Rest, for coefficients (B, K) of the shape basis."""
+    joints, parents = _blend("joints", coefficients), list(skeleton.ANNY.parents[1:])
     # each joint's orientation is the rotation nearest to a covariance that is linear in the shape
-    orientation = roma.special_procrustes(blend("turns").unflatten(-1, (3, 3)))
-    turns = arrays["reference"].to(coefficients) @ orientation.mT
+    orientation = roma.special_procrustes(_blend("turns", coefficients).unflatten(-1, (3, 3)))
+    turns = baked()["reference"].to(coefficients) @ orientation.mT
     joint_from_rest = rigid(turns, -(turns @ joints[..., None])[..., 0])
     # the root's own turn moves its skin, not the joints that spring from it
     turns = torch.cat([torch.eye(3).to(turns).expand_as(turns[:, :1]), turns[:, 1:]], 1)
     steps = (turns[:, parents] @ (joints[:, 1:] - joints[:, parents])[..., None])[..., 0]
-    return Rest(blend("vertices"), functional.pad(steps, (0, 0, 1, 0)), joint_from_rest)
+    return functional.pad(steps, (0, 0, 1, 0)), joint_from_rest
+
+
+def _blend(name, coefficients):
+    mean, basis, step = (baked()[key].to(coefficients) for key in (f"mean_{name}", name, f"{name}_step"))
+    return (mean + (coefficients @ basis.flatten(1) * step).unflatten(1, mean.shape)).mT.contiguous()
 
 
 class AnnyBody(Body):
