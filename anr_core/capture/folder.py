@@ -2,17 +2,19 @@
 
     capture.json        what there is, in words and numbers: the fields of `Capture` and one entry a picture
     body.npz            registered meshes: frames (n,), vertices (n, V, 3) metres, faces, uv, uv_faces, part
-    poses.npz           or Anny, whose shape is in capture.json: frames (n,) and the fields of `Pose`
+    poses.npz           or Anny, whose shape is in capture.json: frames (n,) and the fields of `Pose`;
+                        neither before somebody has fitted a body: `fit` does
     keypoints.npz       where they are known: cameras (m,), frames (m,), points (m, K, 3)
     frames/             CAMERA/0008.jpg, undistorted
-    masks/              CAMERA/0008.png, 255 where the person is
+    masks/              CAMERA/0008.png, 255 where the person is; absent where nobody measured it
     certain/            CAMERA/0008.png, 255 where the mask can be believed; absent where it can be everywhere
     background/         CAMERA.jpg, the scene without the person, where it is known
     truth/              CAMERA/0008.npz, whatever else is known of the picture, array by array
     LICENSE...          what the source said
 
 Cameras hold K (3, 3) for these pictures, R, t and size [H, W]; `original` keeps the source's own K,
-distortion and size. Paths are relative to the folder, so it can be moved.
+distortion and size; `calibrated` is false where the focal length is a guess and the camera itself is the
+world's origin. Paths are relative to the folder, so it can be moved.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from torch.utils.data import Dataset
 from anr_core.body import Body, Pose
 from anr_core.camera import Camera
 from anr_core.capture.keypoints import Table, read_keypoints
+from anr_core.capture.outline import drawn_mask, near_outline
 from anr_core.capture.pictures import Memory, read_image, read_mask
 from anr_core.capture.posing import read_posing
 from anr_core.capture.view import View
@@ -40,6 +43,9 @@ VERSION = 1
 # times as large and turned by 20 degrees.
 LOOSE_MARGIN = 1.8
 
+# A body's projection misses clothes by up to this part of the picture's longer side: 8 of 960 pixels.
+DOUBT = 8 / 960
+
 # Decoded pictures that are kept, bytes: 200 loose crops of a person 800 pixels tall.
 MEMORY = 512 * 2**20
 
@@ -48,7 +54,8 @@ MEMORY = 512 * 2**20
 class Shot:
     """One picture of a capture: who took it and when, and its files, relative to the capture.
 
-    registered  the mesh was fitted to this frame; else it is interpolated between two that were
+    mask        None where nobody measured it: a view then has the mesh's projection, or none
+    registered  the mesh was fitted to this frame; else it is interpolated, or there is none
     split       "train", or the name of what it is held out for
     truth       arrays of whatever else is known of the picture
     """
@@ -56,7 +63,7 @@ class Shot:
     camera: str
     frame: int
     image: str
-    mask: str
+    mask: str | None
     certain: str | None = None
     registered: bool = True
     split: str = "train"
@@ -67,23 +74,24 @@ class Shot:
 class Capture:
     """A person, filmed: an index in memory, the pictures on disk until a view is read.
 
-    cameras      each a batch of one, for the pictures as they are here
-    shots        all pictures
-    body         what `pose` poses
-    format       what it was prepared from
-    fps          frames a second
-    up           (3,) the world's unit vector against gravity
-    person       the person's name
-    backgrounds  file of the scene without the person, by camera
-    poses        of the registered frames, which rise; None where the body is a mesh a frame
-    keypoints    (K, 3) pixels and confidence by camera name and frame
-    skeleton     name of the skeleton that the keypoints belong to, such as "coco23"
+    cameras       each a batch of one, for the pictures as they are here
+    shots         all pictures
+    registration  the body that was fitted to the person, or None before that
+    format        what it was prepared from
+    fps           frames a second
+    up            (3,) the world's unit vector against gravity
+    person        the person's name
+    backgrounds   file of the scene without the person, by camera
+    poses         of the registered frames, which rise; None where the body is a mesh a frame
+    keypoints     (K, 3) pixels and confidence by camera name and frame
+    skeleton      name of the skeleton that the keypoints belong to, such as "coco23"
+    uncalibrated  names of the cameras whose focal length is a guess; each stands at the world's origin
     """
 
     path: Path
     cameras: dict[str, Camera]
     shots: list[Shot]
-    body: Body
+    registration: Body | None
     format: str
     licence: str
     fps: float
@@ -93,7 +101,16 @@ class Capture:
     poses: Pose | None = None
     keypoints: Table = field(default_factory=dict)
     skeleton: str | None = None
+    uncalibrated: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=lambda: Memory(MEMORY), repr=False, compare=False)
+
+    @property
+    def body(self) -> Body:
+        """What `pose` poses; raises ValueError where no body was fitted to the person yet."""
+        if self.registration is None:
+            raise ValueError(f"{self.path} has no registration yet. Fit a body to the person: "
+                             f"python -m anr_core fit {self.path}")
+        return self.registration
 
     def views(self, cameras: Iterable[str] | None = None, frames: Iterable[int] | None = None,
               crop: str | None = None, size: int | tuple[int, int] | None = None) -> Views:
@@ -113,7 +130,8 @@ class Capture:
     @property
     def recording(self) -> Pose:
         """The poses of all registered frames, which rise."""
-        return Pose.of_frame(self.body.frames) if self.poses is None else self.poses
+        body = self.body
+        return Pose.of_frame(body.frames) if self.poses is None else self.poses
 
     @property
     def splits(self) -> list[str]:
@@ -157,6 +175,8 @@ class Views(Dataset):
             raise ValueError(f"crop {crop!r} doesn't go with size {size!r}: None takes (H, W) or None, "
                              "'body' takes one number of pixels, 'loose' takes None.")
         self.capture, self.shots, self.crop, self.size = capture, shots, crop, size
+        # there is no crop around a person whom nobody found: capture.body says so
+        self.body = capture.registration if crop is None else capture.body
 
     def __len__(self) -> int:
         return len(self.shots)
@@ -167,7 +187,7 @@ class Views(Dataset):
         if self.crop is None:
             view = self._view(shot, camera, self._read(shot, (0, 0, *reversed(camera.size))))
             return view if self.size is None else resize(view, self.size)
-        center, side = body_box(camera, self.capture.body(self._pose(shot)).vertices)
+        center, side = body_box(camera, self.body(self._pose(shot)).vertices)
         box = _inside(center[0], LOOSE_MARGIN * side[0], camera.size)
         planes = self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
         left, top, right, bottom = box
@@ -178,7 +198,8 @@ class Views(Dataset):
         return resample(view, center - corner, BODY_MARGIN * side, side.new_zeros(1), self.size)
 
     def _pose(self, shot):
-        return self.capture.pose(torch.tensor([shot.frame]))
+        """Of a shot, or None where there is no registration."""
+        return None if self.body is None else self.capture.pose(torch.tensor([shot.frame]))
 
     def _view(self, shot, camera, planes, corner=(0, 0)):
         image, mask, certain = planes
@@ -192,14 +213,26 @@ class Views(Dataset):
     def _read(self, shot, box):
         """Image, mask and certain of a box (left, top, right, bottom) of a shot's picture, as arrays."""
         path, size = self.capture.path, self.capture.cameras[shot.camera].size
-        planes = [read_image(path / shot.image), read_mask(path / shot.mask)]
-        planes.append(read_mask(path / shot.certain) > 0 if shot.certain else np.ones(size, bool))
+        mask, certain = self._mask(shot, size)
+        planes = [read_image(path / shot.image), mask, certain]
         for plane, name in zip(planes, (shot.image, shot.mask, shot.certain), strict=True):
             if plane.shape[:2] != size:
                 raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]} pixels, but in "
                                  f"capture.json {shot.camera} is {size[1]}x{size[0]}. Prepare it again.")
         left, top, right, bottom = box
         return tuple(plane[top:bottom, left:right].copy() for plane in planes)
+
+    def _mask(self, shot, size):
+        """A shot's mask, drawn where nobody measured it, and what is certain: without a body nothing."""
+        path = self.capture.path
+        certain = read_mask(path / shot.certain) > 0 if shot.certain else np.ones(size, bool)
+        if shot.mask is not None:
+            return read_mask(path / shot.mask), certain
+        if self.body is None:
+            return np.zeros(size, np.uint8), np.zeros(size, bool)
+        posed = self.body(self._pose(shot))
+        mask = drawn_mask(posed.vertices, posed.surface.faces, self.capture.cameras[shot.camera])
+        return mask, certain & ~near_outline(mask > 0, DOUBT * max(size))
 
 
 def _chosen(shots, name, wanted):
@@ -240,9 +273,11 @@ def load_capture(path: str | Path) -> Capture:
     body, poses = read_posing(path, index.get("body"))
     if poses is not None and (missing := {shot.frame for shot in shots} - set(poses.frame.tolist())):
         raise ValueError(f"{path / 'poses.npz'} has no pose of frame {_listed(missing)}. Prepare it again.")
+    uncalibrated = (name for name, entry in index["cameras"].items() if not entry.get("calibrated", True))
     return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],
                    torch.tensor(index["up"]), index["person"], index["backgrounds"], poses,
-                   read_keypoints(path / "keypoints.npz") if skeleton else {}, skeleton)
+                   read_keypoints(path / "keypoints.npz") if skeleton else {}, skeleton,
+                   frozenset(uncalibrated))
 
 
 def _read_index(path):

@@ -1,4 +1,4 @@
-"""What a reader hands over: cameras, takes and registered meshes, in our conventions, not yet checked."""
+"""What a reader hands over: cameras, takes and what was registered, in our conventions, not yet checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Take:
     """One picture of the source.
 
     image       a file, or (H, W, 3) uint8
-    mask        a file; None draws the registered mesh instead
+    mask        a file, or None where nobody measured it
     doubt       pixels to either side of the mask's outline that are not certain
     registered  the mesh was fitted to this frame, not interpolated
     split       "train", or the name of what it is held out for
@@ -39,20 +39,21 @@ class Take:
 
 @dataclass(frozen=True)
 class Footage:
-    """Everything of one source, whose body is registered as a mesh a frame, or as Anny and a pose a frame.
+    """Everything of one source, whose body is a mesh a frame, or Anny and a pose a frame, or not there yet.
 
-    cameras      each a batch of one, at the pictures' size, lens distortion included
-    originals    the source's own K, distortion and size of each camera, as they are to be kept
-    takes        may be made one by one while they are asked for
-    frames       (n,) int64, of the meshes or poses
-    vertices     (n, V, 3) float32 metres; None where there are poses
-    surface      of the meshes, or of the body
-    fps          frames a second
-    up           (3,) the world's unit vector against gravity
-    backgrounds  picture of the scene without the person, by camera
-    notes        lines that the user should read: what was left out, what was assumed
-    body, poses  an AnnyBody and its n poses; None where there are meshes
-    keypoints    name of the skeleton that the takes' keypoints belong to
+    cameras       each a batch of one, at the pictures' size, lens distortion included
+    originals     the source's own K, distortion and size of each camera, as they are to be kept
+    takes         may be made one by one while they are asked for
+    frames        (n,) int64, of the meshes or poses
+    vertices      (n, V, 3) float32 metres; None where there are poses, or nothing is registered
+    surface       of the meshes, or of the body; None where nothing is registered
+    fps           frames a second
+    up            (3,) the world's unit vector against gravity
+    backgrounds   picture of the scene without the person, by camera
+    notes         lines that the user should read: what was left out, what was assumed
+    body, poses   an AnnyBody and its n poses; None where there are meshes
+    keypoints     name of the skeleton that the takes' keypoints belong to
+    uncalibrated  names of the cameras whose focal length is a guess; each is the world's origin
     """
 
     format: str
@@ -61,7 +62,7 @@ class Footage:
     takes: Iterable[Take]
     frames: np.ndarray
     vertices: np.ndarray | None
-    surface: Surface
+    surface: Surface | None
     fps: float
     up: tuple[float, float, float]
     licence: str
@@ -72,6 +73,11 @@ class Footage:
     body: Body | None = None
     poses: Pose | None = None
     keypoints: str | None = None
+    uncalibrated: frozenset[str] = frozenset()
+
+    @property
+    def registered(self) -> bool:
+        return self.surface is not None
 
     def mesh(self, frame: int) -> torch.Tensor:
         """Vertices (1, V, 3) of a registered frame."""

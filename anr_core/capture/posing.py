@@ -1,12 +1,13 @@
 """How a capture's body is made and posed: registered meshes, or Anny's shape and a pose a frame.
 
 A description, as it stands in capture.json and in a run's config.json, is all that a body is made from:
-{"model": "anny", "shape": {"gender": 0.3, ...}}, or None for meshes, which only their capture holds.
+{"model": "anny", "shape": {"gender": 0.3, ...}}, or None for meshes, which only their capture holds. In
+capture.json {"model": None} says that no body was fitted yet.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,6 +16,8 @@ import torch
 
 from anr_core.body import Body, Pose, Surface, TrackedBody
 from anr_core.capture.footage import Footage
+
+UNREGISTERED = {"model": None}
 
 BROKEN = (FileNotFoundError, KeyError, ValueError, BadZipFile, EOFError)
 
@@ -39,20 +42,29 @@ def make_body(description: dict) -> Body:
 
 
 def write_posing(footage: Footage, folder: Path) -> dict | None:
-    """Write poses.npz or body.npz; returns the body's description."""
+    """Write poses.npz or body.npz, if there is a body; returns its description."""
+    if not footage.registered:
+        return UNREGISTERED
     if footage.poses is None:
         np.savez(folder / "body.npz", frames=footage.frames, vertices=footage.vertices,
                  **{name: getattr(footage.surface, name).numpy()
                     for name in ("faces", "uv", "uv_faces", "part")})
         return None
-    np.savez(folder / "poses.npz", frames=footage.frames,
-             **{name: getattr(footage.poses, name).numpy()
-                for name in ("rotations", "root_rotation", "root_translation")})
+    write_poses(replace(footage.poses, frame=torch.from_numpy(footage.frames)), folder / "poses.npz")
     return describe_body(footage.body)
 
 
-def read_posing(folder: Path, description: dict | None) -> tuple[Body, Pose | None]:
-    """A capture's body, and its poses in the order of their frames; None for meshes."""
+def write_poses(poses: Pose, file: Path) -> None:
+    """Write poses, whose frames are known, as poses.npz holds them."""
+    np.savez(file, frames=poses.frame.numpy(),
+             **{name: getattr(poses, name).numpy()
+                for name in ("rotations", "root_rotation", "root_translation")})
+
+
+def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Pose | None]:
+    """A capture's body, if it has one, and its poses in the order of their frames; None for meshes."""
+    if description == UNREGISTERED:
+        return None, None
     if description is None:
         arrays = _read(folder / "body.npz", ("frames", "vertices", "faces", "uv", "uv_faces", "part"))
         frames, vertices, *surface = arrays

@@ -18,7 +18,7 @@ class View:
     mask         (B, 1, H, W)  how much of each pixel the person covers, in [0, 1]
     certain      (B, 1, H, W)  bool: the pixels whose mask can be believed; others enter no loss and no metric
     camera       B cameras of pictures of this size
-    pose         B poses
+    pose         B poses, or None where no body was fitted yet
     keypoints    (B, K, 3)     pixels and confidence, or None
     person       B names
     camera_name  B names
@@ -30,7 +30,7 @@ class View:
     mask: torch.Tensor
     certain: torch.Tensor
     camera: Camera
-    pose: Pose
+    pose: Pose | None
     keypoints: torch.Tensor | None
     person: list[str]
     camera_name: list[str]

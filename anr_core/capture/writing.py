@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
+from anr_core.body import Body, Pose
 from anr_core.camera import Camera, undistort_image
-from anr_core.capture.folder import VERSION, Shot
+from anr_core.capture.folder import VERSION, Capture, Shot, load_capture
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.keypoints import straightened, write_keypoints
+from anr_core.capture.outline import near_outline
 from anr_core.capture.pictures import read_image, read_mask, write_image, write_mask
-from anr_core.capture.posing import write_posing
-from anr_core.rasterizer import rasterize
+from anr_core.capture.posing import describe_body, write_poses, write_posing
 
 # Of a mesh's vertices, that have to lie in a picture for it to count as a picture of the person.
 LEAST_VISIBLE = 0.01
@@ -66,12 +66,12 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
     cameras = {name: replace(camera, distortion=None) for name, camera in footage.cameras.items()}
     shots, unseen, keypoints = [], {}, {}
     for take in footage.takes:
-        lens, camera, vertices = footage.cameras[take.camera], cameras[take.camera], footage.mesh(take.frame)
-        problem = _out_of_sight(camera, vertices)
+        lens, camera = footage.cameras[take.camera], cameras[take.camera]
+        problem = _out_of_sight(camera, footage.mesh(take.frame)) if footage.registered else ""
         if problem:
             unseen.setdefault(take.camera, {})[take.frame] = problem
             continue
-        shots.append(_write_take(take, footage, camera, vertices, folder))
+        shots.append(_write_take(take, footage, folder))
         if take.keypoints is not None:
             keypoints[take.camera, take.frame] = straightened(take.keypoints, lens, camera)
     for name, problems in unseen.items():
@@ -88,8 +88,9 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
     index = {
         "version": VERSION, "format": footage.format, "licence": footage.licence, "fps": footage.fps,
         "up": list(footage.up), "person": footage.person,
-        "cameras": {name: {"K": camera.K[0].tolist(), "R": camera.R[0].tolist(), "t": camera.t[0].tolist(),
-                           "size": list(camera.size), "original": footage.originals[name]}
+        "cameras": {name: {**_numbers(camera), "size": list(camera.size),
+                           "original": footage.originals[name],
+                           "calibrated": name not in footage.uncalibrated}
                     for name, camera in sorted(cameras.items())},
         "backgrounds": backgrounds, "body": write_posing(footage, folder),
         "keypoints": footage.keypoints if keypoints else None,
@@ -98,6 +99,51 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
     (folder / "capture.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
     return [f"{name}: the person is out of the picture in {len(problems)} frames, which are left out."
             for name, problems in unseen.items()]
+
+
+def write_registration(capture: Capture, body: Body, poses: Pose, cameras: dict[str, Camera] | None = None,
+                       fitted: Iterable[int] | None = None) -> Capture:
+    """Give a capture on disk the body that was fitted to it, and read it again.
+
+    poses    of every frame that has a picture, whose numbers are in `poses.frame`
+    cameras  those that were estimated along; they count as calibrated from now on
+    fitted   frames whose pose was found in their pictures, not in between; all if not given
+
+    capture.json is exchanged last: a killed process leaves the old registration, or none, or the new one.
+    """
+    if missing := {shot.frame for shot in capture.shots} - set(poses.frame.tolist()):
+        raise ValueError(f"There is no pose of frame {min(missing)}, of which {capture.path} has a picture. "
+                         "Give a pose of every frame.")
+    poses = poses[poses.frame.argsort()]
+    fitted = set(poses.frame.tolist() if fitted is None else fitted)
+    file = capture.path / "capture.json"
+    index = json.loads(file.read_text(encoding="utf-8"))
+    for name, camera in (cameras or {}).items():
+        index["cameras"][name].update(**_numbers(camera), calibrated=True)
+    for shot in index["shots"]:
+        shot["registered"] = shot["frame"] in fitted
+    index["body"] = describe_body(body)
+    with _exchanged(capture.path / "poses.npz") as fresh:
+        write_poses(poses, fresh)
+    with _exchanged(file) as fresh:
+        fresh.write_text(json.dumps(index, indent=1), encoding="utf-8")
+    return load_capture(capture.path)
+
+
+@contextmanager
+def _exchanged(file: Path) -> Iterator[Path]:
+    """A place to write to, which takes the file's once it is whole."""
+    fresh = file.with_name(f".new.{file.name}")
+    try:
+        yield fresh
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _numbers(camera):
+    """What capture.json says of a camera's place and lens."""
+    return {"K": camera.K[0].tolist(), "R": camera.R[0].tolist(), "t": camera.t[0].tolist()}
 
 
 def _out_of_sight(camera, vertices):
@@ -111,24 +157,27 @@ def _out_of_sight(camera, vertices):
     return ""
 
 
-def _write_take(take: Take, footage: Footage, camera: Camera, vertices: torch.Tensor, folder: Path) -> Shot:
+def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
     """Write one picture, its mask and what is certain of it; all three without lens distortion."""
     lens = footage.cameras[take.camera]
     image = read_image(take.image) if isinstance(take.image, Path) else take.image
-    _check_size(image, take.image, take.camera, camera.size)
+    _check_size(image, take.image, take.camera, lens.size)
     stem = f"{take.camera}/{take.frame:04d}"
-    shot = Shot(take.camera, take.frame, f"frames/{stem}{_suffix(take.image)}", f"masks/{stem}.png",
-                f"certain/{stem}.png" if take.doubt or lens.distortion is not None else None,
-                take.registered, take.split, f"truth/{stem}.npz" if take.truth else None)
+    doubt = take.doubt if take.mask else 0.0
+    shot = Shot(take.camera, take.frame, f"frames/{stem}{_suffix(take.image)}",
+                f"masks/{stem}.png" if take.mask else None,
+                f"certain/{stem}.png" if doubt or lens.distortion is not None else None,
+                take.registered and footage.registered, take.split,
+                f"truth/{stem}.npz" if take.truth else None)
     _write_picture(take.image, image, lens, folder / shot.image)
-    if take.mask is None:
-        mask = _drawn_mask(vertices, footage.surface.faces, camera)
-    else:
-        mask = _undistorted(_read_checked_mask(take, camera.size), lens)
-    write_mask(folder / shot.mask, mask)
+    certain = np.ones(lens.size, bool)
+    if take.mask:
+        mask = _undistorted(_read_checked_mask(take, lens.size), lens)
+        write_mask(folder / shot.mask, mask)
+        certain = ~near_outline(mask > 127, doubt)
     if shot.certain:
-        inside = _undistorted(np.full(camera.size, 255, np.uint8), lens) == 255
-        write_mask(folder / shot.certain, inside & ~near_outline(mask > 127, take.doubt))
+        inside = _undistorted(np.full(lens.size, 255, np.uint8), lens) == 255
+        write_mask(folder / shot.certain, inside & certain)
     if shot.truth and take.truth != folder / shot.truth:
         (folder / shot.truth).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(take.truth, folder / shot.truth)
@@ -163,25 +212,6 @@ def _write_picture(source, image, lens, file):
         shutil.copyfile(source, file)
     else:
         write_image(file, _undistorted(image, lens))
-
-
-def _drawn_mask(vertices, faces, camera):
-    face_id = rasterize(vertices, faces, camera, camera.size).face_id[0]
-    return np.where(face_id.numpy() >= 0, np.uint8(255), np.uint8(0))
-
-
-def near_outline(mask: np.ndarray, distance: float) -> np.ndarray:
-    """The pixels (H, W) whose centres lie within a distance, pixels, of the outline of a mask (H, W) bool."""
-    near = np.zeros_like(mask)
-    if distance <= 0 or not mask.any():
-        return near
-    reach = int(np.ceil(distance)) + 1
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    part = tuple(slice(max(line[0] - reach, 0), line[-1] + reach + 1) for line in (rows, columns))
-    # the outline runs half a pixel before the nearest pixel of the other kind
-    inside, outside = distance_transform_edt(mask[part]), distance_transform_edt(~mask[part])
-    near[part] = inside + outside - 0.5 <= distance
-    return near
 
 
 def _undistorted(picture, lens):

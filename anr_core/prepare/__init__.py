@@ -56,7 +56,7 @@ def _described(capture: Capture) -> list[str]:
 def overlaps(capture: Capture) -> dict[str, float]:
     """By camera, the mean intersection over union of masks and projected meshes in the registered frames."""
     found = defaultdict(list)
-    for view in capture.only(lambda shot: shot.registered).views():
+    for view in capture.only(lambda shot: shot.registered and shot.mask is not None).views():
         vertices, faces = capture.body(view.pose).vertices, capture.body.surface.faces
         covered = rasterize(vertices, faces, view.camera, view.size).face_id >= 0
         mask = view.mask[:, 0] > 0.5

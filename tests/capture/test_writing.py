@@ -9,7 +9,8 @@ from anr_core.body import make_surface
 from anr_core.camera import Camera
 from anr_core.capture import load_capture
 from anr_core.capture.footage import Footage, Take
-from anr_core.capture.writing import near_outline, whole_or_nothing, write_capture
+from anr_core.capture.outline import near_outline
+from anr_core.capture.writing import whole_or_nothing, write_capture
 
 
 def test_a_ring_of_its_width_lies_to_either_side_of_the_outline():

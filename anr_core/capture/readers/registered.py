@@ -26,15 +26,13 @@ import torch
 from anr_core.body import Surface, make_surface
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
+from anr_core.capture.folder import DOUBT
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.sources import common_size, numbered_pictures, read_json, upright_axis, video_frames
 
 ABOUT = "cameras.json beside mesh.npz or anny_registration.npz"
 MESH_FILES = ("mesh.npz", "anny_registration.npz")
 MEASURED_MASKS, PROJECTED_MASKS = "masks", "masks_body"
-
-# A body's projection misses clothes by up to this part of the picture's longer side: 8 of 960 pixels.
-DOUBT = 8 / 960
 
 # Between registrations further apart, seconds, a person's movement can't be guessed.
 LONGEST_GAP = 0.25
@@ -267,8 +265,7 @@ def _takes(station: _Station, frames: set[int], registered: np.ndarray) -> Itera
             folder = next(iter(station.masks.values())).parent
             raise FileNotFoundError(f"{folder / f'{frame:04d}.png'} is missing, the mask of a registered "
                                     "frame. Put it back, or remove the picture as well.")
-        doubt = station.mask_doubt if mask else DOUBT * max(station.camera.size)
-        yield Take(station.name, frame, image, mask, doubt, frame in fitted)
+        yield Take(station.name, frame, image, mask, station.mask_doubt, frame in fitted)
 
 
 def _images(station, frames):
