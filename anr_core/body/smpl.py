@@ -47,6 +47,7 @@ class SmplBody(Body):
     variant     "neutral", "female" or "male"; "right" or "left" for MANO; only chooses a file in a folder
     betas       (S,) shape of the person, None for the mean
     uv_obj      a Wavefront file with the model's faces and UVs; None has an atlas made (2 s)
+    pose_blend_shapes  False poses by skinning alone, as parameters want that were fitted so
 
     `Pose.rotations` follow the model's joints after the root. `root_rotation` turns the mesh about its
     resting root joint, then `root_translation` moves it: at zero translation the root is not at the origin.
@@ -54,7 +55,7 @@ class SmplBody(Body):
     """
 
     def __init__(self, model_path, model_type: str = "smpl", variant: str | None = None, betas=None,
-                 uv_obj=None):
+                 uv_obj=None, pose_blend_shapes: bool = True):
         if model_type not in STRETCHES:
             raise ValueError(f"model_type is {model_type!r}; use one of {', '.join(STRETCHES)}.")
         arrays = read_model(find_model(Path(model_path), model_type, variant))
@@ -65,6 +66,8 @@ class SmplBody(Body):
         faces, uv, uv_faces = arrays["f"], None, None
         if uv_obj is not None:
             faces, uv, uv_faces = read_uv(Path(uv_obj), faces)
+        if not pose_blend_shapes:
+            arrays["posedirs"] = np.zeros_like(arrays["posedirs"])
         skeleton_of_type = SKELETONS[model_type]
         super().__init__(make_surface(arrays["v_template"], faces, uv, uv_faces, skeleton=skeleton_of_type))
         betas = torch.as_tensor(np.zeros(10) if betas is None else betas, dtype=torch.float32).reshape(1, -1)
