@@ -260,7 +260,7 @@ def test_one_protocol_can_be_asked_for(capture):
 
 def test_a_capture_of_another_body_is_refused(capture):
     other = replace(SURFACE, faces=SURFACE.faces.flip(1))
-    foreign = replace(capture, body=TrackedBody(torch.arange(4), CORNERS.expand(4, 4, 3), other))
+    foreign = replace(capture, registration=TrackedBody(torch.arange(4), CORNERS.expand(4, 4, 3), other))
     with pytest.raises(ValueError, match="same body"):
         evaluation.evaluate_capture(contestants(Painter({}, {})), [("a", 0)], foreign, SIZE)
 
