@@ -19,6 +19,7 @@ import torch
 from anr_core import skeleton
 from anr_core.body.atlas import make_surface
 from anr_core.body.base import Body, Pose, Posed
+from anr_core.body.pickles import plain_array, read_pickle
 
 ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 
@@ -118,12 +119,11 @@ def read_model(file: Path) -> dict[str, np.ndarray]:
             with np.load(file) as stored:
                 found = {key: stored[key] for key in ARRAYS if key in stored}
         else:
-            with open(file, "rb") as stored:
-                found = _PlainUnpickler(stored, encoding="latin1").load()
+            found = read_pickle(file)
         missing = [key for key in ARRAYS if key not in found]
         if not missing:
-            return {key: _plain(found[key]) for key in ARRAYS}
-    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+            return {key: plain_array(found[key]) for key in ARRAYS}
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file} can't be read as a body model: {error}. Download it again.") from error
     raise ValueError(f"{file} lacks {', '.join(missing)}; a body model's file holds {', '.join(ARRAYS)}.")
 
@@ -174,45 +174,3 @@ def _create(arrays, model_type: str, shape_count: int):
     # no keypoints picked from vertices: a trimmed mesh need not have them
     model.vertex_joint_selector.extra_joints_idxs = torch.zeros(0, dtype=torch.int64)
     return model.requires_grad_(False)
-
-
-class _Chumpy:
-    """Stands in for chumpy's arrays, which the older files hold in place of numpy's."""
-
-    def __setstate__(self, state):
-        self.state = state
-
-    def array(self):
-        if "x" in self.state:  # chumpy.ch.Ch, an array
-            return self.state["x"]
-        if "idxs" in self.state:  # chumpy.reordering.Select, elements of another
-            chosen = np.ravel(_plain(self.state["a"]))[self.state["idxs"]]
-            return chosen.reshape(self.state["preferred_shape"])
-        raise ValueError(f"a chumpy object with {', '.join(self.state)} holds no array")
-
-
-def _plain(value) -> np.ndarray:
-    if isinstance(value, _Chumpy):
-        value = value.array()
-    return value.toarray() if hasattr(value, "toarray") else np.asarray(value)
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads arrays, sparse matrices and chumpy's shells; anything else might run code and is refused."""
-
-    HARMLESS = {  # both names of a module: Python 2's and today's
-        "numpy": ("_reconstruct", "ndarray", "dtype", "scalar"), "_codecs": ("encode",),
-        "copy_reg": ("_reconstructor",), "copyreg": ("_reconstructor",),
-        "__builtin__": ("object", "set"), "builtins": ("object", "set")}
-
-    def find_class(self, module, name):
-        package = module.split(".")[0]
-        if package == "chumpy":
-            return _Chumpy
-        if module.startswith("scipy.sparse") and name in ("csc_matrix", "csr_matrix", "coo_matrix"):
-            import scipy.sparse  # its inner modules have moved since those files were written
-
-            return getattr(scipy.sparse, name)
-        if name in self.HARMLESS.get(package, ()):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it wants {module}.{name}, which is no array")
