@@ -1,0 +1,276 @@
+"""Sources that are not folders yet: links are downloaded, archives unpacked.
+
+    link_of(source)         the address, where a source is a link
+    fetch(link, store)      its file, downloaded once; broken downloads go on where they stopped
+    unpack(archive, folder) a zip's or tar's files, which can't end up anywhere else
+
+A file has its name only when it is whole. A link may end in `#sha256=...`, as pip writes it: then its file
+has to have that hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import IO
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+ATTEMPTS, PAUSE, TIMEOUT = 3, 1.0, 30.0  # tries in a row without a byte, seconds between them, seconds
+CHUNK = 2**20  # bytes
+
+BY_HAND = "Download it by hand and give the file."
+BROKEN_ARCHIVE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
+                  RuntimeError)  # the last is an encrypted zip, or an unknown compression
+
+
+def link_of(source: str | Path) -> str | None:
+    """The address that a source is, or None; a Path has lost one of its slashes, which is put back."""
+    found = re.fullmatch(r"(https?):/{1,2}([^/\s].*)", str(source), re.IGNORECASE)
+    return found and f"{found[1].lower()}://{found[2]}"
+
+
+# downloads
+
+def fetch(link: str, store: Path) -> Path:
+    """The file behind a link, in a folder of its own in the store; downloaded unless it is there already.
+
+    Raises ValueError where there is no file, the connection breaks for good, or the hash is another one.
+    """
+    address, _, fragment = link.partition("#")
+    home = store / hashlib.sha256(address.encode()).hexdigest()[:16]
+    home.mkdir(parents=True, exist_ok=True)
+    file = _only_file(home)
+    if file is None:
+        site = (urlsplit(address).hostname or "").removeprefix("www.")
+        download = _from_drive if site in ("drive.google.com", "docs.google.com") else \
+            _from_youtube if site in ("youtube.com", "m.youtube.com", "youtu.be") else _from_http
+        download(address, home)
+        file = _only_file(home)
+    expected = fragment.removeprefix("sha256=").lower() if fragment.startswith("sha256=") else None
+    if expected and (found := _sha256(file)) != expected:
+        file.unlink()
+        raise ValueError(f"{address} gave a file whose sha256 is {found}, expected {expected}. It was "
+                         "removed; ask whoever gave you the link.")
+    return file
+
+
+def _only_file(home):
+    return next((file for file in sorted(home.iterdir()) if not file.name.startswith(".")), None)
+
+
+def _sha256(file):
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _from_http(address, home):
+    """Download into the home's .part; give it its name when all bytes are there."""
+    part, idle = home / ".part", 0
+    while True:
+        before = _length(part)
+        try:
+            name, total = _receive(_direct(address), part)
+        except HTTPError as error:
+            if error.code == 416 and before:  # what is there is not a beginning of what the server has now
+                part.unlink()
+                continue
+            if error.code < 500:
+                raise ValueError(f"{address} can't be downloaded ({error.code} {error.reason}). Check the "
+                                 "link, and that whoever has it may read it.") from None
+            name, total, reason = None, None, f"{error.code} {error.reason}"
+        except (OSError, HTTPException) as error:
+            name, total, reason = None, None, str(error) or type(error).__name__
+        if name and total in (None, _length(part)):
+            break
+        idle = 0 if _length(part) > before else idle + 1
+        if idle == ATTEMPTS:
+            what = f"the connection ended after {_length(part)} of {total} bytes" if name else reason
+            raise ValueError(f"{address} can't be downloaded ({what}). The same command goes on where this "
+                             f"one stopped. {BY_HAND}")
+        time.sleep(PAUSE)
+    os.replace(part, home / name)
+    part.with_name(".version").unlink()
+
+
+def _length(part):
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _direct(address):
+    """Of a Dropbox page the file itself, of anything else the same."""
+    parts = urlsplit(address)
+    if (parts.hostname or "").removeprefix("www.") != "dropbox.com":
+        return address
+    return urlunsplit(parts._replace(query=urlencode({**parse_qs(parts.query), "dl": "1"}, doseq=True)))
+
+
+def _receive(address, part) -> tuple[str, int | None]:
+    """Go on with a part; returns the file's name and its whole length, if the server tells."""
+    version, have = part.with_name(".version"), _length(part)
+    known = version.read_text() if have and version.is_file() else ""
+    headers = {"User-Agent": "anr_core", "Accept-Encoding": "identity"}
+    if known:  # else nobody knows whether what the server has now goes on with this part
+        headers |= {"Range": f"bytes={have}-", "If-Range": known}
+    with urlopen(Request(address, headers=headers), timeout=TIMEOUT) as response:
+        fields, resumed = response.headers, response.status == 206
+        if resumed and not fields.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise HTTPException(f"the server sent {fields.get('Content-Range')}, asked for {have}-")
+        name = _file_name(fields.get_filename() or unquote(PurePosixPath(urlsplit(response.url).path).name))
+        if fields.get_content_type() == "text/html" and not name.endswith((".html", ".htm")):
+            raise ValueError(f"{address} leads to a web page, not to a file. Copy the link of the file "
+                             f"itself. {BY_HAND}")
+        length, done = fields.get("Content-Length"), have if resumed else 0
+        total = done + int(length) if length and length.isdecimal() else None
+        _make_room((total or 0) - done, part.parent, address)
+        tag = fields.get("ETag", "W/")  # weak ones don't promise the same bytes
+        version.write_text(fields.get("Last-Modified", "") if tag.startswith("W/") else tag)
+        with open(part, "ab" if resumed else "wb") as out, \
+                tqdm(total=total, initial=done, desc=name, unit="B", unit_scale=True) as bar:
+            while chunk := response.read(CHUNK):
+                out.write(chunk)
+                bar.update(len(chunk))
+    return name, total
+
+
+def _file_name(name):
+    """A name without folders, control characters or leading dots, not too long for any file system."""
+    plain = re.sub(r"[^\w .()+=,@-]", "_", name.replace("\\", "/").rpartition("/")[2]).lstrip(". ")
+    return plain[-120:] or "download"
+
+
+def _make_room(size, folder, what):
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ValueError(f"{what} needs {size / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free. "
+                         "Make room, or take another disk.")
+
+
+def _from_drive(address, home):
+    import gdown
+    import requests
+
+    parts = urlsplit(address)
+    found = re.search(r"/d/([\w-]+)", parts.path)
+    identity = found[1] if found else parse_qs(parts.query).get("id", [None])[0]
+    if identity is None:
+        raise ValueError(f"{address} is no link of a file on Google Drive. Share one file, a zip for "
+                         f"example, with anyone who has the link. {BY_HAND}")
+    try:  # gdown writes to a temporary name, resumes it, and compares its length
+        gdown.download(id=identity, output=f"{home}{os.sep}", resume=True, use_cookies=False)
+    except (OSError, ValueError, RuntimeError, gdown.exceptions.FileURLRetrievalError,
+            requests.exceptions.RequestException) as error:
+        reason = (str(error).split("\n") or [""])[0]
+        raise ValueError(f"{address} can't be downloaded ({reason}). Let anyone with the link read it. "
+                         f"{BY_HAND}") from None
+    if _only_file(home) is None:
+        raise ValueError(f"{address} gave no file. Let anyone with the link read it. {BY_HAND}")
+
+
+def _from_youtube(address, home):
+    try:
+        import yt_dlp
+    except ImportError as error:
+        raise ImportError(f"Videos of YouTube need yt-dlp: pip install yt-dlp. {BY_HAND}") from error
+    wish = {"format": "bestvideo[ext=mp4][height<=1080]/best[ext=mp4]/best", "noplaylist": True,
+            "outtmpl": f"{home}/.%(id)s.%(ext)s"}
+    try:
+        with yt_dlp.YoutubeDL(wish) as downloader:
+            made = Path(downloader.prepare_filename(downloader.extract_info(address)))
+    except yt_dlp.utils.DownloadError as error:
+        raise ValueError(f"{address} can't be downloaded ({str(error).splitlines()[0]}). {BY_HAND}") from None
+    os.replace(made, home / _file_name(made.name))
+
+
+# archives
+
+def is_archive(file: Path) -> bool:
+    """Whether a file is a zip or a tar, by what it begins with."""
+    return file.is_file() and (zipfile.is_zipfile(file) or tarfile.is_tarfile(file))
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack an archive into a folder that is made; returns it, or the one folder that everything lies in.
+
+    Raises ValueError for an archive that is broken or encrypted, and for one with a path that leads out of
+    the folder, a link or a device: what it holds then stays unpacked.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
+    try:
+        for name, size, stream in members(archive):
+            _make_room(size, fresh, archive)
+            target = fresh.joinpath(*_inside(archive, name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with stream, open(target, "xb") as out:
+                shutil.copyfileobj(stream, out, CHUNK)
+        os.rename(fresh, folder)
+    except FileExistsError:
+        raise ValueError(f"{archive} holds {name!r} twice. Pack it again.") from None
+    except BROKEN_ARCHIVE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{archive} can't be unpacked ({reason}). Get it again.") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    entries = list(folder.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
+
+
+def _zip_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """Name, size and stream of each file."""
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise ValueError(_unwanted(archive, member.filename))
+            if not member.is_dir() and not _clutter(member.filename):
+                yield member.filename, member.file_size, opened.open(member)
+
+
+def _tar_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
+    with tarfile.open(archive) as opened:
+        for member in opened:
+            if not member.isfile() and not member.isdir():
+                raise ValueError(_unwanted(archive, member.name))
+            if member.isfile() and not _clutter(member.name):
+                yield member.name, member.size, opened.extractfile(member)
+        opened.fileobj.seek(opened.offset)
+        if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile itself doesn't mind
+            raise tarfile.ReadError("it ends too early")
+        while opened.fileobj.read(CHUNK):  # up to the checksum that compressed ones end with
+            pass
+
+
+def _unwanted(archive, name):
+    return f"{archive} holds {name!r}, a link or a device, and is not unpacked. Pack plain files and folders."
+
+
+def _clutter(name):
+    """What macOS puts into archives beside the files."""
+    return name.startswith("__MACOSX/") or PurePosixPath(name).name in (".DS_Store", "Thumbs.db")
+
+
+def _inside(archive, name) -> list[str]:
+    """The parts of a member's path, which must stay in the folder."""
+    parts = re.split(r"[/\\]", name)
+    if parts[0] == "" or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise ValueError(f"{archive} holds {name!r}, which leads out of its folder, and is not unpacked. Get "
+                         "it from somebody you trust.")
+    return [part for part in parts if part not in ("", ".")]

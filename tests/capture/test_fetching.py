@@ -1,0 +1,265 @@
+"""Links and archives: downloads that go on where they stopped, archives that stay in their folder."""
+
+import hashlib
+import io
+import os
+import re
+import stat
+import sys
+import tarfile
+import threading
+import types
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anr_core.capture import fetching
+from anr_core.capture.fetching import fetch, is_archive, link_of, unpack
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+
+
+class Server(BaseHTTPRequestHandler):
+    """Serves what `site.files` holds by path; breaks off after `site.breaks` bytes while there are any."""
+
+    def do_GET(self):
+        site = self.server
+        site.asked.append((self.path, self.headers.get("Range")))
+        if self.path.partition("?")[0] not in site.files:
+            return self.send_error(404)
+        content, fields = site.files[self.path.partition("?")[0]]
+        start = 0
+        if self.headers.get("Range") and self.headers.get("If-Range") == fields.get("ETag"):
+            start = int(re.fullmatch(r"bytes=(\d+)-", self.headers["Range"])[1])
+            if start >= len(content):
+                return self.send_error(416)
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        for name, value in {"Content-Length": str(len(content) - start), **fields}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content[start:][:site.breaks.pop(0) if site.breaks else None])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def site(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(fetching, "PAUSE", 0)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.files, server.breaks, server.asked = {"/data/walk.zip": (CONTENT, {"ETag": '"1"'})}, [], []
+    server.link = f"http://127.0.0.1:{server.server_port}/data/walk.zip"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_links_are_told_from_paths():
+    assert link_of("https://a.org/x.zip?dl=0#f") == "https://a.org/x.zip?dl=0#f"
+    assert link_of(Path("https://a.org/x.zip")) == "https://a.org/x.zip"  # as a Path has it
+    for text in ("data/x.zip", "C:/x", "ftp://a.org/x", "https://", "file:///etc"):
+        assert link_of(text) is None
+
+
+def test_a_file_is_downloaded_once(site, tmp_path):
+    file = fetch(site.link, tmp_path)
+    assert file.name == "walk.zip" and file.read_bytes() == CONTENT
+    assert fetch(site.link, tmp_path) == file and len(site.asked) == 1
+    assert [path.name for path in file.parent.iterdir()] == ["walk.zip"]
+
+
+def test_progress_is_shown(site, tmp_path, capsys):
+    fetch(site.link, tmp_path)
+    assert "walk.zip: 100%" in capsys.readouterr().err
+
+
+def test_a_broken_connection_goes_on_where_it_stopped(site, tmp_path):
+    site.breaks = [100_000, 50_000]
+    assert fetch(site.link, tmp_path).read_bytes() == CONTENT
+    assert [asked for _, asked in site.asked] == [None, "bytes=100000-", "bytes=150000-"]
+
+
+def test_a_download_that_ended_for_good_is_resumed_by_the_next_call(site, tmp_path):
+    site.breaks = [200_000] + [0] * fetching.ATTEMPTS
+    with pytest.raises(ValueError, match="ended after 200000 of 300000 bytes.*goes on where this"):
+        fetch(site.link, tmp_path)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+    assert fetch(site.link, tmp_path).read_bytes() == CONTENT
+    assert site.asked[-1][1] == "bytes=200000-"
+
+
+def test_a_file_that_changed_meanwhile_is_begun_again(site, tmp_path):
+    site.breaks = [200_000] + [0] * fetching.ATTEMPTS
+    with pytest.raises(ValueError):
+        fetch(site.link, tmp_path)
+    site.files["/data/walk.zip"] = (CONTENT[::-1], {"ETag": '"2"'})
+    assert fetch(site.link, tmp_path).read_bytes() == CONTENT[::-1]
+
+
+def test_a_server_that_names_no_version_is_asked_for_the_whole_file(site, tmp_path):
+    site.files["/data/walk.zip"] = (CONTENT, {})
+    site.breaks = [100_000]
+    assert fetch(site.link, tmp_path).read_bytes() == CONTENT
+    assert [asked for _, asked in site.asked] == [None, None]
+
+
+def test_a_known_hash_is_checked(site, tmp_path):
+    right, wrong = hashlib.sha256(CONTENT).hexdigest(), "0" * 64
+    assert fetch(f"{site.link}#sha256={right.upper()}", tmp_path).read_bytes() == CONTENT
+    with pytest.raises(ValueError, match=f"sha256 is {right}, expected {wrong}. It was removed"):
+        fetch(f"{site.link}#sha256={wrong}", tmp_path)
+    assert not list(tmp_path.rglob("walk.zip"))
+
+
+@pytest.mark.parametrize(("header", "name"), [
+    ('filename="my walk.zip"', "my walk.zip"), ("filename*=UTF-8''%C3%BC.zip", "ü.zip"),
+    ('filename="../../.ssh/keys"', "keys"), ('filename=".."', "download"),
+])
+def test_the_servers_name_is_taken_but_no_folder_of_it(site, tmp_path, header, name):
+    site.files["/data/walk.zip"] = (CONTENT, {"Content-Disposition": f"attachment; {header}"})
+    file = fetch(site.link, tmp_path)
+    assert file.name == name and file.parent.parent == tmp_path
+
+
+@pytest.mark.parametrize(("path", "complaint"), [
+    ("/none.zip", "404 Not Found.*Check the link"), ("/page", "a web page, not to a file"),
+])
+def test_what_is_no_file_is_refused(site, tmp_path, path, complaint):
+    site.files["/page"] = (b"<html>Sign in", {"Content-Type": "text/html; charset=utf-8"})
+    with pytest.raises(ValueError, match=complaint):
+        fetch(site.link.replace("/data/walk.zip", path), tmp_path)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
+def test_nobody_at_home_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(fetching, "PAUSE", 0)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(ValueError, match=r"\Ahttp://127.0.0.1:9/x can't be downloaded \([^\n]*\Z"):
+        fetch("http://127.0.0.1:9/x", tmp_path)
+
+
+def test_a_file_larger_than_the_disk_is_not_begun(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000))
+    with pytest.raises(ValueError, match="needs 0.0 GB, but .* Make room"):
+        fetch(site.link, tmp_path)
+
+
+def test_dropboxs_pages_lead_to_their_file():
+    for query in ("rlkey=a&dl=0", "rlkey=a"):
+        assert fetching._direct(f"https://www.dropbox.com/s/k/x.zip?{query}").endswith("?rlkey=a&dl=1")
+    assert fetching._direct("https://a.org/x.zip?dl=0") == "https://a.org/x.zip?dl=0"
+
+
+@pytest.mark.parametrize("page", ["file/d/1aB-c_/view?usp=sharing", "open?id=1aB-c_", "uc?id=1aB-c_"])
+def test_google_drives_files_come_through_gdown(page, tmp_path, monkeypatch):
+    def download(id, output, resume, use_cookies):
+        assert id == "1aB-c_" and resume and not use_cookies
+        with open(output + "walk.zip", "wb") as out:
+            out.write(CONTENT)
+
+    monkeypatch.setattr("gdown.download", download)
+    assert fetch(f"https://drive.google.com/{page}", tmp_path).read_bytes() == CONTENT
+
+
+def test_a_folder_of_google_drive_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no link of a file on Google Drive. Share one file"):
+        fetch("https://drive.google.com/drive/folders/1aB", tmp_path)
+
+
+def test_videos_of_youtube_need_yt_dlp(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "yt_dlp", None)
+    with pytest.raises(ImportError, match="pip install yt-dlp"):
+        fetch("https://youtu.be/abc", tmp_path)
+
+
+# archives
+
+FILES = {"walk/videos/cam01.mp4": b"film", "walk/intri.yml": b"K", "__MACOSX/walk/._x": b"",
+         "walk/.DS_Store": b""}
+
+
+def packed(file, files, kind="zip"):
+    """An archive of files by name; a value may also be a TarInfo or ZipInfo."""
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as out:
+            for name, content in files.items():
+                out.writestr(content if isinstance(content, zipfile.ZipInfo) else name,
+                             b"../outside" if isinstance(content, zipfile.ZipInfo) else content)
+        return file
+    with tarfile.open(file, f"w:{kind}") as out:
+        for name, content in files.items():
+            member = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            if not isinstance(content, tarfile.TarInfo):
+                member.size = len(content)
+            out.addfile(member, None if isinstance(content, tarfile.TarInfo) else io.BytesIO(content))
+    return file
+
+
+@pytest.mark.parametrize("kind", ["zip", "", "gz", "bz2", "xz"])
+def test_archives_are_unpacked_and_their_only_folder_is_found(tmp_path, kind):
+    archive = packed(tmp_path / "a", FILES, kind)
+    assert is_archive(archive)
+    folder = unpack(archive, tmp_path / "out")
+    assert folder == tmp_path / "out" / "walk"
+    assert (folder / "videos" / "cam01.mp4").read_bytes() == b"film"
+    assert sorted(os.listdir(tmp_path)) == ["a", "out"]
+    assert sorted(os.listdir(folder)) == ["intri.yml", "videos"]
+
+
+def test_several_entries_are_left_where_they_are(tmp_path):
+    archive = packed(tmp_path / "a", {"one/x": b"1", "two/x": b"2"})
+    assert unpack(archive, tmp_path / "out") == tmp_path / "out"
+
+
+def linked(kind):
+    member = tarfile.TarInfo("link")
+    member.type, member.linkname = kind, "../outside"
+    return member
+
+
+ZIP_LINK = zipfile.ZipInfo("link")
+ZIP_LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
+
+
+@pytest.mark.parametrize(("kind", "files"), [
+    *((kind, {"fine": b"1", name: b"2"}) for kind in ("zip", "gz")
+      for name in ("../outside", "a/../../outside", "/outside", "..\\outside", "C:\\outside", "\\\\host\\x")),
+    ("zip", {"fine": b"1", "link": ZIP_LINK}),
+    *(("gz", {"fine": b"1", "link": linked(kind)})
+      for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)),
+])
+def test_nothing_is_written_outside_nor_left_behind(tmp_path, kind, files):
+    archive = packed(tmp_path / "a", files, kind)
+    with pytest.raises(ValueError, match="is not unpacked"):
+        unpack(archive, tmp_path / "deep" / "out")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "deep"]
+
+
+def test_broken_and_doubled_archives_are_refused_in_one_line(tmp_path):
+    whole = packed(tmp_path / "whole", FILES, "gz").read_bytes()
+    for length in range(20, len(whole), 15):
+        (tmp_path / "short").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"\A[^\n]*short can't be unpacked \([^\n]*\Z"):
+            unpack(tmp_path / "short", tmp_path / "out")
+    damaged = bytearray(packed(tmp_path / "zip", {"x": b"A" * 100}).read_bytes())
+    damaged[50] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
+    with pytest.raises(ValueError, match="damaged can't be unpacked"):
+        unpack(tmp_path / "damaged", tmp_path / "out")
+    with pytest.raises(ValueError, match="holds 'x' twice|holds './x' twice"):
+        unpack(packed(tmp_path / "twice", {"x": b"1", "./x": b"2"}), tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
+    archive = packed(tmp_path / "a", FILES)
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=0))
+    with pytest.raises(ValueError, match="Make room"):
+        unpack(archive, tmp_path / "out")
