@@ -1,0 +1,103 @@
+"""How unlikely a motion and its cameras are, given what was seen: the sum that a fit makes small.
+
+Every part is the negative logarithm of a likelihood, so its weights are standard deviations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import roma
+import torch
+
+from anr_core.camera import Camera
+from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.puppet import Motion, Puppet
+
+# What detectors err by, as a part of the person's extent in the picture; outliers count little from there on.
+KEYPOINT_ERROR = 0.008
+# keypoints in the world, metres
+PLACE_ERROR = 0.015
+# How fast joints and the body change their speed, radians and metres a second squared.
+JOINT_ACCELERATION, TURN_ACCELERATION, PLACE_ACCELERATION = 40.0, 25.0, 8.0
+# radians that a joint moves by although it is kept still
+HABIT = 0.05
+# Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.
+CAMERA_TURN, CAMERA_SHIFT, FOCAL_SPREAD = 0.02, 0.05, 0.25
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Corrections of C cameras: axis-angle (C, 3) and metres (C, 3) in camera coordinates, log focal (C,)."""
+
+    turn: torch.Tensor
+    shift: torch.Tensor
+    focal: torch.Tensor
+
+    @staticmethod
+    def of(cameras: Camera) -> Rig:
+        return Rig(torch.zeros(len(cameras), 3), torch.zeros(len(cameras), 3), torch.zeros(len(cameras)))
+
+    def cameras(self, given: Camera) -> Camera:
+        """The corrected cameras."""
+        turn = roma.rotvec_to_rotmat(self.turn)
+        scale = torch.ones_like(given.K)
+        scale = torch.cat([(scale[:, :2, :2] * self.focal.exp()[:, None, None]), scale[:, :2, 2:]], 2)
+        K = torch.cat([given.K[:, :2] * scale, given.K[:, 2:]], 1)
+        return replace(given, K=K, R=turn @ given.R, t=(turn @ given.t[..., None])[..., 0] + self.shift)
+
+    def cost(self) -> torch.Tensor:
+        return 0.5 * ((self.turn / CAMERA_TURN).square().sum() + (self.shift / CAMERA_SHIFT).square().sum()
+                      + (self.focal / FOCAL_SPREAD).square().sum())
+
+
+def robust(squared: torch.Tensor, outlier: float = 3.0) -> torch.Tensor:
+    """Cauchy's cost of squared errors in standard deviations: beyond `outlier` of them it hardly grows."""
+    return 0.5 * outlier**2 * (squared / outlier**2).log1p()
+
+
+def keypoint_cost(seen: Observations, keypoints: torch.Tensor, cameras: Camera, sharp: float = 1.0
+                  ) -> torch.Tensor:
+    """(V,) of keypoints (F, K, 3); `sharp` divides the error that is expected."""
+    projected, depth = cameras[seen.camera].project(keypoints[seen.moment])
+    spread = (KEYPOINT_ERROR / sharp * seen.extent)[seen.camera][:, None]
+    squared = (projected - seen.points).square().sum(-1) / spread.square()
+    return (seen.belief * robust(squared)).sum(1)
+
+
+def place_cost(seen: Observations, keypoints: torch.Tensor) -> torch.Tensor:
+    """Of keypoints (F, K, 3) against those known in the world."""
+    if seen.places is None:
+        return keypoints.new_zeros(())
+    squared = (keypoints - seen.places[..., :3]).square().sum(-1) / PLACE_ERROR**2
+    return (seen.places[..., 3] * robust(squared)).sum()
+
+
+def smoothness_cost(motion: Motion, seconds: torch.Tensor, linked: torch.Tensor) -> torch.Tensor:
+    """Of a motion's accelerations; seconds (F - 1,) between neighbours, linked (F - 1,) how much they tell.
+
+    Between frames that are far apart in time anything can happen, and the cost fades.
+    """
+    before, after = seconds[:-1, None, None], seconds[1:, None, None]
+    weight = linked[:-1] * linked[1:]
+    relative = roma.rotmat_to_rotvec(motion.root[:-1].mT @ motion.root[1:])
+    total = motion.build.new_zeros(())
+    for speed, allowed in ((motion.controls.diff(dim=0) , JOINT_ACCELERATION),
+                           (relative[:, None], TURN_ACCELERATION),
+                           (motion.place.diff(dim=0)[:, None], PLACE_ACCELERATION)):
+        change = speed[1:] / after - speed[:-1] / before  # of speed, over half of the time between the two
+        squared = (change / (allowed * (before + after) / 2)).square().sum((1, 2))
+        total = total + 0.5 * (weight * squared).sum()
+    return total
+
+
+def habit_cost(controls: torch.Tensor) -> torch.Tensor:
+    """Of how much controls (F, C, 3) vary: who hardly moves a joint is likely not to move it at all.
+
+    The likelihood of a spread that is unknown, by its maximum.
+    """
+    return 0.5 * len(controls) * (controls.var(0, correction=0) / HABIT**2).log1p().sum()
+
+
+def build_cost(puppet: Puppet, build: torch.Tensor) -> torch.Tensor:
+    return 0.5 * ((build - puppet.build_mean) / puppet.build_spread).square().sum()

@@ -1,0 +1,159 @@
+"""Where a fit begins: several starts for every frame, and of them the likeliest sequence.
+
+Seen from one side, a person may face either way and either knee may be in front. So each frame is fitted
+from several yaws, and dynamic programming picks one of them for each so that they follow from each other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import roma
+import torch
+from torch.nn import functional
+
+from anr_core.prepare.fitting.energy import keypoint_cost
+from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.puppet import Motion, Puppet
+
+YAWS = 8
+STEPS = 60
+BATCH = 512  # poses that are fitted at once: 300 MB
+# How fast a person's keypoints move against the root in the mean, metres a second; further apart, two frames
+# may show anything, which costs as much as ALIEN units of likelihood.
+LIMB_SPEED, ALIEN = 2.0, 20.0
+LEAST_KEYPOINTS = 6
+
+
+def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[Motion, torch.Tensor]:
+    """A motion (F) that comes near to what was seen, and how much each moment tells of the next (F - 1,).
+
+    up  (3,) the world's unit vector against gravity: a person is started upright
+    Moments at which too little was seen are as the nearest at which enough was.
+    """
+    count = len(seen.frames)
+    known = torch.zeros(count).index_add(0, seen.moment, (seen.belief > 0).sum(1).float()) >= LEAST_KEYPOINTS
+    if not bool(known.any()):
+        raise ValueError(f"No frame shows {LEAST_KEYPOINTS} keypoints of the person or more. Annotate the "
+                         "capture again, or check which keypoint set its keypoints belong to.")
+    fitted = [_fit_starts(seen, puppet, up, rows) for rows in
+              known.nonzero()[:, 0].split(BATCH // YAWS)]
+    motion = Motion(fitted[0][0].build, *(torch.cat([getattr(one, name) for one, *_ in fitted]) for name in
+                                          ("controls", "turn", "facing", "place")))
+    costs, shapes = (torch.cat([one[part] for one in fitted]) for part in (1, 2))
+    moments = known.nonzero()[:, 0]
+    seconds = seen.frames[moments].diff() / seen.fps
+    choice = likeliest(costs, steps_between(shapes, seconds))
+    motion = motion[torch.arange(len(moments)) * YAWS + choice]
+    nearest = (torch.arange(count)[:, None] - moments).abs().argmin(1)
+    motion = replace(motion, facing=motion.root, turn=torch.zeros_like(motion.turn))[nearest]
+    chosen = shapes[torch.arange(len(moments)), choice][nearest]
+    speed = chosen.diff(dim=0).norm(dim=-1).mean(1) / seen.seconds
+    return motion, 1 / (1 + (speed / (1.5 * LIMB_SPEED)) ** 4)
+
+
+def facings(up: torch.Tensor, count: int) -> torch.Tensor:
+    """(count, 3, 3) world from body for people who stand upright and face evenly all around."""
+    side = functional.normalize(torch.linalg.cross(up, _least_along(up)), dim=0)
+    upright = torch.stack([side, torch.linalg.cross(up, side), up], 1)
+    yaw = torch.arange(count) * (2 * math.pi / count)
+    return upright @ roma.rotvec_to_rotmat(yaw[:, None] * torch.tensor([0.0, 0.0, 1.0]))
+
+
+def _least_along(up):
+    return torch.eye(3)[up.abs().argmin()]
+
+
+def placed(seen: Observations, keypoints: torch.Tensor) -> torch.Tensor:
+    """(F, 3) the shifts that bring keypoints (F, K, 3) nearest to the rays of what was seen: triangulation.
+
+    The point X + T is on the ray of (x, y, 1) where its camera coordinates p fulfil p_xy = (x, y) p_z, which
+    is linear in T.
+    """
+    cameras = seen.cameras[seen.camera]
+    origins, directions = cameras.rays(seen.points)
+    x = directions @ cameras.R.mT
+    x = x[..., :2] / x[..., 2:].clamp(min=1e-3)
+    local = cameras.camera_from_world(keypoints[seen.moment])
+    rows = cameras.R[:, None, :2] - x[..., None] * cameras.R[:, None, 2:]  # (V, K, 2, 3)
+    rest = x * local[..., 2:] - local[..., :2]
+    weighted = seen.belief[..., None, None] * rows
+    zeros = keypoints.new_zeros(len(keypoints), 3, 4)
+    both = torch.einsum("vkai,vkaj->vij", weighted, torch.cat([rows, rest[..., None]], -1))
+    normal = zeros.index_add(0, seen.moment, both)
+    return torch.linalg.solve(normal[..., :3] + 1e-6 * torch.eye(3), normal[..., 3])
+
+
+def _fit_starts(seen, puppet, up, moments):
+    """Motion (F * YAWS), their costs (F, YAWS) and keypoints about the root (F, YAWS, K, 3)."""
+    count = len(moments)
+    part = several(seen, moments, YAWS)
+    facing = facings(up, YAWS).repeat(count, 1, 1)
+    motion = puppet.typical(facing, torch.zeros(len(facing), 3))
+    coefficients = puppet.coefficients(motion.build)
+    with torch.no_grad():
+        keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+        motion = replace(motion, place=_in_front(placed(part, keypoints), part))
+    free = {name: getattr(motion, name).clone().requires_grad_() for name in ("controls", "turn", "place")}
+    optimiser = torch.optim.Adam([{"params": [free["controls"], free["turn"]], "lr": 0.08},
+                                  {"params": [free["place"]], "lr": 0.03}])
+    for step in range(STEPS):
+        for group, rate in zip(optimiser.param_groups, (0.08, 0.03), strict=True):
+            group["lr"] = rate * (1 - step / STEPS)
+        motion = replace(motion, **free)
+        keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+        cost = _cost_by_row(part, keypoints, puppet, motion)
+        optimiser.zero_grad()
+        cost.sum().backward()
+        optimiser.step()
+    motion = replace(motion, **{name: value.detach() for name, value in free.items()})
+    about_root = keypoints.detach() - motion.place[:, None]
+    return motion, cost.detach().view(count, YAWS), about_root.view(count, YAWS, *about_root.shape[1:])
+
+
+def _cost_by_row(part, keypoints, puppet, motion):
+    found = keypoint_cost(part, keypoints, part.cameras, sharp=0.5)
+    return puppet.prior.cost(motion.controls).index_add(0, part.moment, found)
+
+
+def _in_front(place, seen):
+    """Places, none of them behind or within half a metre of a camera."""
+    cameras = seen.cameras[seen.camera]
+    depth = cameras.camera_from_world(place[seen.moment][:, None])[:, 0, 2]
+    lacking = (0.5 - depth).clamp(min=0)
+    push = torch.zeros_like(place).index_add(0, seen.moment, lacking[:, None] * cameras.R[:, 2])
+    return place + push
+
+
+def several(seen: Observations, moments: torch.Tensor, times: int) -> Observations:
+    """What was seen at some moments (F,), each of them `times` times, one after the other."""
+    row = torch.full((len(seen.frames),), -1)
+    row[moments] = torch.arange(len(moments))
+    views = (row[seen.moment] >= 0).nonzero()[:, 0]
+    moment = (row[seen.moment[views]][:, None] * times + torch.arange(times)).flatten()
+    views = views.repeat_interleave(times)
+    part = replace(seen, camera=seen.camera[views], moment=moment, points=seen.points[views],
+                   belief=seen.belief[views], frames=seen.frames[moments].repeat_interleave(times),
+                   outlines=[], places=None)
+    part.__dict__["extent"] = seen.extent  # of all pictures, not of these
+    return part
+
+
+def steps_between(shapes: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
+    """(F - 1, S, S) how unlikely each start (F, S, K, 3) of a frame is after each of the frame before."""
+    distance = (shapes[:-1, :, None] - shapes[1:, None]).square().sum(-1).mean(-1)
+    return ALIEN * (distance / (LIMB_SPEED * seconds[:, None, None]).square()).clamp(max=1.0)
+
+
+def likeliest(costs: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """(F,) one start a frame, so that costs (F, S) and steps (F - 1, S, S) add up to the least (Viterbi)."""
+    total, before = costs[0], []
+    for cost, step in zip(costs[1:], steps, strict=True):
+        best, row = (total[:, None] + step).min(0)
+        total = best + cost
+        before.append(row)
+    path = [int(total.argmin())]
+    for row in reversed(before):
+        path.append(int(row[path[-1]]))
+    return torch.tensor(path[::-1])
