@@ -18,7 +18,7 @@ class Take:
     """One picture of the source.
 
     image       a file, or (H, W, 3) uint8
-    mask        a file, or None where nobody measured it
+    mask        a file, or (H, W) uint8; None where nobody measured it
     doubt       pixels to either side of the mask's outline that are not certain
     registered  the mesh was fitted to this frame, not interpolated
     split       "train", or the name of what it is held out for
@@ -29,7 +29,7 @@ class Take:
     camera: str
     frame: int
     image: Path | np.ndarray
-    mask: Path | None
+    mask: Path | np.ndarray | None
     doubt: float = 0.0
     registered: bool = True
     split: str = "train"

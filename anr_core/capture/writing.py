@@ -163,15 +163,15 @@ def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
     image = read_image(take.image) if isinstance(take.image, Path) else take.image
     _check_size(image, take.image, take.camera, lens.size)
     stem = f"{take.camera}/{take.frame:04d}"
-    doubt = take.doubt if take.mask else 0.0
+    doubt = 0.0 if take.mask is None else take.doubt
     shot = Shot(take.camera, take.frame, f"frames/{stem}{_suffix(take.image)}",
-                f"masks/{stem}.png" if take.mask else None,
+                f"masks/{stem}.png" if take.mask is not None else None,
                 f"certain/{stem}.png" if doubt or lens.distortion is not None else None,
                 take.registered and footage.registered, take.split,
                 f"truth/{stem}.npz" if take.truth else None)
     _write_picture(take.image, image, lens, folder / shot.image)
     certain = np.ones(lens.size, bool)
-    if take.mask:
+    if take.mask is not None:
         mask = _undistorted(_read_checked_mask(take, lens.size), lens)
         write_mask(folder / shot.mask, mask)
         certain = ~near_outline(mask > 127, doubt)
@@ -185,17 +185,18 @@ def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
 
 
 def _read_checked_mask(take, size):
-    mask = read_mask(take.mask)
-    _check_size(mask, take.mask, take.camera, size)
+    mask = read_mask(take.mask) if isinstance(take.mask, Path) else take.mask
+    name = take.mask if isinstance(take.mask, Path) else f"{take.camera}'s mask of frame {take.frame}"
+    _check_size(mask, name, take.camera, size)
     if not (mask > 127).any():
-        raise ValueError(f"{take.mask} is empty, though {take.camera} sees the mesh of frame {take.frame}. "
+        raise ValueError(f"{name} is empty, though {take.camera} sees the mesh of frame {take.frame}. "
                          "Repair the mask, or remove it together with its picture.")
     return mask
 
 
 def _check_size(picture, file, camera, size):
     if picture.shape[:2] != size:
-        name = file if isinstance(file, Path) else f"{camera}'s video"
+        name = file if isinstance(file, Path | str) else f"{camera}'s video"
         raise ValueError(f"{name} is {picture.shape[1]}x{picture.shape[0]} pixels, but camera {camera} is "
                          f"{size[1]}x{size[0]}. All pictures and masks of a camera need its size.")
 
