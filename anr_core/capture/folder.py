@@ -4,6 +4,8 @@
     body.npz            registered meshes: frames (n,), vertices (n, V, 3) metres, faces, uv, uv_faces, part
     poses.npz           or Anny, whose shape is in capture.json: frames (n,) and the fields of `Pose`;
                         neither before somebody has fitted a body: `fit` does
+    foreign.npz         body parameters of another system that came along, as its files have them: EasyMocap's
+                        frames (n,), poses, Rh, Th, shapes, whose convention body/conventions.py tells
     keypoints.npz       where they are known: cameras (m,), frames (m,), points (m, K, 3)
     frames/             CAMERA/0008.jpg, undistorted
     masks/              CAMERA/0008.png, 255 where the person is; absent where nobody measured it

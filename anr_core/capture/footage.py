@@ -53,6 +53,7 @@ class Footage:
     notes         lines that the user should read: what was left out, what was assumed
     body, poses   an AnnyBody and its n poses; None where there are meshes
     keypoints     name of the skeleton that the takes' keypoints belong to
+    foreign       body parameters of another system, as the source has them; kept, and used by nobody here
     uncalibrated  names of the cameras whose focal length is a guess; each is the world's origin
     """
 
@@ -73,6 +74,7 @@ class Footage:
     body: Body | None = None
     poses: Pose | None = None
     keypoints: str | None = None
+    foreign: dict[str, np.ndarray] | None = None
     uncalibrated: frozenset[str] = frozenset()
 
     @property

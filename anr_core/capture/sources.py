@@ -66,7 +66,7 @@ def video_frames(video: Path, pictures: dict[int, Path]) -> Iterator[tuple[int, 
     known = {frame: read_image(file)[::4, ::4].astype(np.int16)
              for frame, file in sorted(pictures.items())[:16]}  # a few are enough, at a quarter of the size
     difference = {shift: [] for shift in (0, 1, -1, 2, -2, 3, -3, 4, -4)}  # of equals the first wins
-    for index, image in _decoded(video):
+    for index, image in decoded(video):
         for shift, found in difference.items():
             if index - shift in known:
                 found.append(np.abs(image[::4, ::4] - known[index - shift]).mean())
@@ -74,10 +74,11 @@ def video_frames(video: Path, pictures: dict[int, Path]) -> Iterator[tuple[int, 
     if shift:
         raise ValueError(f"{video}: its frame n looks like picture n{-shift:+d} of the source. Cut it so "
                          "that they agree, or leave --fps away to use the pictures alone.")
-    yield from _decoded(video)
+    yield from decoded(video)
 
 
-def _decoded(video):
+def decoded(video: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames (H, W, 3) uint8 of a video, counted from 0, as they are asked for."""
     try:
         yield from enumerate(iio.imiter(video, plugin="FFMPEG"))
     except (OSError, ValueError) as error:

@@ -85,6 +85,8 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
         shutil.copyfile(footage.licence_file, folder / footage.licence_file.name)
     if keypoints:
         write_keypoints(folder / "keypoints.npz", keypoints)
+    if footage.foreign:
+        np.savez(folder / "foreign.npz", **footage.foreign)
     index = {
         "version": VERSION, "format": footage.format, "licence": footage.licence, "fps": footage.fps,
         "up": list(footage.up), "person": footage.person,

@@ -1,7 +1,7 @@
 """One file a format. A reader's module has
 
     ABOUT                   what makes a folder one of this format, for messages
-    recognises(source)      whether a folder is
+    recognises(source)      whether a folder, or a file, is
     read(source, fps, start, end) -> Footage
 
 fps asks for that many frames a second, also from videos (None: the pictures there are); start and end are in
@@ -13,7 +13,14 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-READERS = {"registered": "anr_core.capture.readers.registered"}
+# In the order in which a source is looked at: what a format alone has comes before what many have.
+READERS = {
+    "registered": "anr_core.capture.readers.registered",
+    "zju": "anr_core.capture.readers.zju",
+    "easymocap": "anr_core.capture.readers.easymocap",
+    "pose2sim": "anr_core.capture.readers.pose2sim",
+    "plain": "anr_core.capture.readers.plain",
+}
 
 
 def find_reader(source: Path, name: str = "auto"):

@@ -1,0 +1,85 @@
+"""Cameras that somebody calibrated, brought to the size of their pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anr_core.camera import COEFFICIENT_COUNTS, Camera
+
+# Video encoders cut pictures to multiples of 8 or 16 pixels; what is missing more is another picture.
+MOST_CUT = 16 / 1000
+# Metres: further away from the origin no camera of a person stands, so that these are millimetres.
+FARTHEST = 100.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """K (3, 3), R (3, 3), t (3,) metres and OpenCV's distortion, for pictures of a size (H, W) or any."""
+
+    K: np.ndarray
+    R: np.ndarray
+    t: np.ndarray
+    distortion: np.ndarray
+    size: tuple[int, int] | None
+
+
+def checked(name: str, file: Path, K, R, t, distortion, size=None) -> Calibration:
+    """A calibration out of numbers in a file, R as a matrix or a rotation vector; errors name the camera."""
+    try:
+        K, t = np.array(K, np.float64).reshape(3, 3), np.array(t, np.float64).reshape(3)
+        R, distortion = np.array(R, np.float64), np.array(distortion, np.float64).reshape(-1)
+        R = _matrix(R.reshape(3)) if R.size == 3 else R.reshape(3, 3)
+        size = None if size is None else (int(size[0]), int(size[1]))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{file}: camera {name} is not K (3, 3), R (3, 3) or (3,), t (3,), distortion and "
+                         f"size in numbers ({error}).") from None
+    if not (np.isfinite(K).all() and np.isfinite(t).all() and np.isfinite(distortion).all() and K[0, 0] > 0
+            and K[1, 1] > 0):
+        raise ValueError(f"{file}: camera {name} needs finite K, t and distortion, and positive focal "
+                         "lengths.")
+    if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
+        raise ValueError(f"{file}: R of camera {name} is no rotation (R R^T is not 1, or it mirrors).")
+    if np.linalg.norm(t) > FARTHEST:
+        raise ValueError(f"{file}: camera {name} stands {np.linalg.norm(t):.0f} m from the origin: its T is "
+                         "in millimetres, not in metres. Divide all T by 1000.")
+    if size is not None and min(size) < 1:
+        raise ValueError(f"{file}: camera {name} has pictures of {size[1]}x{size[0]} pixels.")
+    if len(distortion) not in COEFFICIENT_COUNTS:
+        raise ValueError(f"{file}: camera {name} has {len(distortion)} distortion coefficients; OpenCV's "
+                         f"models have {', '.join(map(str, COEFFICIENT_COUNTS))}. Pad with zeros up to the "
+                         "next.")
+    return Calibration(K, R, t, distortion, size)
+
+
+def camera_for(calibration: Calibration, name: str, size: tuple[int, int]) -> tuple[Camera, list[str]]:
+    """The camera of pictures of a size (H, W), which may be scaled or a little cut; and notes on that."""
+    full, notes = calibration.size or size, []
+    scale = np.array([size[1] / full[1], size[0] / full[0]])
+    if abs(scale[0] - scale[1]) * max(size) > 1.5:  # pixels: sizes are rounded when pictures are scaled
+        if abs(scale[0] / scale[1] - 1) > MOST_CUT:
+            raise ValueError(f"Camera {name} was calibrated with pictures of {full[1]}x{full[0]} pixels, but "
+                             f"they are {size[1]}x{size[0]}, which has another shape. Scale pictures, don't "
+                             "crop or turn them.")
+        scale[:] = scale.max()
+        cut = np.round(scale * full[::-1]).astype(int) - size[::-1]
+        notes.append(f"{name}: pictures are {size[1]}x{size[0]}, calibrated with {full[1]}x{full[0]}: taken "
+                     f"as cut by {cut[0]} pixels on the right, {cut[1]} below.")
+    K, R, t, lens = (torch.tensor(value, dtype=torch.float32)[None] for value in (
+        np.diag([*scale, 1.0]) @ calibration.K, calibration.R, calibration.t, calibration.distortion))
+    return Camera(K, R, t, lens if lens.any() else None, size=tuple(size)), notes
+
+
+def original_of(calibration: Calibration, size: tuple[int, int]) -> dict:
+    """What a capture keeps of it."""
+    return {"K": calibration.K.tolist(), "distortion": calibration.distortion.tolist(),
+            "size": list(calibration.size or size)}
+
+
+def _matrix(vector):
+    import roma  # a second to import
+
+    return roma.rotvec_to_rotmat(torch.from_numpy(vector)).numpy()

@@ -1,0 +1,147 @@
+"""Keypoints beside pictures, one JSON a frame: of OpenPose, tools that write like it, and EasyMocap.
+
+    OpenPose   {"people": [{"pose_keypoints_2d": [x, y, confidence, ...]}]}
+    EasyMocap  {"annots": [{"keypoints": [[x, y, confidence], ...]}], "height": ..., "width": ...}
+
+Neither says which points these are; their number does. OpenPose has two models of 25 points. Of its newer
+one the second point is an eye; of BODY_25 it is the neck, which lies in the middle of the shoulders.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from anr_core.capture.sources import read_json
+
+# By the number of points: the skeleton, and the places of its points in the file. 18 is OpenPose's COCO, 26
+# Halpe's, 133 COCO-WholeBody's, 135 OpenPose's BODY_135, which begins as BODY_25B does.
+LAYOUTS = {
+    17: ("coco17", list(range(17))),
+    18: ("coco17", [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]),
+    23: ("coco23", list(range(23))),
+    25: ("body25", list(range(25))),
+    26: ("coco23", [*range(17), 20, 22, 24, 21, 23, 25]),
+    133: ("coco23", list(range(23))),
+    135: ("body25b", list(range(25))),
+}
+
+CONFIDENT = 0.3
+# A person can't be so many times their own size away in the next frame.
+FARTHEST_STEP = 1.0
+
+
+def read_keypoint_files(files: dict[int, Path], size: tuple[int, int]) -> tuple[dict[int, np.ndarray], str]:
+    """Points (K, 3), pixels of pictures of a size (H, W), of one person by frame number; and their skeleton.
+
+    Frames without the person are left out. Where several people are seen, the one who is largest and
+    surest is followed from frame to frame.
+    """
+    people, counts = {}, {}
+    for frame, file in sorted(files.items()):
+        people[frame] = _read_people(file, size)
+        for points in people[frame]:
+            counts.setdefault(len(points), file)
+    if len(counts) > 1:
+        found = ", ".join(f"{count} in {file.name}" for count, file in sorted(counts.items()))
+        raise ValueError(f"{next(iter(files.values())).parent} mixes skeletons: {found} points. Keep the "
+                         "files of one model.")
+    if not counts:
+        return {}, "body25"
+    count, file = next(iter(counts.items()))
+    if count not in LAYOUTS:
+        raise ValueError(f"{file} has {count} points a person, but {', '.join(map(str, LAYOUTS))} are known. "
+                         "Detect again with BODY_25.")
+    name, places = LAYOUTS[count]
+    followed = {frame: points[places] for frame, points in follow(people).items()}
+    if name == "body25" and not _is_body25(list(followed.values())):
+        name = "body25b"
+    return followed, name
+
+
+def follow(people: dict[int, list[np.ndarray]]) -> dict[int, np.ndarray]:
+    """One person's points (K, 3) by frame, out of all (K, 3) of each frame: the most prominent one's."""
+    frames = sorted(frame for frame, seen in people.items() if seen)
+    if not frames:
+        return {}
+    start = max(frames, key=lambda frame: max(map(_prominence, people[frame])))
+    chosen = {start: max(people[start], key=_prominence)}
+    place = frames.index(start)
+    for direction in (frames[place + 1:], frames[:place][::-1]):
+        last, since = chosen[start], start
+        for frame in direction:
+            nearest = min(people[frame], key=lambda points, last=last: _distance(points, last))
+            # after a gap the person may be anywhere
+            if _distance(nearest, last) <= FARTHEST_STEP * max(1, abs(frame - since) / 10):
+                chosen[frame] = last = nearest
+                since = frame
+    return dict(sorted(chosen.items()))
+
+
+def _prominence(points):
+    """Height in pixels times confidence: who stands in front, wholly seen."""
+    sure = points[points[:, 2] > CONFIDENT]
+    return float(np.ptp(sure[:, 1]) * sure[:, 2].sum()) if len(sure) else 0.0
+
+
+def _distance(one, other):
+    """Mean distance of the points that are sure in both, as a share of the person's height."""
+    sure = (one[:, 2] > CONFIDENT) & (other[:, 2] > CONFIDENT)
+    if not sure.any():
+        return np.inf
+    height = max(np.ptp(other[sure, 1]), np.ptp(other[sure, 0]), 1.0)
+    # half of the person's points are a poor witness: as unlikely as a step of their share's inverse
+    share = sure.sum() / max((other[:, 2] > CONFIDENT).sum(), 1)
+    return float(np.linalg.norm(one[sure, :2] - other[sure, :2], axis=1).mean() / height / share)
+
+
+def _is_body25(people):
+    """Whether the neck and the middle of the hips are where BODY_25 has them, in most frames."""
+    verdicts = []
+    for points in people:
+        if (points[[1, 2, 5, 8, 9, 12], 2] > CONFIDENT).all():
+            height = np.ptp(points[points[:, 2] > CONFIDENT, 1])
+            middles = points[[2, 9], :2] / 2 + points[[5, 12], :2] / 2
+            verdicts.append(np.linalg.norm(points[[1, 8], :2] - middles, axis=1).mean() < 0.06 * height)
+    return not verdicts or np.mean(verdicts) > 0.5
+
+
+def _read_people(file: Path, size) -> list[np.ndarray]:
+    """All people (K, 3) in a file."""
+    content = read_json(file)
+    people = _people(content)
+    if people is None:
+        raise ValueError(f'{file} holds no keypoints: expected OpenPose\'s {{"people": [...]}} or '
+                         'EasyMocap\'s {"annots": [...]}.')
+    found = []
+    for points in people:
+        try:
+            points = np.array(points, np.float64).reshape(-1, 3)
+        except (ValueError, TypeError):
+            raise ValueError(f"{file}: keypoints are not x, y and confidence, three numbers a "
+                             "point.") from None
+        if not np.isfinite(points).all():
+            raise ValueError(f"{file} has points that are NaN or infinite. Detect again, or remove the file.")
+        if (points[:, 2] > 0).any():
+            found.append(points.astype(np.float32))
+    if isinstance(content, dict) and {"height", "width"} <= content.keys():
+        _check_size(file, content, size)
+    return found
+
+
+def _people(content):
+    if isinstance(content, dict) and isinstance(content.get("people"), list):
+        key, people = "pose_keypoints_2d", content["people"]
+    else:
+        key = "keypoints"
+        people = content.get("annots") if isinstance(content, dict) else content
+    if not isinstance(people, list) or not all(isinstance(one, dict) and key in one for one in people):
+        return None
+    return [one[key] for one in people if one[key]]
+
+
+def _check_size(file, content, size):
+    if (content["height"], content["width"]) != size:
+        raise ValueError(f"{file} was detected in pictures of {content['width']}x{content['height']} pixels, "
+                         f"but they are {size[1]}x{size[0]}. Detect again, or put the pictures back.")
