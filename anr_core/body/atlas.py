@@ -17,11 +17,12 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
     uv_faces  (F, 3)  indices into uv; None where UVs belong to vertices
     part      (F,)    from 1; None for a single part
     """
+    faces = _indices(faces, "faces", len(vertices))
     if uv is None:
         uv, uv_faces = unwrap(vertices, faces)
     elif uv_faces is None:
         uv_faces = faces
-    faces, uv_faces = _indices(faces, "faces", len(vertices)), _indices(uv_faces, "uv_faces", len(uv))
+    uv_faces = _indices(uv_faces, "uv_faces", len(uv))
     uv = torch.as_tensor(uv, dtype=torch.float32)
     if uv_faces.shape != faces.shape:
         raise ValueError(f"The mesh has {len(faces)} faces but {len(uv_faces)} uv_faces; "

@@ -1,0 +1,56 @@
+"""What strangers' records hold, checked: numbers of the expected shape, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from anr_core.body.pickles import plain_array
+
+
+def entry(record, key: str, file: Path):
+    """One entry of a dictionary that a file holds."""
+    if not isinstance(record, dict):
+        raise ValueError(f"{file} holds a {type(record).__name__}, expected a dictionary with {key}. Copy it "
+                         "again.")
+    if key not in record:
+        names = ", ".join(map(str, list(record)[:12])) or "nothing"
+        raise ValueError(f"{file} has no {key}; it has {names}. Copy it again.")
+    return record[key]
+
+
+def numbers(values, shape: tuple[int | None, ...], what: str) -> np.ndarray:
+    """Finite numbers of a shape, whose None stand for any size; `what` names them in the error.
+
+    Axes of size one may be missing or too many: datasets write (3,), (1, 3) and (3, 1) for the same thing.
+    """
+    try:
+        found = np.asarray(plain_array(values), np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(f"{what} is no array of numbers. Copy it again.") from None
+    fitted = _fitted(found, shape)
+    if fitted is None:
+        expected = ", ".join("n" if size is None else str(size) for size in shape)
+        raise ValueError(f"{what} has the shape {found.shape}, expected ({expected}). Copy it again.")
+    if broken := int((~np.isfinite(fitted)).sum()):
+        raise ValueError(f"{what} has {broken} values that are NaN or infinite. Copy it again, or leave it "
+                         "out.")
+    return fitted
+
+
+def _fitted(found, shape):
+    """The same numbers in that shape, or None where they don't belong into it."""
+    if not _matches(found.shape, shape):
+        squeezed = [size for size in found.shape if size != 1]
+        kept = [size for size in shape if size != 1]
+        if not _matches(squeezed, kept):
+            return None
+        sizes = iter(squeezed)
+        found = found.reshape([1 if size == 1 else next(sizes) for size in shape])
+    return found
+
+
+def _matches(sizes, shape):
+    return len(sizes) == len(shape) and all(wanted in (None, size)
+                                            for size, wanted in zip(sizes, shape, strict=True))
