@@ -23,7 +23,7 @@ class Take:
     registered  the mesh was fitted to this frame, not interpolated
     split       "train", or the name of what it is held out for
     keypoints   (K, 3) pixels of the picture as it is, and confidence; None where they aren't known
-    truth       a file in .npz of whatever else is known of the picture, if it has no lens distortion
+    truth       whatever else is known of the picture, if it has no lens distortion: arrays, or their .npz
     """
 
     camera: str
@@ -34,7 +34,7 @@ class Take:
     registered: bool = True
     split: str = "train"
     keypoints: np.ndarray | None = None
-    truth: Path | None = None
+    truth: Path | dict[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,10 @@ def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
         write_mask(folder / shot.certain, inside & certain)
     if shot.truth and take.truth != folder / shot.truth:
         (folder / shot.truth).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(take.truth, folder / shot.truth)
+        if isinstance(take.truth, dict):
+            np.savez_compressed(folder / shot.truth, **take.truth)
+        else:
+            shutil.copyfile(take.truth, folder / shot.truth)
     return shot
 
 
