@@ -9,7 +9,9 @@ one the second point is an eye; of BODY_25 it is the neck, which lies in the mid
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -55,9 +57,38 @@ def read_keypoint_files(files: dict[int, Path], size: tuple[int, int]) -> tuple[
                          "Detect again with BODY_25.")
     name, places = LAYOUTS[count]
     followed = {frame: points[places] for frame, points in follow(people).items()}
-    if name == "body25" and not _is_body25(list(followed.values())):
-        name = "body25b"
-    return followed, name
+    return followed, _told_apart(name, list(followed.values()))
+
+
+def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], str]:
+    """Points (K, 3) by camera and frame, out of a table in .npz, and their skeleton.
+
+    The table holds cameras (c,), frames (n,) and keypoints2d (c, n, K, 3): pixels and confidence, which is 0
+    where the person was not found.
+    """
+    try:
+        with np.load(file) as arrays:
+            cameras, frames, table = (arrays[name] for name in ("cameras", "frames", "keypoints2d"))
+            frames, table = frames.astype(np.int64), table.astype(np.float32)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{file} is no table of cameras, frames and keypoints2d ({error}). Copy it again."
+                         ) from None
+    if table.ndim != 4 or table.shape[:2] != (len(cameras), len(frames)) or table.shape[3] != 3:
+        raise ValueError(f"{file}: keypoints2d is {table.shape}, expected ({len(cameras)}, {len(frames)}, K, "
+                         "3).")
+    if table.shape[2] not in LAYOUTS:
+        raise ValueError(f"{file} has {table.shape[2]} points a person; {', '.join(map(str, LAYOUTS))} are "
+                         "known.")
+    table = np.where(np.isfinite(table).all(-1, keepdims=True), table, 0)
+    name, places = LAYOUTS[table.shape[2]]
+    found = {str(camera): {int(frame): points[places] for frame, points in zip(frames, row, strict=True)
+                           if points[:, 2].any()} for camera, row in zip(cameras, table, strict=True)}
+    return found, _told_apart(name, [points for row in found.values() for points in row.values()])
+
+
+def _told_apart(name, people):
+    """The skeleton's name, OpenPose's two of 25 points told apart."""
+    return "body25b" if name == "body25" and not _is_body25(people) else name
 
 
 def follow(people: dict[int, list[np.ndarray]]) -> dict[int, np.ndarray]:

@@ -7,6 +7,8 @@
     masks/              likewise; or masks_body/, the mesh projected, whose outline is doubtful
     videos/             CAMERA.mp4, its picture n being frame n; optional
     background_median/  CAMERA.jpg, the scene without the person; optional
+    keypoints/          CAMERA/0008_keypoints.json, or 0008_keypoints.json; or keypoints.npz: cameras (c,),
+                        frames (n,), keypoints2d (c, n, K, 3); optional, in pixels of width x height
 
 OpenCV's conventions, metres. K belongs to pictures of width x height; pictures of another scale scale it.
 Static cameras' frames between two registered ones get a mesh in between, and its projection as mask.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -28,6 +30,8 @@ from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.folder import DOUBT
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.readers.clips import numbered
+from anr_core.capture.readers.openpose import read_keypoint_files, read_keypoint_table
 from anr_core.capture.sources import common_size, numbered_pictures, read_json, upright_axis, video_frames
 
 ABOUT = "cameras.json beside mesh.npz or anny_registration.npz"
@@ -57,6 +61,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         raise ValueError(f"{rate} frames a second in cameras.json and {fps} asked for: use positive numbers.")
     step = None if fps is None else max(1, round(rate / fps))
     first, last = -np.inf if start is None else start * rate, np.inf if end is None else end * rate
+    keypoints, skeleton = _read_keypoints(source, stations)
     wanted = {}
     for station in stations:
         meshed = _meshed_frames(station, registered, LONGEST_GAP * rate)
@@ -73,7 +78,8 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         format="registered",
         cameras={station.name: station.camera for station in stations},
         originals={station.name: station.original for station in stations},
-        takes=(take for station in stations for take in _takes(station, wanted[station.name], registered)),
+        takes=(replace(take, keypoints=keypoints.get((take.camera, take.frame))) for station in stations
+               for take in _takes(station, wanted[station.name], registered)),
         frames=frames,
         vertices=meshes_between(registered, vertices, frames),
         surface=surface,
@@ -83,6 +89,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         licence_file=licence,
         backgrounds={station.name: station.background for station in stations if station.background},
         notes=notes,
+        keypoints=skeleton,
     )
 
 
@@ -223,6 +230,29 @@ def _read_camera(entry: dict, name: str, pictures: list[Path], file: Path) -> tu
     K = np.diag([*scale, 1.0]) @ K
     K, R, t, lens = (torch.tensor(value, dtype=torch.float32)[None] for value in (K, R, t, lens))
     return Camera(K, R, t, lens if lens.any() else None, size=size), original
+
+
+def _read_keypoints(source: Path, stations: list[_Station]):
+    """Points (K, 3) by camera and frame, in pixels of the pictures as they are here, and their skeleton."""
+    table, folder = source / "keypoints.npz", source / "keypoints"
+    full = {station.name: tuple(station.original["size"]) for station in stations}
+    if table.is_file():
+        by_camera, skeleton = read_keypoint_table(table)
+    elif flat := numbered(folder, (".json",)):
+        points, skeleton = read_keypoint_files(flat, stations[0].camera.size)
+        by_camera = {station.name: points for station in stations}
+    elif files := {name: found for name in full if (found := numbered(folder / name, (".json",)))}:
+        read = {name: read_keypoint_files(found, full[name]) for name, found in files.items()}
+        by_camera = {name: points for name, (points, _) in read.items()}
+        skeleton = next(iter(read.values()))[1]
+    else:
+        return {}, None
+    found = {}
+    for station in stations:
+        scale = np.float32([*(np.array(station.camera.size) / full[station.name])[::-1], 1])
+        for frame, points in by_camera.get(station.name, {}).items():
+            found[station.name, frame] = points * scale
+    return found, skeleton
 
 
 # what to take
