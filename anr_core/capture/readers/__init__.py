@@ -17,6 +17,7 @@ from pathlib import Path
 READERS = {
     "registered": "anr_core.capture.readers.registered",
     "zju": "anr_core.capture.readers.zju",
+    "people-snapshot": "anr_core.capture.readers.people_snapshot",
     "smplpix": "anr_core.capture.readers.smplpix",
     "easymocap": "anr_core.capture.readers.easymocap",
     "pose2sim": "anr_core.capture.readers.pose2sim",

@@ -1,8 +1,10 @@
 """The small made-up person in the layouts of published datasets, with real numbers of real sizes."""
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import torch
 
@@ -56,3 +58,34 @@ def make_zju(folder: Path, count: int = 2, frames: int = 3, odd: bool = False, f
     if faces:
         (folder / "lbs").mkdir()
         np.save(folder / "lbs" / "faces.npy", surface().faces.numpy().astype(np.int32))
+
+
+def video(file: Path, pictures: list[torch.Tensor], fps: float) -> None:
+    """A film of pictures (3, H, W)."""
+    frames = [(picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for picture in pictures]
+    iio.imwrite(file, np.stack(frames), plugin="FFMPEG", fps=fps, codec="libx264", macro_block_size=1,
+                output_params=["-crf", "12"], ffmpeg_log_level="error")
+
+
+def make_people_snapshot(folder: Path, frames: int = 4, cut: int = 1) -> np.ndarray:
+    """People-Snapshot; returns (frames, 75), poses and trans; `cut` more stand before."""
+    import h5py
+
+    folder.mkdir(parents=True)
+    camera = standing_cameras(1)[0]
+    shown = [one.views[0] for one in filmed(frames, [camera])]
+    video(folder / f"{folder.name}.mp4", [picture for picture, _ in shown], 25)
+    with h5py.File(folder / "masks.hdf5", "w") as out:
+        masks = np.stack([(coverage > 0.5).numpy() for _, coverage in shown]).astype(np.uint8)
+        out.create_dataset("masks", data=masks, chunks=True, compression="lzf")
+    random = np.random.default_rng(0)
+    poses, trans = random.normal(size=(frames + cut, 72)) * 0.3, random.normal(size=(frames + cut, 3))
+    with h5py.File(folder / "reconstructed_poses.hdf5", "w") as out:
+        out["pose"], out["trans"], out["betas"] = poses.astype("f"), trans.astype("f"), np.linspace(-1, 1, 10)
+    with h5py.File(folder / "keypoints.hdf5", "w") as out:
+        out["keypoints"] = np.arange(frames * 54.0).reshape(frames, 54)
+    K = camera.K[0].double().numpy()
+    record = {"camera_f": K[[0, 1], [0, 1]], "camera_c": K[:2, 2], "camera_k": np.zeros(5),
+              "camera_rt": np.zeros(3), "camera_t": np.zeros(3), "width": SIZE[1], "height": SIZE[0]}
+    (folder / "camera.pkl").write_bytes(pickle.dumps(record, 2))
+    return np.concatenate([poses, trans], 1)[cut:]

@@ -1,0 +1,190 @@
+"""Format `people-snapshot`: a person turns before a still camera, as Alldieck et al. hand it out.
+
+    camera.pkl                  camera_f, camera_c, camera_k, camera_rt, camera_t, width, height (Python 2)
+    masks.hdf5                  masks (n, H, W), 1 where the person is
+    reconstructed_poses.hdf5    SMPL: betas (10,), pose (m, 72), trans (m, 3) metres, the last n of the m
+    keypoints.hdf5              keypoints (n, 54): OpenPose's 18 points; may be missing
+    NAME.mp4                    the video
+
+The camera is the world's origin, which looks along +Z. SMPL is posed by the user's model, of the gender that
+the folder's name tells. Source: Alldieck et al., Video based reconstruction of 3D people models, 2018, and
+Neural Body's preparation of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from anr_core.body.pickles import read_pickle
+from anr_core.capture.footage import Footage, Take
+from anr_core.capture.readers.arrays import entry, numbers
+from anr_core.capture.readers.calibration import camera_for, checked, original_of
+from anr_core.capture.readers.clips import VIDEO_SUFFIXES, first_frame, video_rate
+from anr_core.capture.readers.openpose import LAYOUTS
+from anr_core.capture.readers.smpl_meshes import posed, without_model
+from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.sources import decoded
+
+ABOUT = "camera.pkl, masks.hdf5 and a video"
+LICENCE = "People-Snapshot: non-commercial research, not to be passed on; cite Alldieck et al., CVPR 2018"
+CAMERA = "camera"
+MASK_DOUBT = 2.0  # pixels: others erode these masks by a square of four
+MOST_NUMBERS = 10**8  # a day of poses; a chunked array may claim any size without holding it
+SKELETON, PLACES = LAYOUTS[18]
+
+
+def recognises(source: Path) -> bool:
+    return (source / "camera.pkl").is_file() and (source / "masks.hdf5").is_file()
+
+
+def read(source: Path, fps: float | None = None, start: float | None = None,
+         end: float | None = None) -> Footage:
+    """The video with its masks; its frames are decoded only while the takes are asked for."""
+    video = _video(source)
+    rate, size = video_rate(video), tuple(first_frame(video).shape[:2])
+    with hdf5(source / "masks.hdf5") as masks:
+        count = len(_masks(masks, source / "masks.hdf5", size))
+    camera, original = _camera(source / "camera.pkl", size)
+    wanted = wanted_frames(range(count), rate, fps, start, end)
+    notes, keypoints = [], _keypoints(source / "keypoints.hdf5", count)
+    body, found = _body(source, count, sorted(wanted))
+    notes += found
+    return Footage(
+        format="people-snapshot", cameras={CAMERA: camera}, originals={CAMERA: original},
+        takes=_takes(source, video, size, wanted, keypoints, body["surface"] is not None), fps=rate,
+        up=(0.0, -1.0, 0.0), licence=LICENCE, person=source.resolve().name, notes=notes,
+        keypoints=None if keypoints is None else SKELETON, **body)
+
+
+def _video(source: Path) -> Path:
+    videos = [file for file in sorted(source.glob("*")) if file.suffix.lower() in VIDEO_SUFFIXES]
+    named = [file for file in videos if file.stem == source.resolve().name]
+    if not videos:
+        raise FileNotFoundError(f"{source} has no video ({', '.join(VIDEO_SUFFIXES)}). Copy it there again.")
+    return (named or videos)[0]
+
+
+def _camera(file: Path, size):
+    record = read_pickle(file)
+    focal, centre = (numbers(entry(record, key, file), (2,), f"{file}: {key}")
+                     for key in ("camera_f", "camera_c"))
+    lens = numbers(record.get("camera_k", np.zeros(5)), (None,), f"{file}: camera_k")
+    turn, place = (numbers(record.get(key, np.zeros(3)), (3,), f"{file}: {key}")
+                   for key in ("camera_rt", "camera_t"))
+    full = [record.get(side, pixels) for side, pixels in zip(("height", "width"), size, strict=True)]
+    K = [[focal[0], 0, centre[0]], [0, focal[1], centre[1]], [0, 0, 1]]
+    calibration = checked(CAMERA, file, K, turn, place, lens, full)
+    return camera_for(calibration, CAMERA, size)[0], original_of(calibration, size)
+
+
+def _takes(source, video, size, wanted, keypoints, registered) -> Iterator[Take]:
+    with hdf5(source / "masks.hdf5") as stored:
+        masks = _masks(stored, source / "masks.hdf5", size)
+        frame = -1
+        for frame, image in decoded(video):
+            if frame > max(wanted):
+                return
+            if frame in wanted:
+                person = _row(masks, frame, source / "masks.hdf5") > 0
+                mask = np.uint8(255) * person if person.any() else None  # empty where nobody was found
+                yield Take(CAMERA, frame, image, mask, MASK_DOUBT, registered,
+                           keypoints=None if keypoints is None else keypoints[frame])
+        if frame < max(wanted):
+            raise ValueError(f"{video} ends after {frame + 1} frames, but there are {len(masks)} masks. Copy "
+                             "it again.")
+
+
+def _body(source: Path, count: int, frames: list[int]) -> tuple[dict, list[str]]:
+    """The fields of a footage that tell the body, and notes."""
+    file = source / "reconstructed_poses.hdf5"
+    empty = {"frames": np.zeros(0, np.int64), "vertices": None, "surface": None}
+    if not file.is_file():
+        return empty, [f"{file.name} is missing, so there is no body; let fit find one."]
+    with hdf5(file) as stored:
+        betas, poses, trans = (_array(stored, name, shape, file) for name, shape in (
+            ("betas", (None,)), ("pose", (None, 72)), ("trans", (None, 3))))
+    if len(poses) != len(trans) or len(poses) < count:
+        raise ValueError(f"{file} has {len(poses)} poses and {len(trans)} translations for {count} masks. "
+                         "Copy it again.")
+    rows = np.array(frames) + len(poses) - count  # the first poses may belong to frames that were cut away
+    poses, trans = np.float32(poses[rows]), np.float32(trans[rows])
+    foreign = {"frames": np.array(frames, np.int64), "poses": poses, "trans": trans,
+               "betas": np.float32(betas)}
+    variant = "female" if source.resolve().name.startswith("female") else "male"
+    meshes = posed(poses, trans, betas, variant)
+    if meshes is None:
+        return empty | {"foreign": foreign}, [without_model(f"{len(frames)} poses of SMPL")]
+    return {"frames": foreign["frames"], "vertices": meshes[0], "surface": meshes[1], "foreign": foreign}, \
+        [f"posed by your {variant} SMPL model."]
+
+
+def _keypoints(file: Path, count: int) -> np.ndarray | None:
+    if not file.is_file():
+        return None
+    with hdf5(file) as stored:
+        points = _array(stored, "keypoints", (None, 54), file)
+    if len(points) < count:
+        raise ValueError(f"{file} has {len(points)} rows for {count} masks. Copy it again.")
+    return np.float32(points[len(points) - count:]).reshape(count, 18, 3)[:, PLACES]
+
+
+# HDF5
+
+@contextmanager
+def hdf5(file: Path):
+    """An open HDF5 file."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError("Files in HDF5, such as People-Snapshot's, need h5py: pip install h5py") from error
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing. Put it back.")
+    try:
+        stored = h5py.File(file, "r")
+    except OSError as error:
+        raise ValueError(f"{file} can't be read as HDF5 ({_reason(error)}). Copy it again.") from None
+    with stored:
+        yield stored
+
+
+def _dataset(stored, name, file):
+    """An array of numbers in an open file, not yet read."""
+    found = stored.get(name)
+    if found is None or not hasattr(found, "dtype") or found.dtype.kind not in "biuf":
+        there = ", ".join(stored) or "nothing"
+        raise ValueError(f"{file} has no array {name}; it has {there}. Copy it again.")
+    return found
+
+
+def _array(stored, name, shape, file):
+    """A small array, checked."""
+    found = _dataset(stored, name, file)
+    if found.size > MOST_NUMBERS:
+        raise ValueError(f"{file}: {name} has the shape {found.shape}, more than any video. Copy it again.")
+    try:
+        return numbers(found[()], shape, f"{file}: {name}")
+    except OSError as error:
+        raise ValueError(f"{file}: {name} can't be read ({_reason(error)}). Copy it again.") from None
+
+
+def _masks(stored, file, size):
+    masks = _dataset(stored, "masks", file)
+    if masks.ndim != 3 or tuple(masks.shape[1:]) != size or not len(masks):
+        raise ValueError(f"{file}: masks have the shape {masks.shape}, but the video's pictures are "
+                         f"{size[1]}x{size[0]}; expected (n, {size[0]}, {size[1]}).")
+    return masks
+
+
+def _row(masks, frame, file):
+    try:
+        return masks[frame]
+    except OSError as error:
+        raise ValueError(f"{file}: mask {frame} can't be read ({_reason(error)}). Copy it again.") from None
+
+
+def _reason(error):
+    return (str(error).splitlines() or ["no reason given"])[0]
