@@ -18,6 +18,7 @@ READERS = {
     "registered": "anr_core.capture.readers.registered",
     "zju": "anr_core.capture.readers.zju",
     "people-snapshot": "anr_core.capture.readers.people_snapshot",
+    "neuman": "anr_core.capture.readers.neuman",
     "smplpix": "anr_core.capture.readers.smplpix",
     "easymocap": "anr_core.capture.readers.easymocap",
     "pose2sim": "anr_core.capture.readers.pose2sim",

@@ -1,4 +1,7 @@
-"""The small made-up person in the layouts of published datasets, with real numbers of real sizes."""
+"""The small made-up person in the layouts of published datasets.
+
+Keypoints are made up and so unsure, 0.1, that no check believes them.
+"""
 
 import pickle
 from dataclasses import dataclass
@@ -6,9 +9,12 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+import roma
 import torch
 
 from anr_core.camera import Camera
+from anr_core.capture import Capture
+from anr_core.rasterizer import rasterize
 from tests.small_capture import cameras, clothing, film, posed_vertices, save, stage, surface
 
 SIZE = (96, 64)
@@ -33,6 +39,16 @@ def standing_cameras(count: int = 2) -> list[Camera]:
     return cameras(count, SIZE)
 
 
+def agreement(capture: Capture) -> float:
+    """The worst intersection over union of a mask and the mesh's projection."""
+    found = []
+    for view in capture.views():
+        vertices, faces = capture.body(view.pose).vertices, capture.body.surface.faces
+        covered, mask = rasterize(vertices, faces, view.camera, view.size).face_id >= 0, view.mask[:, 0] > 0.5
+        found.append(float((covered & mask).sum() / (covered | mask).sum()))
+    return min(found)
+
+
 def make_zju(folder: Path, count: int = 2, frames: int = 3, odd: bool = False, faces: bool = True) -> None:
     """ZJU-MoCap; odd as 313 and 315 number and name their files."""
     stood = standing_cameras(count)
@@ -46,7 +62,7 @@ def make_zju(folder: Path, count: int = 2, frames: int = 3, odd: bool = False, f
             save(folder / f"{name}.jpg", picture)
             save(folder / "mask_cihp" / f"{name}.png", (coverage > 0.5) * 13 / 255)  # a part's label
             paths.append(f"{name}.jpg")
-        rows.append({"ims": paths, "kpts2d": np.full((count, 25, 3), frame + 0.5)})
+        rows.append({"ims": paths, "kpts2d": np.tile([frame + 0.5, 7, 0.1], (count, 25, 1))})
         for sub, content in (("vertices", shown.vertices.numpy().astype(np.float32)),
                              ("params", {"poses": np.zeros((1, 72)), "shapes": np.full((1, 10), 0.5),
                                          "Rh": np.full((1, 3), 0.1), "Th": np.full((1, 3), frame)})):
@@ -83,9 +99,54 @@ def make_people_snapshot(folder: Path, frames: int = 4, cut: int = 1) -> np.ndar
     with h5py.File(folder / "reconstructed_poses.hdf5", "w") as out:
         out["pose"], out["trans"], out["betas"] = poses.astype("f"), trans.astype("f"), np.linspace(-1, 1, 10)
     with h5py.File(folder / "keypoints.hdf5", "w") as out:
-        out["keypoints"] = np.arange(frames * 54.0).reshape(frames, 54)
+        points = np.arange(frames * 54.0).reshape(frames, 18, 3)
+        points[..., 2] = 0.1
+        out["keypoints"] = points.reshape(frames, 54)
     K = camera.K[0].double().numpy()
     record = {"camera_f": K[[0, 1], [0, 1]], "camera_c": K[:2, 2], "camera_k": np.zeros(5),
               "camera_rt": np.zeros(3), "camera_t": np.zeros(3), "width": SIZE[1], "height": SIZE[0]}
     (folder / "camera.pkl").write_bytes(pickle.dumps(record, 2))
     return np.concatenate([poses, trans], 1)[cut:]
+
+
+def make_neuman(folder: Path, frames: int = 4, unit: float = 2.5, verts: bool = True) -> None:
+    """NeuMan, each frame of another camera, in a world whose unit of length is 1 / `unit` metres."""
+    moved = standing_cameras(frames)
+    random = torch.Generator().manual_seed(0)
+    lines, alignments, meshes = [], {}, []
+    for frame, camera in enumerate(moved):
+        shown = filmed(frames, [camera])[frame]
+        picture, coverage = shown.views[0]
+        name = f"{frame:05d}.png"
+        save(folder / "images" / name, picture)
+        save(folder / "segmentations" / name, (coverage <= 0.5).float())  # 255 where the person is not
+        turn = torch.linalg.qr(torch.randn(3, 3, generator=random))[0]
+        turn = turn * turn.det().sign()
+        shift = torch.randn(3, generator=random)
+        meshes.append(((shown.vertices * unit - shift) @ (unit * turn).inverse()).numpy())
+        alignments[name] = torch.cat([unit * turn, shift[None]]).double().numpy()
+        x, y, z, w = roma.rotmat_to_unitquat(camera.R[0].double()).tolist()
+        words = [frame + 1, w, x, y, z, *(unit * camera.t[0]).tolist(), 1, name]
+        lines += [" ".join(map(str, words)), "10.5 20.5 -1"]
+        points = np.zeros((17, 3))
+        points[:] = frame, 2, 0.1
+        (folder / "keypoints").mkdir(exist_ok=True)
+        np.save(folder / "keypoints" / f"{name}.npy", points)
+    K = camera.K[0]
+    (folder / "sparse").mkdir()
+    (folder / "sparse" / "images.txt").write_text("# Image list with two lines of data per image:\n"
+                                                  + "\n".join(lines) + "\n")
+    parameters = SIZE[1], SIZE[0], *K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+    (folder / "sparse" / "cameras.txt").write_text("# Camera list\n1 PINHOLE "
+                                                   + " ".join(map(str, parameters)) + "\n")
+    np.save(folder / "alignments.npy", alignments, allow_pickle=True)
+    person = {"pose": [np.full(72, 0.01 * frame, "f") for frame in range(frames)],
+              "betas": [np.zeros(10)] * frames}
+    (folder / "smpl_output_optimized.pkl").write_bytes(pickle.dumps({1: person}, 4))
+    if verts:
+        person["verts"] = np.stack(meshes)
+        (folder / "smpl_output_romp.pkl").write_bytes(pickle.dumps({1: person}, 4))
+    for name, members in (("train", (0, 1)), ("val", (2,)), ("test", (3,))):
+        (folder / f"{name}_split.txt").write_text("".join(f"{frame:05d}.png\n" for frame in members))
+    (folder / "lbs").mkdir()
+    np.save(folder / "lbs" / "faces.npy", surface().faces.numpy())

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from anr_core.capture.readers import find_reader, zju
-from anr_core.prepare import overlaps, prepare
-from tests.capture.readers.small_datasets import SIZE, make_zju, standing_cameras
+from anr_core.prepare import prepare
+from tests.capture.readers.small_datasets import SIZE, agreement, make_zju, standing_cameras
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_dataset_becomes_a_registered_capture(source, tmp_path, capsys):
         torch.testing.assert_close(camera.t, made.t)  # millimetres became metres
         torch.testing.assert_close(camera.K, made.K)
         assert camera.size == SIZE
-    assert min(overlaps(capture).values()) > 0.9  # so masks, meshes and cameras belong together
+    assert agreement(capture) > 0.9  # so masks, meshes and cameras belong together
     assert capture.skeleton == "body25" and capture.keypoints["Camera_B1", 2][0, 0] == 2.5
     assert capture.up.tolist() == [0, 0, 1]
 
