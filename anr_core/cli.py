@@ -48,11 +48,13 @@ class Prepare:
     start: Annotated[float | None, optional("S")] = None
     # leave out what lies after this second of the source
     end: Annotated[float | None, optional("S")] = None
+    # keypoints come so many frames late: move them back
+    keypoints_late: Annotated[int, arg(metavar="N")] = 0
 
     def __call__(self) -> None:
         from anr_core.prepare import prepare
 
-        prepare(self.source, self.capture, self.format, self.fps, self.start, self.end)
+        prepare(self.source, self.capture, self.format, self.fps, self.start, self.end, self.keypoints_late)
 
 
 @dataclass(frozen=True)

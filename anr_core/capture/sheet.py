@@ -1,6 +1,8 @@
-"""A capture at a glance: its cameras and moments side by side, the body's outline over each picture.
+"""A capture at a glance: its cameras and moments side by side, over each picture what is known of it.
 
-Where the outline leaves the person, the body was fitted badly, or a convention was mistaken.
+The body's outline is green, a mask's is blue where there is no body. Keypoints are joined, those of the
+person's left side in yellow, of the right in red. Where outline or keypoints leave the person, the body was
+fitted badly, or a convention was mistaken.
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ from PIL import Image, ImageDraw
 from anr_core.capture.folder import Capture, Shot
 from anr_core.capture.pictures import write_image
 from anr_core.rasterizer import rasterize
+from anr_core.skeleton import KEYPOINT_SETS, Skeleton
 
 HEIGHT = 200  # pixels of a picture
 HEAD = 14  # pixels of the line of words above it
 OUTLINE = np.array([60, 255, 90], np.uint8)
+MASK_OUTLINE = np.array([60, 160, 255], np.uint8)
+SIDES = {"left": "yellow", "right": "red"}
+SURE = 0.3  # confidence of keypoints that are drawn
 
 
 def write_sheet(capture: Capture, out: Path, cameras: int = 6, moments: int = 6) -> None:
@@ -36,7 +42,7 @@ def contact_sheet(capture: Capture, cameras: int = 6, moments: int = 6) -> np.nd
     Each picture is named by its camera and frame, and by what it is held out for. A capture with one frame a
     camera is laid out in one order, row by row.
     """
-    shots = [shot for shot in capture.shots if shot.registered]
+    shots = [shot for shot in capture.shots if shot.registered or capture.registration is None]
     rows = [sorted((shot for shot in shots if shot.camera == name), key=lambda shot: shot.frame)
             for name in capture.cameras]
     rows = [row for row in rows if row]
@@ -60,15 +66,31 @@ def _tile(capture: Capture, shot: Shot) -> np.ndarray:
     full = capture.cameras[shot.camera].size
     size = HEIGHT, max(1, round(HEIGHT * full[1] / full[0]))
     view = capture.views([shot.camera], [shot.frame], size=size)[0]
-    posed = capture.body(view.pose)
-    covered = rasterize(posed.vertices, posed.surface.faces, view.camera, size).face_id[0] >= 0
     picture = (view.image[0].permute(1, 2, 0) * 255).round().byte().numpy()
-    picture[_outline(covered)] = OUTLINE
+    if view.pose is None:
+        picture[_outline(view.mask[0, 0] > 0.5)] = MASK_OUTLINE
+    else:
+        posed = capture.body(view.pose)
+        covered = rasterize(posed.vertices, posed.surface.faces, view.camera, size).face_id[0] >= 0
+        picture[_outline(covered)] = OUTLINE
+    picture = Image.fromarray(picture)
+    if view.keypoints is not None and capture.skeleton in KEYPOINT_SETS:
+        _draw_skeleton(picture, view.keypoints[0].numpy(), KEYPOINT_SETS[capture.skeleton])
     tile = Image.new("RGB", (size[1], HEAD + HEIGHT), "black")
-    tile.paste(Image.fromarray(picture), (0, HEAD))
+    tile.paste(picture, (0, HEAD))
     words = f"{shot.camera} {shot.frame}" + ("" if shot.split == "train" else f" {shot.split}")
     ImageDraw.Draw(tile).text((3, 1), words, "white")
     return np.asarray(tile)
+
+
+def _draw_skeleton(picture: Image.Image, points: np.ndarray, skeleton: Skeleton) -> None:
+    """Join the sure ones of keypoints (K, 3), coloured by the person's side."""
+    draw = ImageDraw.Draw(picture)
+    for edge in skeleton.edges:
+        if (points[list(edge), 2] > SURE).all():
+            sides = {word for joint in edge for word in skeleton.names[joint].split("_")} & SIDES.keys()
+            draw.line([tuple(points[joint, :2]) for joint in edge],
+                      SIDES[sides.pop()] if len(sides) == 1 else "white")
 
 
 def _outline(covered: torch.Tensor) -> np.ndarray:

@@ -54,8 +54,10 @@ def whole_or_nothing(target: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def write_capture(footage: Footage, folder: Path) -> list[str]:
+def write_capture(footage: Footage, folder: Path, keypoints_late: int = 0) -> list[str]:
     """Fill an empty folder with a capture; returns the notes that writing added.
+
+    keypoints_late  keypoints of frame n belong to frame n - keypoints_late
 
     Raises ValueError for a picture that can't be read or has not its camera's size, for an empty mask, and
     for a camera that never sees the person.
@@ -73,7 +75,10 @@ def write_capture(footage: Footage, folder: Path) -> list[str]:
             continue
         shots.append(_write_take(take, footage, folder))
         if take.keypoints is not None:
-            keypoints[take.camera, take.frame] = straightened(take.keypoints, lens, camera)
+            keypoints[take.camera, take.frame - keypoints_late] = straightened(take.keypoints, lens, camera)
+    if not shots and not unseen:
+        raise ValueError("No picture of the source lies between --start and --end.")
+    keypoints = {key: keypoints[key] for shot in shots if (key := (shot.camera, shot.frame)) in keypoints}
     for name, problems in unseen.items():
         if name not in {shot.camera for shot in shots}:
             raise ValueError(f"Camera {name} looks away from the person in every frame: "
@@ -174,7 +179,7 @@ def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
     _write_picture(take.image, image, lens, folder / shot.image)
     certain = np.ones(lens.size, bool)
     if take.mask is not None:
-        mask = _undistorted(_read_checked_mask(take, lens.size), lens)
+        mask = _undistorted(_read_checked_mask(take, lens.size, footage.registered), lens)
         write_mask(folder / shot.mask, mask)
         certain = ~near_outline(mask > 127, doubt)
     if shot.certain:
@@ -189,11 +194,11 @@ def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
     return shot
 
 
-def _read_checked_mask(take, size):
+def _read_checked_mask(take, size, seen):
     mask = read_mask(take.mask) if isinstance(take.mask, Path) else take.mask
     name = take.mask if isinstance(take.mask, Path) else f"{take.camera}'s mask of frame {take.frame}"
     _check_size(mask, name, take.camera, size)
-    if not (mask > 127).any():
+    if seen and not (mask > 127).any():
         raise ValueError(f"{name} is empty, though {take.camera} sees the mesh of frame {take.frame}. "
                          "Repair the mask, or remove it together with its picture.")
     return mask

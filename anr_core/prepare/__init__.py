@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
-import torch
+import numpy as np
 
-from anr_core.capture import Capture, load_capture
+from anr_core.capture import Capture, Shot, load_capture
 from anr_core.capture.readers import find_reader
+from anr_core.capture.sheet import write_sheet
 from anr_core.capture.writing import whole_or_nothing, write_capture
-from anr_core.rasterizer import rasterize
+from anr_core.prepare.check import check, check_footage, mask_overlaps
+
+REPORT = "report.png"
 
 
 def prepare(source: Path, capture: Path, format: str = "auto", fps: float | None = None,
-            start: float | None = None, end: float | None = None) -> Capture:
-    """Make a capture of a source in a known format, and say what was found.
+            start: float | None = None, end: float | None = None, keypoints_late: int = 0) -> Capture:
+    """Make a capture of a source in a known format, and say what was found and what is wrong with it.
 
-    format      the source's format; auto looks what it is
-    fps         take this many frames a second, from videos too; None takes the pictures that are there
-    start, end  seconds of the source to take
+    format          the source's format; auto looks what it is
+    fps             take this many frames a second, from videos too; None takes the pictures that are there
+    start, end      seconds of the source to take
+    keypoints_late  keypoints of frame n belong to frame n - keypoints_late
 
     A capture that is already there is replaced, once the new one is whole; anything else is left alone.
+    Errors in the report raise ValueError, and nothing is written.
     """
     source, capture = Path(source), Path(capture)
     name, reader = find_reader(source, format)
@@ -29,36 +33,50 @@ def prepare(source: Path, capture: Path, format: str = "auto", fps: float | None
         raise ValueError(f"{source} lies in {capture}, where the capture is to be. Name another folder.")
     print(f"{source}: format {name}")
     footage = reader.read(source, fps, start, end)
+    _stop_at_errors(check_footage(footage), source)
     with whole_or_nothing(capture) as folder:
-        notes = footage.notes + write_capture(footage, folder)
+        notes = footage.notes + write_capture(footage, folder, keypoints_late)
         made = load_capture(folder)
-        summary = [*_described(made), *notes]
-    for line in summary:
-        print(f"  {line}")
-    print(f"  written to {capture}")
+        overlap = mask_overlaps(made)
+        _say([*_described(made, overlap), *notes])
+        _stop_at_errors(check(made, overlap, capture), source)
+        write_sheet(made, folder / REPORT)
+    _say([f"see {capture / REPORT}", f"written to {capture}"])
     return load_capture(capture)
 
 
-def _described(capture: Capture) -> list[str]:
-    """Lines for the user: what a capture holds, and how well masks and meshes agree."""
-    fitted = [shot for shot in capture.shots if shot.registered]
+def _say(lines) -> None:
+    for line in lines:
+        print(f"  {line}")
+
+
+def _stop_at_errors(findings, source) -> None:
+    """Say all findings; raises ValueError where there are errors among them."""
+    _say(findings)
+    if wrong := [finding for finding in findings if finding.error]:
+        more = f" And {len(wrong) - 1} more, above." if len(wrong) > 1 else ""
+        raise ValueError(f"{source} is not prepared: {wrong[0].where}: {wrong[0].wrong}. "
+                         f"{wrong[0].remedy}{more}")
+
+
+def _described(capture: Capture, overlap: dict[Shot, float]) -> list[str]:
+    """Lines for the user: what a capture holds, and how well masks agree with the rest."""
+    fitted = sum(shot.registered for shot in capture.shots)
     frames = sorted({shot.frame for shot in capture.shots})
-    lines = [f"{len(capture.cameras)} cameras, {len(capture.shots)} pictures ({len(fitted)} registered, "
-             f"{len(capture.shots) - len(fitted)} between), frames {frames[0]} to {frames[-1]} "
-             f"at {capture.fps:g} a second",
+    known = "no body yet" if capture.registration is None else \
+        f"{fitted} registered, {len(capture.shots) - fitted} between"
+    lines = [f"{len(capture.cameras)} cameras, {len(capture.shots)} pictures ({known}), frames {frames[0]} "
+             f"to {frames[-1]} at {capture.fps:g} a second",
              f"licence: {capture.licence}"]
-    for name, overlap in overlaps(capture).items():
-        height, width = capture.cameras[name].size
-        lines.append(f"{name}: {width}x{height}, masks and meshes overlap by {overlap:.3f} (IoU)")
+    for name, camera in capture.cameras.items():
+        height, width = camera.size
+        line = f"{name}: {width}x{height}"
+        values = [value for shot, value in overlap.items() if shot.camera == name]
+        if values and capture.registration is not None:
+            line += f", masks and meshes overlap by {np.mean(values):.3f} (IoU)"
+        elif values:
+            line += f", masks hold {np.mean(values):.0%} of the keypoints"
+        if capture.keypoints:
+            line += f", keypoints in {sum(camera == name for camera, _ in capture.keypoints)} pictures"
+        lines.append(line)
     return lines
-
-
-def overlaps(capture: Capture) -> dict[str, float]:
-    """By camera, the mean intersection over union of masks and projected meshes in the registered frames."""
-    found = defaultdict(list)
-    for view in capture.only(lambda shot: shot.registered and shot.mask is not None).views():
-        vertices, faces = capture.body(view.pose).vertices, capture.body.surface.faces
-        covered = rasterize(vertices, faces, view.camera, view.size).face_id >= 0
-        mask = view.mask[:, 0] > 0.5
-        found[view.camera_name[0]].append(float((covered & mask).sum() / (covered | mask).sum()))
-    return {name: float(torch.tensor(values).mean()) for name, values in found.items()}

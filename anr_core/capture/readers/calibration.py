@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from anr_core.camera import COEFFICIENT_COUNTS, Camera
 
 # Video encoders cut pictures to multiples of 8 or 16 pixels; what is missing more is another picture.
 MOST_CUT = 16 / 1000
+# Pixels: drawing a picture anew to undo less than this would only blur it.
+STRAIGHT = 0.3
 # Metres: further away from the origin no camera of a person stands, so that these are millimetres.
 FARTHEST = 100.0
 
@@ -70,7 +72,17 @@ def camera_for(calibration: Calibration, name: str, size: tuple[int, int]) -> tu
                      f"as cut by {cut[0]} pixels on the right, {cut[1]} below.")
     K, R, t, lens = (torch.tensor(value, dtype=torch.float32)[None] for value in (
         np.diag([*scale, 1.0]) @ calibration.K, calibration.R, calibration.t, calibration.distortion))
-    return Camera(K, R, t, lens if lens.any() else None, size=tuple(size)), notes
+    camera = Camera(K, R, t, lens, size=tuple(size))
+    return camera if _bends(camera) > STRAIGHT else replace(camera, distortion=None), notes
+
+
+def _bends(camera):
+    """How far the lens moves the pixels of a picture, pixels, at the most."""
+    height, width = camera.size
+    rim = torch.cartesian_prod(torch.linspace(0, width, 33), torch.linspace(0, height, 33))[None]
+    straight = replace(camera, distortion=None)
+    origins, directions = straight.rays(rim)
+    return float((camera.project(origins + directions)[0] - rim).norm(dim=-1).max())
 
 
 def original_of(calibration: Calibration, size: tuple[int, int]) -> dict:

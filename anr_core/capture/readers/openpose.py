@@ -128,14 +128,16 @@ def _distance(one, other):
 
 
 def _is_body25(people):
-    """Whether the neck and the middle of the hips are where BODY_25 has them, in most frames."""
-    verdicts = []
-    for points in people:
-        if (points[[1, 2, 5, 8, 9, 12], 2] > CONFIDENT).all():
-            height = np.ptp(points[points[:, 2] > CONFIDENT, 1])
-            middles = points[[2, 9], :2] / 2 + points[[5, 12], :2] / 2
-            verdicts.append(np.linalg.norm(points[[1, 8], :2] - middles, axis=1).mean() < 0.06 * height)
-    return not verdicts or np.mean(verdicts) > 0.5
+    """Whether the points lie as BODY_25 has them, and not as BODY_25B, in all frames together.
+
+    In one the middles of shoulders and hips are points of their own. In the other the upper neck is near the
+    middle of the shoulders, and the nose near that of the eyes.
+    """
+    distance = [sum(np.linalg.norm(points[one, :2] - points[[left, right], :2].mean(0))
+                    for points in people for one, left, right in triples
+                    if (points[[one, left, right], 2] > CONFIDENT).all())
+                for triples in (((1, 2, 5), (8, 9, 12)), ((17, 5, 6), (0, 1, 2)))]
+    return distance[0] <= distance[1]
 
 
 def _read_people(file: Path, size) -> list[np.ndarray]:

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from anr_core.capture import load_capture
-from anr_core.prepare import overlaps, prepare
+from anr_core.prepare import prepare
+from anr_core.prepare.check import mask_overlaps
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_frames_between_registered_ones_are_marked_and_have_doubtful_outlines(sm
 
 
 def test_masks_and_meshes_lie_on_each_other(small_capture):
-    assert all(overlap > 0.85 for overlap in overlaps(small_capture).values())  # clothes make up the rest
+    overlaps = mask_overlaps(small_capture).values()
+    assert all(overlap > 0.85 for overlap in overlaps)  # clothes make up the rest
 
 
 def test_up_is_what_the_cameras_hold_upwards(small_capture):
@@ -79,7 +81,7 @@ def test_one_camera_a_frame_is_read(source, tmp_path):
     capture = prepare(source, tmp_path / "capture")
     assert [(shot.camera, shot.frame, shot.registered) for shot in capture.shots] == [
         ("0000", 0, True), ("0002", 2, True), ("0004", 4, True)]
-    assert all(overlap > 0.85 for overlap in overlaps(capture).values())
+    assert all(overlap > 0.85 for overlap in mask_overlaps(capture).values())
 
 
 def test_projected_masks_have_doubtful_outlines(source, tmp_path):
@@ -91,7 +93,7 @@ def test_projected_masks_have_doubtful_outlines(source, tmp_path):
 def test_without_masks_the_mesh_is_projected(source, tmp_path, capsys):
     shutil.rmtree(source / "masks")
     capture = prepare(source, tmp_path / "capture")
-    assert all(overlap == 1 for overlap in overlaps(capture).values())
+    assert all(overlap == 1 for overlap in mask_overlaps(capture).values())
     assert "cam02: there are no masks, so the registered mesh is projected" in capsys.readouterr().out
 
 
@@ -271,7 +273,8 @@ def test_a_broken_folder_gets_one_clear_line_and_loses_nothing(case, source, tmp
 def test_turning_person(real_capture):
     capture = real_capture("turning-person")
     assert len(capture.views()) == 6 and capture.up.tolist() == [0, 1, 0]
-    assert all(0.9 < overlap < 0.95 for overlap in overlaps(capture).values())  # its authors say 0.89 to 0.94
+    overlaps = mask_overlaps(capture).values()
+    assert all(0.9 < overlap < 0.95 for overlap in overlaps)  # its authors say 0.89 to 0.94
     assert all(view.certain.all() for view in capture.views())
 
 
@@ -280,7 +283,7 @@ def test_beam_walker(real_capture):
     assert {name: camera.size for name, camera in capture.cameras.items()} == {
         "cam01": (960, 540), "cam02": (960, 540), "cam03": (960, 544)}
     assert sum(shot.registered for shot in capture.shots) == 30 and len(capture.shots) == 57
-    assert all(overlap > 0.999 for overlap in overlaps(capture).values())  # the masks are the mesh
+    assert all(overlap > 0.999 for overlap in mask_overlaps(capture).values())  # the masks are the mesh
     view = capture.views(cameras=["cam02"], frames=[8])[0]
     person, doubtful = view.mask[0, 0].nonzero(), (~view.certain[0, 0]).nonzero()
     assert (person.amin(0) - doubtful.amin(0)).tolist() == [8, 8]
