@@ -19,6 +19,7 @@ READERS = {
     "zju": "anr_core.capture.readers.zju",
     "people-snapshot": "anr_core.capture.readers.people_snapshot",
     "neuman": "anr_core.capture.readers.neuman",
+    "panoptic": "anr_core.capture.readers.panoptic",
     "smplpix": "anr_core.capture.readers.smplpix",
     "easymocap": "anr_core.capture.readers.easymocap",
     "pose2sim": "anr_core.capture.readers.pose2sim",
