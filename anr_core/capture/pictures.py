@@ -9,7 +9,8 @@ from threading import Lock
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-BROKEN = (UnidentifiedImageError, OSError, SyntaxError)  # the last is what Pillow makes of a damaged PNG
+# What Pillow makes of what is no picture, is damaged, is a damaged PNG, or would fill the memory.
+BROKEN = (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError)
 
 
 def read_image(path: Path) -> np.ndarray:

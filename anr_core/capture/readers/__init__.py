@@ -20,6 +20,7 @@ READERS = {
     "people-snapshot": "anr_core.capture.readers.people_snapshot",
     "neuman": "anr_core.capture.readers.neuman",
     "panoptic": "anr_core.capture.readers.panoptic",
+    "human-view-synthesis": "anr_core.capture.readers.human_view",
     "smplpix": "anr_core.capture.readers.smplpix",
     "easymocap": "anr_core.capture.readers.easymocap",
     "pose2sim": "anr_core.capture.readers.pose2sim",

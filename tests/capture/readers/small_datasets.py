@@ -3,6 +3,8 @@
 Keypoints are made up and so unsure, 0.1, that no check believes them.
 """
 
+import io
+import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import imageio.v3 as iio
 import numpy as np
 import roma
 import torch
+from PIL import Image
 
 from anr_core.camera import Camera
 from anr_core.capture import Capture
@@ -150,3 +153,48 @@ def make_neuman(folder: Path, frames: int = 4, unit: float = 2.5, verts: bool = 
         (folder / f"{name}_split.txt").write_text("".join(f"{frame:05d}.png\n" for frame in members))
     (folder / "lbs").mkdir()
     np.save(folder / "lbs" / "faces.npy", surface().faces.numpy())
+
+
+def write_lmdb(path: Path, entries: dict[int, bytes], protocol: int = 4) -> None:
+    """A database as HumanViewSynthesis keeps them."""
+    import lmdb
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lmdb.open(str(path), map_size=2**24) as opened, opened.begin(write=True) as transaction:
+        transaction.put(b"protocol", pickle.dumps(protocol))
+        transaction.put(pickle.dumps("keys", protocol), pickle.dumps(list(entries), protocol))
+        for frame, value in entries.items():
+            transaction.put(pickle.dumps(frame, protocol), value)
+
+
+def encoded(picture: torch.Tensor, mode: str) -> bytes:
+    array = (picture.clamp(0, 1) * 255).round().byte().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(array if array.ndim == 2 else array.transpose(1, 2, 0)).convert(mode).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def make_human_view(folder: Path, frames: int = 3, count: int = 2, panoptic: bool = False) -> None:
+    """HumanViewSynthesis's databases of Human3.6M, or of Panoptic."""
+    stood, described = standing_cameras(count), {}
+    shown, root = filmed(frames, stood), folder / "Databases"
+    joints, detector = (135, "BODY_135") if panoptic else (17, "CPN")
+    for view, camera in enumerate(stood):
+        name = f"{view:02d}"
+        described[name] = {"R": camera.R[0].tolist(), "t": camera.t[0][:, None].tolist(),
+                           "K": camera.K[0].tolist(), "dist_coef": [[0.0]] * 5,
+                           "resolution": [[SIZE[1]], [SIZE[0]]]}
+        points = torch.arange(joints)[:, None, None] + torch.zeros(joints, 2 + panoptic, 1)
+        if panoptic:
+            points[:, 2] = 0.1
+        views = dict(enumerate(one.views[view] for one in shown))
+        write_lmdb(root / "Images" / f"{name}.lmdb",
+                   {frame: encoded(picture, "RGB") for frame, (picture, _) in views.items()})
+        write_lmdb(root / "Masks" / "SOLO" / f"{name}.lmdb",
+                   {frame: encoded((coverage > 0.5).float(), "1") for frame, (_, coverage) in views.items()})
+        write_lmdb(root / "Poses" / "2D" / detector / f"{name}.lmdb",
+                   {frame: pickle.dumps(points.clone()) for frame in range(frames)})
+    space = "3D/BODY_135/Reconstructed.lmdb" if panoptic else "3D/Groundtruth.lmdb"
+    write_lmdb(root / "Poses" / space, {frame: pickle.dumps(torch.full((joints, 3 + panoptic, 1), 0.5))
+                                        for frame in range(1, frames)})
+    (folder / "cameras.json").write_text(json.dumps(described))
