@@ -50,11 +50,33 @@ class Prepare:
     end: Annotated[float | None, optional("S")] = None
     # keypoints come so many frames late: move them back
     keypoints_late: Annotated[int, arg(metavar="N")] = 0
+    # write IUV and normals of the body as pictures too; with SOURCE the CAPTURE itself, add them to it
+    gbuffer: bool = False
 
     def __call__(self) -> None:
         from anr_core.prepare import prepare
 
-        prepare(self.source, self.capture, self.format, self.fps, self.start, self.end, self.keypoints_late)
+        prepare(self.source, self.capture, self.format, self.fps, self.start, self.end, self.keypoints_late,
+                self.gbuffer)
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Write a capture in another system's format."""
+
+    # folder that `prepare` or `studio` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # folder to make
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    # easymocap
+    format: Annotated[str, arg(metavar="NAME")] = "easymocap"
+
+    def __call__(self) -> None:
+        from anr_core.capture import load_capture
+        from anr_core.capture.writers import convert
+
+        convert(load_capture(self.capture), self.out, self.format)
+        print(f"written to {self.out}")
 
 
 @dataclass(frozen=True)
@@ -242,8 +264,8 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "studio": Studio, "sheet": Sheet, "train": Train, "evaluate": Evaluate,
-            "render": Render, "bench": Bench}
+COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "train": Train,
+            "evaluate": Evaluate, "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,6 +19,7 @@ class Take:
 
     image       a file, or (H, W, 3) uint8
     mask        a file, or (H, W) uint8; None where nobody measured it
+    certain     a file, or None where all is certain but what the doubt takes
     doubt       pixels to either side of the mask's outline that are not certain
     registered  the mesh was fitted to this frame, not interpolated
     split       "train", or the name of what it is held out for
@@ -35,6 +36,7 @@ class Take:
     split: str = "train"
     keypoints: np.ndarray | None = None
     truth: Path | dict[str, np.ndarray] | None = None
+    certain: Path | None = None
 
 
 @dataclass(frozen=True)

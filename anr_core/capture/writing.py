@@ -173,15 +173,17 @@ def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
     doubt = 0.0 if take.mask is None else take.doubt
     shot = Shot(take.camera, take.frame, f"frames/{stem}{_suffix(take.image)}",
                 f"masks/{stem}.png" if take.mask is not None else None,
-                f"certain/{stem}.png" if doubt or lens.distortion is not None else None,
+                f"certain/{stem}.png" if doubt or take.certain or lens.distortion is not None else None,
                 take.registered and footage.registered, take.split,
                 f"truth/{stem}.npz" if take.truth else None)
     _write_picture(take.image, image, lens, folder / shot.image)
     certain = np.ones(lens.size, bool)
+    if take.certain is not None:
+        certain = _undistorted(read_mask(take.certain), lens) == 255
     if take.mask is not None:
         mask = _undistorted(_read_checked_mask(take, lens.size, footage.registered), lens)
         write_mask(folder / shot.mask, mask)
-        certain = ~near_outline(mask > 127, doubt)
+        certain &= ~near_outline(mask > 127, doubt)
     if shot.certain:
         inside = _undistorted(np.full(lens.size, 255, np.uint8), lens) == 255
         write_mask(folder / shot.certain, inside & certain)

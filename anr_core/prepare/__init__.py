@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +13,28 @@ from anr_core.capture.readers import find_reader
 from anr_core.capture.sheet import write_sheet
 from anr_core.capture.writing import whole_or_nothing, write_capture
 from anr_core.prepare.check import check, check_footage, mask_overlaps
+from anr_core.prepare.gbuffer import write_gbuffer
 
 REPORT = "report.png"
 
 
 def prepare(source: Path, capture: Path, format: str = "auto", fps: float | None = None,
-            start: float | None = None, end: float | None = None, keypoints_late: int = 0) -> Capture:
+            start: float | None = None, end: float | None = None, keypoints_late: int = 0,
+            gbuffer: bool = False) -> Capture:
     """Make a capture of a source in a known format, and say what was found and what is wrong with it.
 
     format          the source's format; auto looks what it is
     fps             take this many frames a second, from videos too; None takes the pictures that are there
     start, end      seconds of the source to take
     keypoints_late  keypoints of frame n belong to frame n - keypoints_late
+    gbuffer         draw IUV and normals too; of a capture that is there already where it is the source
 
     A capture that is already there is replaced, once the new one is whole; anything else is left alone.
     Errors in the report raise ValueError, and nothing is written.
     """
     source, capture = Path(source), Path(capture)
+    if gbuffer and source.resolve() == capture.resolve():
+        return _with_gbuffer(load_capture(capture))
     name, reader = find_reader(source, format)
     if source.resolve().is_relative_to(capture.resolve()):  # it would be lost when the capture is replaced
         raise ValueError(f"{source} lies in {capture}, where the capture is to be. Name another folder.")
@@ -41,8 +48,20 @@ def prepare(source: Path, capture: Path, format: str = "auto", fps: float | None
         _say([*_described(made, overlap), *notes])
         _stop_at_errors(check(made, overlap, capture), source)
         write_sheet(made, folder / REPORT)
+        if gbuffer:
+            write_gbuffer(made, folder)
     _say([f"see {capture / REPORT}", f"written to {capture}"])
     return load_capture(capture)
+
+
+def _with_gbuffer(capture: Capture) -> Capture:
+    """The same capture, with IUV and normals of its body as it is now."""
+    with tempfile.TemporaryDirectory(dir=capture.path) as folder:
+        write_gbuffer(capture, Path(folder))
+        shutil.rmtree(capture.path / "gbuffer", ignore_errors=True)
+        (Path(folder) / "gbuffer").rename(capture.path / "gbuffer")
+    print(f"written to {capture.path / 'gbuffer'}")
+    return capture
 
 
 def _say(lines) -> None:

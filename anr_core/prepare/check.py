@@ -209,11 +209,11 @@ def _keypoints(capture) -> Iterator[Finding]:
     remedy = "The keypoints were mirrored: detect again in the pictures as they are."
     for camera, (share, count) in facing_shares(capture).items():
         if count >= 3 and share < 0.2:
-            yield Finding(camera, f"{swapped_sides}: the left eye is on the picture's left in {1 - share:.0%} of "
+            yield Finding(camera, f"{swapped_sides}: the left eye is on the left in {1 - share:.0%} of "
                           f"{count} faces seen from the front", remedy, error=True)
     for camera, (swapped, straight) in mirrored_cameras(capture).items():
-        yield Finding(camera, f"{swapped_sides}: exchanged, they agree with the other cameras to {swapped:.1f} "
-                      f"pixels, as they are to {straight:.1f}", remedy, error=True)
+        yield Finding(camera, f"{swapped_sides}: exchanged, they agree with the other cameras to "
+                      f"{swapped:.1f} pixels, as they are to {straight:.1f}", remedy, error=True)
 
 
 def _reprojection(capture, place) -> Iterator[Finding]:

@@ -22,13 +22,15 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.posing import read_posing
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.clips import clip_names, numbered, open_clip
 from anr_core.capture.readers.smpl_json import MODEL_FOLDER, MODELS, posed_meshes, read_parameters
 from anr_core.capture.readers.takes import Span, footage_of
-from anr_core.capture.sources import upright_axis
+from anr_core.capture.sources import read_json, upright_axis
 
 ABOUT = "intri.yml and extri.yml beside images or videos"
+OURS = "anr_core"
 FILES = ("intri.yml", "extri.yml")
 PARAMETER_FOLDERS = ("smpl", "output/smpl", "output-smpl-3d/smpl", "output-smpl-3d/smplfull")
 
@@ -60,7 +62,44 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         notes += found
     footage = footage_of("easymocap", root, clips, cameras, originals, upright_axis(list(cameras.values())),
                          Span(fps, start, end), notes=notes)
-    return _with_body(footage, source)
+    return _read_back(footage, source) if (source / OURS).is_dir() else _with_body(footage, source)
+
+
+def _read_back(footage: Footage, source: Path) -> Footage:
+    """What `convert` wrote: the same capture again, of the frames that are asked for."""
+    folder = source / OURS
+    index = read_json(folder / "capture.json")
+    try:
+        shots = {(shot["camera"], shot["frame"]): shot for shot in index["shots"]}
+        body, poses = read_posing(folder, index["body"])
+        if poses is not None:
+            registered = {"frames": poses.frame.numpy(), "surface": body.surface,
+                          "body": body, "poses": poses}
+        elif body is not None:
+            registered = {"frames": body.frames.numpy(), "surface": body.surface,
+                          "vertices": body.vertices.numpy()}
+        else:
+            registered = {}
+        cameras = {name: index["cameras"][name] for name in footage.cameras}
+        return replace(
+            footage, fps=index["fps"], up=tuple(index["up"]), person=index["person"],
+            licence=index["licence"],
+            originals={name: camera["original"] for name, camera in cameras.items()},
+            takes=_as_they_were(footage.takes, shots, folder), notes=[], keypoints=index["keypoints"],
+            uncalibrated=frozenset(name for name, camera in cameras.items() if not camera["calibrated"]),
+            **registered)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'capture.json'} lacks {error}. Convert the capture again, or remove "
+                         f"{folder} to go without.") from None
+
+
+def _as_they_were(takes, shots, folder) -> Iterator[Take]:
+    for take in takes:
+        shot = shots.get((take.camera, take.frame))
+        if shot is not None:
+            yield replace(take, registered=shot["registered"], split=shot["split"],
+                          certain=folder / shot["certain"] if shot["certain"] else None,
+                          truth=folder / shot["truth"] if shot["truth"] else None)
 
 
 def _with_body(footage: Footage, source: Path) -> Footage:

@@ -10,6 +10,7 @@ one the second point is an eye; of BODY_25 it is the neck, which lies in the mid
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -37,14 +38,14 @@ FARTHEST_STEP = 1.0
 def read_keypoint_files(files: dict[int, Path], size: tuple[int, int]) -> tuple[dict[int, np.ndarray], str]:
     """Points (K, 3), pixels of pictures of a size (H, W), of one person by frame number; and their skeleton.
 
-    Frames without the person are left out. Where several people are seen, the one who is largest and
-    surest is followed from frame to frame.
+    Frames without the person are left out. Who has a number in EasyMocap's files is told by it, the one who
+    is most often seen; else the largest and surest is followed from frame to frame.
     """
-    people, counts = {}, {}
+    people, named, counts = {}, Counter(), {}
     for frame, file in sorted(files.items()):
         people[frame] = _read_people(file, size)
-        for points in people[frame]:
-            counts.setdefault(len(points), file)
+        named.update(person for person, _ in people[frame])
+        counts.update({len(points): file for _, points in people[frame]})
     if len(counts) > 1:
         found = ", ".join(f"{count} in {file.name}" for count, file in sorted(counts.items()))
         raise ValueError(f"{next(iter(files.values())).parent} mixes skeletons: {found} points. Keep the "
@@ -56,7 +57,13 @@ def read_keypoint_files(files: dict[int, Path], size: tuple[int, int]) -> tuple[
         raise ValueError(f"{file} has {count} points a person, but {', '.join(map(str, LAYOUTS))} are known. "
                          "Detect again with BODY_25.")
     name, places = LAYOUTS[count]
-    followed = {frame: points[places] for frame, points in follow(people).items()}
+    if None in named:
+        followed = follow({frame: [points for _, points in found] for frame, found in people.items()})
+    else:
+        most = named.most_common(1)[0][0]
+        followed = {frame: points for frame, found in people.items()
+                    for person, points in found if person == most}
+    followed = {frame: points[places] for frame, points in followed.items()}
     return followed, _told_apart(name, list(followed.values()))
 
 
@@ -140,15 +147,15 @@ def _is_body25(people):
     return distance[0] <= distance[1]
 
 
-def _read_people(file: Path, size) -> list[np.ndarray]:
-    """All people (K, 3) in a file."""
+def _read_people(file: Path, size) -> list[tuple[int | None, np.ndarray]]:
+    """All people in a file: who, if that is told, and their points (K, 3)."""
     content = read_json(file)
     people = _people(content)
     if people is None:
         raise ValueError(f'{file} holds no keypoints: expected OpenPose\'s {{"people": [...]}} or '
                          'EasyMocap\'s {"annots": [...]}.')
     found = []
-    for points in people:
+    for person, points in people:
         try:
             points = np.array(points, np.float64).reshape(-1, 3)
         except (ValueError, TypeError):
@@ -157,21 +164,23 @@ def _read_people(file: Path, size) -> list[np.ndarray]:
         if not np.isfinite(points).all():
             raise ValueError(f"{file} has points that are NaN or infinite. Detect again, or remove the file.")
         if (points[:, 2] > 0).any():
-            found.append(points.astype(np.float32))
+            found.append((person, points.astype(np.float32)))
     if isinstance(content, dict) and {"height", "width"} <= content.keys():
         _check_size(file, content, size)
     return found
 
 
 def _people(content):
-    if isinstance(content, dict) and isinstance(content.get("people"), list):
-        key, people = "pose_keypoints_2d", content["people"]
-    else:
-        key = "keypoints"
-        people = content.get("annots") if isinstance(content, dict) else content
+    """Who, and the numbers of each, in a file; None where it is of neither format."""
+    content = {"annots": content} if isinstance(content, list) else content
+    if not isinstance(content, dict):
+        return None
+    openpose = "people" in content
+    people = content.get("people" if openpose else "annots")
+    key, who = ("pose_keypoints_2d", None) if openpose else ("keypoints", "personID")
     if not isinstance(people, list) or not all(isinstance(one, dict) and key in one for one in people):
         return None
-    return [one[key] for one in people if one[key]]
+    return [(one.get(who), one[key]) for one in people if one[key]]
 
 
 def _check_size(file, content, size):
