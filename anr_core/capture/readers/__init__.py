@@ -21,6 +21,7 @@ READERS = {
     "neuman": "anr_core.capture.readers.neuman",
     "panoptic": "anr_core.capture.readers.panoptic",
     "human-view-synthesis": "anr_core.capture.readers.human_view",
+    "dynamic-texture": "anr_core.capture.readers.dynamic_texture",
     "smplpix": "anr_core.capture.readers.smplpix",
     "easymocap": "anr_core.capture.readers.easymocap",
     "pose2sim": "anr_core.capture.readers.pose2sim",
