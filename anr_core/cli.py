@@ -36,8 +36,8 @@ def optional(metavar: str):
 class Prepare:
     """Make a capture, the folder that everything else reads, of a source in a known format."""
 
-    # folder that holds the source
-    source: Annotated[Positional[Path], arg(metavar="SOURCE")]
+    # what there is: a folder, a video, a zip or tar of one, or a link to it (HTTP, Dropbox, Google Drive)
+    source: Annotated[Positional[str], arg(metavar="SOURCE")]
     # folder to make
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
     # the source's format, such as registered; auto looks what it is

@@ -1,8 +1,9 @@
 """Sources that are not folders yet: links are downloaded, archives unpacked.
 
-    link_of(source)         the address, where a source is a link
-    fetch(link, store)      its file, downloaded once; broken downloads go on where they stopped
-    unpack(archive, folder) a zip's or tar's files, which can't end up anywhere else
+    local_source(source, near)  whatever it is, as a folder or a file on this disk
+    link_of(source)             the address, where a source is a link
+    fetch(link, store)          its file, downloaded once; broken downloads go on where they stopped
+    unpack(archive, folder)     a zip's or tar's files, which can't end up anywhere else
 
 A file has its name only when it is whole. A link may end in `#sha256=...`, as pip writes it: then its file
 has to have that hash.
@@ -22,6 +23,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -37,6 +39,30 @@ CHUNK = 2**20  # bytes
 BY_HAND = "Download it by hand and give the file."
 BROKEN_ARCHIVE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
                   RuntimeError)  # the last is an encrypted zip, or an unknown compression
+
+
+@contextmanager
+def local_source(source: str | Path, near: Path) -> Iterator[Path]:
+    """A source as a folder or a file on this disk: links are downloaded, archives unpacked near a folder.
+
+    What was unpacked is removed when the block ends; what was downloaded stays, for the next time.
+    """
+    if link := link_of(source):
+        print(f"{link}: downloading into {store()}")
+        source = fetch(link, store())
+    if not is_archive(Path(source)):
+        yield Path(source)
+        return
+    place = next(parent for parent in near.resolve().parents if parent.is_dir())
+    with tempfile.TemporaryDirectory(prefix=f".{near.name}.", dir=place) as folder:
+        print(f"{source}: unpacking")
+        name = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", Path(source).name, flags=re.IGNORECASE)
+        yield unpack(Path(source), Path(folder, name))
+
+
+def store() -> Path:
+    """Where downloads are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anr_core" / "downloads"
 
 
 def link_of(source: str | Path) -> str | None:

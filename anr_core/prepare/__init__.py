@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.capture import Capture, Shot, load_capture
+from anr_core.capture.fetching import local_source
 from anr_core.capture.readers import find_reader
 from anr_core.capture.sheet import write_sheet
 from anr_core.capture.writing import whole_or_nothing, write_capture
@@ -18,11 +19,12 @@ from anr_core.prepare.gbuffer import write_gbuffer
 REPORT = "report.png"
 
 
-def prepare(source: Path, capture: Path, format: str = "auto", fps: float | None = None,
+def prepare(source: Path | str, capture: Path, format: str = "auto", fps: float | None = None,
             start: float | None = None, end: float | None = None, keypoints_late: int = 0,
             gbuffer: bool = False) -> Capture:
     """Make a capture of a source in a known format, and say what was found and what is wrong with it.
 
+    source          a folder, a video, an archive of one, or a link to one of these
     format          the source's format; auto looks what it is
     fps             take this many frames a second, from videos too; None takes the pictures that are there
     start, end      seconds of the source to take
@@ -32,7 +34,11 @@ def prepare(source: Path, capture: Path, format: str = "auto", fps: float | None
     A capture that is already there is replaced, once the new one is whole; anything else is left alone.
     Errors in the report raise ValueError, and nothing is written.
     """
-    source, capture = Path(source), Path(capture)
+    with local_source(source, Path(capture)) as found:
+        return _prepare(found, Path(capture), format, fps, start, end, keypoints_late, gbuffer)
+
+
+def _prepare(source, capture, format, fps, start, end, keypoints_late, gbuffer) -> Capture:
     if gbuffer and source.resolve() == capture.resolve():
         return _with_gbuffer(load_capture(capture))
     name, reader = find_reader(source, format)

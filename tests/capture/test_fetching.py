@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from anr_core.capture import fetching
 from anr_core.capture.fetching import fetch, is_archive, link_of, unpack
+from anr_core.cli import main
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 
@@ -177,6 +179,30 @@ def test_videos_of_youtube_need_yt_dlp(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "yt_dlp", None)
     with pytest.raises(ImportError, match="pip install yt-dlp"):
         fetch("https://youtu.be/abc", tmp_path)
+
+
+def test_a_link_to_an_archive_becomes_a_capture(site, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pair = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(pair, "PNG")
+    packed(tmp_path / "a", {f"smplpix_data/train/{kind}/1.png": pair.getvalue() for kind in ("input", "output")})
+    site.files["/data/walk.zip"] = ((tmp_path / "a").read_bytes(), {})
+    for _ in range(2):
+        assert main(["prepare", site.link, str(tmp_path / "capture")]) == 0
+    said = capsys.readouterr().out
+    assert "walk.zip: unpacking" in said and "smplpix_data: format smplpix" in said and len(site.asked) == 1
+    assert (tmp_path / "capture" / "capture.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "cache", "capture"]
+
+
+def test_what_can_not_be_had_is_one_line_and_exit_code_2(site, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    packed(tmp_path / "evil.zip", {"../outside": b""})
+    for source in (site.link.replace("walk", "none"), str(tmp_path / "evil.zip")):
+        assert main(["prepare", source, str(tmp_path / "capture")]) == 2
+        complaint = capsys.readouterr().err.strip().splitlines()[-1]
+        assert complaint.startswith("Error: ") and ("404" in complaint or "leads out" in complaint)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "evil.zip"]
 
 
 # archives
