@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from anr_core.camera import Camera
@@ -140,6 +141,17 @@ def uprightness(capture: Capture) -> dict[str, tuple[float, int]]:
     return found
 
 
+def outside_shares(capture: Capture) -> dict[str, tuple[float, float]]:
+    """By camera, the share of sure keypoints outside of its pictures, and how much larger these had to be."""
+    found = {}
+    for name, camera in capture.cameras.items():
+        points = [points[points[:, 2] > SURE, 1::-1] for points in points_of(capture, name).values()]
+        relative = np.concatenate([*points, np.zeros((1, 2))]) / camera.size
+        outside = ((relative < -0.05) | (relative > 1.05)).any(1)
+        found[name] = float(outside.sum() / max(len(relative) - 1, 1)), float(relative.max())
+    return found
+
+
 def facing_shares(capture: Capture) -> dict[str, tuple[float, int]]:
     """By camera, of the faces seen from the front the share whose left eye is on the picture's right.
 
@@ -170,22 +182,29 @@ def _from_the_front(face):
 # time
 
 def keypoint_lag(capture: Capture) -> dict[str, int]:
-    """By camera, how many frames keypoints come late; only where they do.
+    """By camera, how many frames keypoints come late; only where they do, and "" for all cameras alike.
 
     Where a limb moves the picture changes: over pictures in a row, the speed of keypoints is correlated with
     the change of the picture at their place, for every shift in time.
     """
-    found = {}
+    scores = {}
     for name in capture.cameras:
         frames, files = _row(capture, name)
-        if len(frames) < FEWEST_MOVES:
-            continue
-        points = np.stack([capture.keypoints[name, frame].numpy() for frame in frames])
-        scores = _lag_scores(points, [capture.path / file for file in files])
-        best = max(scores, key=scores.get)
-        if best and scores[best] > 0.2 and scores[best] > scores[0] + 0.05:
-            found[name] = best * (frames[1] - frames[0])
-    return found
+        if len(frames) >= FEWEST_MOVES:
+            points = np.stack([capture.keypoints[name, frame].numpy() for frame in frames])
+            found = _lag_scores(points, [capture.path / file for file in files])
+            scores[name] = {lag * (frames[1] - frames[0]): score for lag, score in found.items()}
+    shared = set.intersection(*map(set, scores.values())) if scores else set()
+    together = {lag: float(np.mean([found[lag] for found in scores.values()])) for lag in shared}
+    if late := _clear_lag(together, 0.05):
+        return {"": late}
+    # one camera alone moves in too few ways to be sure of a small gain
+    return {name: late for name, found in scores.items() if (late := _clear_lag(found, 0.2))}
+
+
+def _clear_lag(scores, gain):
+    best = max(scores, key=scores.get, default=0)
+    return best if best and scores[best] > max(0.2, scores.get(0, 0.0) + gain) else 0
 
 
 def _row(capture, name):
@@ -206,9 +225,9 @@ def _lag_scores(points: np.ndarray, files) -> dict[int, float]:
     """Correlation by lag, in pictures, of keypoints' speed and the change of the pictures where they are."""
     pictures = []
     for file in files:
-        image = read_image(file).mean(-1)
-        shrink = max(1, max(image.shape) // 240)
-        pictures.append(gaussian_filter(image, shrink)[::shrink, ::shrink])
+        image = Image.fromarray(read_image(file)).convert("L")
+        shrink = max(1, max(image.size) // 240)
+        pictures.append(gaussian_filter(np.asarray(image.reduce(shrink), np.float32), 1))
     steps = np.abs(np.diff(np.stack(pictures), axis=0))
     # what moves through a pixel just now differs there from the pictures before and after: (n - 2, h, w)
     changes = gaussian_filter(np.minimum(steps[1:], steps[:-1]), (0, 2, 2))
@@ -225,4 +244,4 @@ def _lag_scores(points: np.ndarray, files) -> dict[int, float]:
         moved, valid = speed[picture + lag], sure[picture + lag]
         if valid.sum() > 20 and moved[valid].std() > 0 and change[valid].std() > 0:
             scores[lag] = float(np.corrcoef(np.sqrt(moved[valid]), np.sqrt(change[valid]))[0, 1])
-    return {0: 0.0} | scores
+    return scores

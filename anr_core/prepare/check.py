@@ -22,6 +22,7 @@ from anr_core.prepare.agreement import (
     facing_shares,
     keypoint_lag,
     mirrored_cameras,
+    outside_shares,
     reprojection_errors,
     uprightness,
 )
@@ -152,8 +153,7 @@ def _masks_elsewhere(capture, overlap) -> Iterator[Finding]:
         else:
             yield Finding(camera, f"{len(off)} of {len(found)} masks don't touch the "
                                   f"{what}{_turned(capture, off)}",
-                          "Camera, masks and body must be of one recording and one convention: see "
-                          "report.png.",
+                          "Camera, masks and body must be of one recording and of one convention.",
                           error=True)
 
 
@@ -198,6 +198,12 @@ def _gaps(capture) -> Iterator[Finding]:
 # keypoints
 
 def _keypoints(capture) -> Iterator[Finding]:
+    for camera, (share, times) in outside_shares(capture).items():
+        if share > 0.2:
+            yield Finding(camera, f"{share:.0%} of the keypoints lie outside of its pictures: they were "
+                                  "detected "
+                          f"in pictures about {times:.1f} times as large",
+                          "Give those pictures, or detect again in these.", error=True)
     for camera, (angle, count) in uprightness(capture).items():
         if count and angle > 135:
             yield Finding(camera, f"the person stands upside down in {count} pictures",
@@ -235,10 +241,13 @@ def _reprojection(capture, place) -> Iterator[Finding]:
 
 def _lag(capture) -> Iterator[Finding]:
     for camera, late in keypoint_lag(capture).items():
-        yield Finding(camera, f"keypoints come {abs(late)} frames {'late' if late > 0 else 'early'}: they "
+        yield Finding(camera or "all cameras", f"keypoints come {abs(late)} frames "
+                                               f"{'late' if late > 0 else 'early'}: they "
                               "move "
                       f"like the pictures {abs(late)} frames {'before' if late > 0 else 'after'}",
-                      f"Move them into place: --keypoints-late {late}")
+                      f"Move them into place: --keypoints-late {late}" if not camera else
+                      f"Take {late} from the numbers of its keypoint files, or cut its video like the "
+                      "others.")
 
 
 def _by_camera(shots) -> dict[str, list[int]]:

@@ -238,6 +238,6 @@ def first_number(video: Path, pictures: dict[int, Path]) -> int | None:
                 best[number] = min(best[number], (float(np.abs(small - picture).mean()), index))
     found = Counter(number - index for number, (difference, index) in best.items()
                     if difference < SAME_PICTURE)
-    if not found or found.most_common(1)[0][1] < 0.7 * len(known):
+    if not found or found.most_common(1)[0][1] < 0.5 * len(known):
         return None
     return found.most_common(1)[0][0]
