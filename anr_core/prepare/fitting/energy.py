@@ -15,13 +15,13 @@ from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 
 # What detectors err by, as a part of the person's extent in the picture; outliers count little from there on.
-KEYPOINT_ERROR = 0.008
+KEYPOINT_ERROR = 0.003
 # keypoints in the world, metres
 PLACE_ERROR = 0.015
 # How fast joints and the body change their speed, radians and metres a second squared.
 JOINT_ACCELERATION, TURN_ACCELERATION, PLACE_ACCELERATION = 40.0, 25.0, 8.0
 # radians that a joint moves by although it is kept still
-HABIT = 0.05
+HABIT = 0.15
 # Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.
 CAMERA_TURN, CAMERA_SHIFT, FOCAL_SPREAD = 0.02, 0.05, 0.25
 
@@ -30,8 +30,8 @@ CAMERA_TURN, CAMERA_SHIFT, FOCAL_SPREAD = 0.02, 0.05, 0.25
 class Rig:
     """Corrections of C cameras: axis-angle (C, 3) and metres (C, 3) in camera coordinates, log focal (C,)."""
 
-    turn: torch.Tensor
-    shift: torch.Tensor
+    turns: torch.Tensor
+    shifts: torch.Tensor
     focal: torch.Tensor
 
     @staticmethod
@@ -40,14 +40,13 @@ class Rig:
 
     def cameras(self, given: Camera) -> Camera:
         """The corrected cameras."""
-        turn = roma.rotvec_to_rotmat(self.turn)
-        scale = torch.ones_like(given.K)
-        scale = torch.cat([(scale[:, :2, :2] * self.focal.exp()[:, None, None]), scale[:, :2, 2:]], 2)
-        K = torch.cat([given.K[:, :2] * scale, given.K[:, 2:]], 1)
-        return replace(given, K=K, R=turn @ given.R, t=(turn @ given.t[..., None])[..., 0] + self.shift)
+        turn = roma.rotvec_to_rotmat(self.turns)
+        stretch = self.focal.exp()[:, None].repeat(1, 2)
+        K = given.K @ torch.diag_embed(torch.cat([stretch, torch.ones_like(stretch[:, :1])], 1))
+        return replace(given, K=K, R=turn @ given.R, t=(turn @ given.t[..., None])[..., 0] + self.shifts)
 
     def cost(self) -> torch.Tensor:
-        return 0.5 * ((self.turn / CAMERA_TURN).square().sum() + (self.shift / CAMERA_SHIFT).square().sum()
+        return 0.5 * ((self.turns / CAMERA_TURN).square().sum() + (self.shifts / CAMERA_SHIFT).square().sum()
                       + (self.focal / FOCAL_SPREAD).square().sum())
 
 
@@ -80,10 +79,9 @@ def smoothness_cost(motion: Motion, seconds: torch.Tensor, linked: torch.Tensor)
     """
     before, after = seconds[:-1, None, None], seconds[1:, None, None]
     weight = linked[:-1] * linked[1:]
-    relative = roma.rotmat_to_rotvec(motion.root[:-1].mT @ motion.root[1:])
     total = motion.build.new_zeros(())
-    for speed, allowed in ((motion.controls.diff(dim=0) , JOINT_ACCELERATION),
-                           (relative[:, None], TURN_ACCELERATION),
+    for speed, allowed in ((motion.controls.diff(dim=0), JOINT_ACCELERATION),
+                           (motion.root.diff(dim=0) / 2**0.5, TURN_ACCELERATION),  # a small turn's angle
                            (motion.place.diff(dim=0)[:, None], PLACE_ACCELERATION)):
         change = speed[1:] / after - speed[:-1] / before  # of speed, over half of the time between the two
         squared = (change / (allowed * (before + after) / 2)).square().sum((1, 2))

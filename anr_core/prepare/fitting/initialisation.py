@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from anr_core.prepare.fitting.energy import keypoint_cost
-from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.observations import LEAST_KEYPOINTS, Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 
 YAWS = 8
@@ -23,7 +23,6 @@ BATCH = 512  # poses that are fitted at once: 300 MB
 # How fast a person's keypoints move against the root in the mean, metres a second; further apart, two frames
 # may show anything, which costs as much as ALIEN units of likelihood.
 LIMB_SPEED, ALIEN = 2.0, 20.0
-LEAST_KEYPOINTS = 6
 
 
 def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[Motion, torch.Tensor]:
@@ -32,21 +31,17 @@ def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[
     up  (3,) the world's unit vector against gravity: a person is started upright
     Moments at which too little was seen are as the nearest at which enough was.
     """
-    count = len(seen.frames)
-    known = torch.zeros(count).index_add(0, seen.moment, (seen.belief > 0).sum(1).float()) >= LEAST_KEYPOINTS
-    if not bool(known.any()):
+    moments = seen.seen_well().nonzero()[:, 0]
+    if not len(moments):
         raise ValueError(f"No frame shows {LEAST_KEYPOINTS} keypoints of the person or more. Annotate the "
                          "capture again, or check which keypoint set its keypoints belong to.")
-    fitted = [_fit_starts(seen, puppet, up, rows) for rows in
-              known.nonzero()[:, 0].split(BATCH // YAWS)]
-    motion = Motion(fitted[0][0].build, *(torch.cat([getattr(one, name) for one, *_ in fitted]) for name in
-                                          ("controls", "turn", "facing", "place")))
-    costs, shapes = (torch.cat([one[part] for one in fitted]) for part in (1, 2))
-    moments = known.nonzero()[:, 0]
+    motions, costs, shapes = zip(*(_fit_starts(seen.at(rows), puppet, up)
+                                   for rows in moments.split(BATCH // YAWS)), strict=True)
+    motion, costs, shapes = Motion.cat(motions), torch.cat(costs), torch.cat(shapes)
     seconds = seen.frames[moments].diff() / seen.fps
     choice = likeliest(costs, steps_between(shapes, seconds))
     motion = motion[torch.arange(len(moments)) * YAWS + choice]
-    nearest = (torch.arange(count)[:, None] - moments).abs().argmin(1)
+    nearest = (torch.arange(len(seen.frames))[:, None] - moments).abs().argmin(1)
     motion = replace(motion, facing=motion.root, turn=torch.zeros_like(motion.turn))[nearest]
     chosen = shapes[torch.arange(len(moments)), choice][nearest]
     speed = chosen.diff(dim=0).norm(dim=-1).mean(1) / seen.seconds
@@ -85,10 +80,10 @@ def placed(seen: Observations, keypoints: torch.Tensor) -> torch.Tensor:
     return torch.linalg.solve(normal[..., :3] + 1e-6 * torch.eye(3), normal[..., 3])
 
 
-def _fit_starts(seen, puppet, up, moments):
+def _fit_starts(seen, puppet, up):
     """Motion (F * YAWS), their costs (F, YAWS) and keypoints about the root (F, YAWS, K, 3)."""
-    count = len(moments)
-    part = several(seen, moments, YAWS)
+    count = len(seen.frames)
+    part = several(seen, YAWS)
     facing = facings(up, YAWS).repeat(count, 1, 1)
     motion = puppet.typical(facing, torch.zeros(len(facing), 3))
     coefficients = puppet.coefficients(motion.build)
@@ -126,17 +121,13 @@ def _in_front(place, seen):
     return place + push
 
 
-def several(seen: Observations, moments: torch.Tensor, times: int) -> Observations:
-    """What was seen at some moments (F,), each of them `times` times, one after the other."""
-    row = torch.full((len(seen.frames),), -1)
-    row[moments] = torch.arange(len(moments))
-    views = (row[seen.moment] >= 0).nonzero()[:, 0]
-    moment = (row[seen.moment[views]][:, None] * times + torch.arange(times)).flatten()
-    views = views.repeat_interleave(times)
-    part = replace(seen, camera=seen.camera[views], moment=moment, points=seen.points[views],
-                   belief=seen.belief[views], frames=seen.frames[moments].repeat_interleave(times),
-                   outlines=[], places=None)
-    part.__dict__["extent"] = seen.extent  # of all pictures, not of these
+def several(seen: Observations, times: int) -> Observations:
+    """The same with each moment `times` times, one after the other."""
+    moment = (seen.moment[:, None] * times + torch.arange(times)).flatten()
+    repeated = {name: getattr(seen, name).repeat_interleave(times, 0)
+                for name in ("camera", "points", "belief", "frames")}
+    part = replace(seen, **repeated, moment=moment, outlines=[], places=None)
+    part.__dict__["extent"] = seen.extent
     return part
 
 

@@ -15,9 +15,10 @@ from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES
 
 # How much a keypoint is believed. Detectors' hips are not those of the body's regressor, and of faces and
 # feet there are many.
-TRUST = {"hip": 0.4, "eye": 0.4, "ear": 0.4, "nose": 0.5, "toe": 0.6, "heel": 0.6}
+TRUST = {"hip": 0.8, "eye": 0.4, "ear": 0.4, "nose": 0.5, "toe": 0.6, "heel": 0.6}
 
 LEAST_CONFIDENCE = 0.1
+LEAST_KEYPOINTS = 6
 LEFT_OUT_EVERY = 5
 OUTLINE_POINTS = 160  # of a mask
 
@@ -71,9 +72,26 @@ class Observations:
         """(F - 1,) from each moment to the next."""
         return self.frames.diff() / self.fps
 
+    def at(self, moments: torch.Tensor) -> Observations:
+        """What was seen at some of the moments, which rise."""
+        row = torch.full((len(self.frames),), -1)
+        row[moments] = torch.arange(len(moments))
+        views = (row[self.moment] >= 0).nonzero()[:, 0]
+        part = replace(self, camera=self.camera[views], moment=row[self.moment[views]],
+                       frames=self.frames[moments], points=self.points[views], belief=self.belief[views],
+                       outlines=[self.outlines[view] for view in views.tolist()],
+                       places=None if self.places is None else self.places[moments])
+        part.__dict__["extent"] = self.extent  # that of all pictures, not of these
+        return part
+
     def without_left_out(self) -> Observations:
         """The same without every fifth keypoint, another fifth from picture to picture."""
         return replace(self, belief=self.belief.masked_fill(self.left_out(), 0))
+
+    def seen_well(self) -> torch.Tensor:
+        """(F,) bool: the moments at which enough keypoints were seen to fit a person."""
+        counts = torch.zeros(len(self.frames)).index_add(0, self.moment, (self.belief > 0).sum(1).float())
+        return counts >= LEAST_KEYPOINTS
 
     def left_out(self) -> torch.Tensor:
         """(V, K) bool: the keypoints that are left out to measure by."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import fields
 
 import torch
 
+from anr_core.camera import Camera
 from anr_core.prepare.fitting.energy import (
     Rig,
     build_cost,
@@ -19,73 +19,57 @@ from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 from anr_core.prepare.fitting.silhouette import paired, silhouette_cost
 
-# Steps with keypoints alone, and with outlines, which find new partners every so often.
-KEYPOINT_STEPS, OUTLINE_STEPS, NEW_PARTNERS = 150, 120, 15
+MOTION = ("controls", "turn", "place")
 
-# How far Adam moves in a step: radians, metres, logits, and the logarithm of a focal length.
-RATES = {"controls": 0.04, "turn": 0.03, "place": 0.02, "build": 0.05, "rig_turn": 0.002, "rig_shift": 0.004,
-         "focal": 0.01}
+# How far Adam goes in a step: radians, metres, logits; radians, metres and the logarithm of a focal length.
+RATES = {"controls": 0.04, "turn": 0.03, "place": 0.02, "build": 0.05,
+         "turns": 0.002, "shifts": 0.004, "focal": 0.01}
 
-
-@dataclass(frozen=True)
-class Freedom:
-    """What of the cameras is found along: their focal lengths, their places."""
-
-    focal: bool = False
-    extrinsics: bool = False
+NEW_PARTNERS = 15  # steps after which outlines find new partners
 
 
 def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Tensor, rig: Rig,
-            freedom: Freedom, tell: Callable[[str], None] = lambda line: None) -> tuple[Motion, Rig]:
-    """The likeliest motion near to a first one, and the corrections of the cameras."""
-    free = {name: getattr(motion, name).clone().requires_grad_() for name in
-            ("controls", "turn", "place", "build")}
-    corrections = {"rig_turn": rig.turn.clone().requires_grad_(freedom.extrinsics),
-                   "rig_shift": rig.shift.clone().requires_grad_(freedom.extrinsics),
-                   "focal": rig.focal.clone().requires_grad_(freedom.focal)}
-    every = {**free, **corrections}
-    groups = [{"params": [value], "lr": RATES[name], "rate": RATES[name]} for name, value in every.items()
-              if value.requires_grad]
-    outlines = any(outline is not None for outline in seen.outlines)
-    for steps, with_outlines in ((KEYPOINT_STEPS, False), (OUTLINE_STEPS if outlines else 0, True)):
-        optimiser, pairs = torch.optim.Adam(groups, betas=(0.9, 0.99)), None
-        for step in range(steps):
-            for group in optimiser.param_groups:
-                group["lr"] = group["rate"] * (0.5 if with_outlines else 1) * (1 - step / steps) ** 0.7
-            now = replace(motion, **free)
-            rig = Rig(*(every[name] for name in ("rig_turn", "rig_shift", "focal")))
-            cameras = rig.cameras(seen.cameras)
-            if with_outlines and step % NEW_PARTNERS == 0:
-                pairs = paired(puppet, seen, _still(now), _still_camera(cameras))
-            cost = _cost(puppet, seen, now, linked, rig, cameras, pairs)
-            optimiser.zero_grad()
-            cost.backward()
-            optimiser.step()
-            if step % 30 == 0:
-                tell(f"step {step}: {float(cost.detach()) / len(motion):.2f}")
-    return (replace(motion, **{name: value.detach() for name, value in free.items()}),
-            Rig(*(value.detach() for value in corrections.values())))
+            free: tuple[str, ...], steps: int, outlines: bool, pace: float = 1.0) -> tuple[Motion, Rig]:
+    """The likeliest motion and corrections of the cameras near to those given.
+
+    free      names of what may change: fields of Motion and of Rig
+    outlines  masks count too
+    pace      times RATES
+    """
+    values = {entry.name: getattr(record, entry.name) for record in (motion, rig) for entry in fields(record)}
+    for name in free:
+        values[name] = values[name].clone().requires_grad_()
+    optimiser = torch.optim.Adam([{"params": [values[name]], "rate": pace * RATES[name]} for name in free],
+                                 betas=(0.9, 0.99))
+    pairs = None
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = group["rate"] * (1 - step / steps) ** 0.7
+        motion, rig = _records(values)
+        cameras = rig.cameras(seen.cameras)
+        if outlines and step % NEW_PARTNERS == 0:
+            pairs = paired(puppet, seen, motion, cameras)
+        cost = _cost(puppet, seen, motion, linked, cameras, pairs) + rig.cost()
+        optimiser.zero_grad()
+        cost.backward()
+        optimiser.step()
+    return _records({name: value.detach() for name, value in values.items()})
 
 
-def _cost(puppet, seen, motion, linked, rig, cameras, pairs):
+def _records(values):
+    return tuple(kind(*(values[entry.name] for entry in fields(kind))) for kind in (Motion, Rig))
+
+
+def _cost(puppet, seen, motion, linked, cameras: Camera, pairs):
     coefficients = puppet.coefficients(motion.build)
     carry = puppet.carry(motion, coefficients)
     keypoints = puppet.keypoints(carry, coefficients)
-    cost = (keypoint_cost(seen, keypoints, cameras).sum() + place_cost(seen, keypoints) + rig.cost()
+    cost = (keypoint_cost(seen, keypoints, cameras).sum() + place_cost(seen, keypoints)
             + puppet.prior.cost(motion.controls).sum() + build_cost(puppet, motion.build))
-    if len(motion) > 2:
-        cost = cost + smoothness_cost(motion, seen.seconds, linked)
     if len(motion) > 1:
         cost = cost + habit_cost(motion.controls)
+    if len(motion) > 2:
+        cost = cost + smoothness_cost(motion, seen.seconds, linked)
     if pairs is not None:
         cost = cost + silhouette_cost(puppet, seen, pairs, carry, coefficients, cameras)
     return cost
-
-
-def _still(motion):
-    return replace(motion, **{name: getattr(motion, name).detach() for name in
-                              ("controls", "turn", "place", "build")})
-
-
-def _still_camera(camera):
-    return replace(camera, K=camera.K.detach(), R=camera.R.detach(), t=camera.t.detach())

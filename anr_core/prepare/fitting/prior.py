@@ -18,12 +18,14 @@ from anr_core.skeleton import ANNY, anny_limits
 STRAIGHT = 0.05  # radians that an elbow bends backwards
 
 # joints, what a standing person does with them, and how far people stray from that: radians about each axis
-_MIDDLE = {"torso": ("lumbar spine1 spine2 spine3", (0.0, 0.0, 0.0), (0.30, 0.20, 0.30)),
-           "neck": ("neck neck_middle neck_upper head", (0.0, 0.0, 0.0), (0.35, 0.25, 0.45))}
+_MIDDLE = {"waist": ("lumbar spine1", (0.0, 0.0, 0.0), (0.20, 0.15, 0.20)),
+           "chest": ("spine2 spine3", (0.0, 0.0, 0.0), (0.20, 0.15, 0.20)),
+           "neck": ("neck neck_middle", (0.0, 0.0, 0.0), (0.25, 0.15, 0.25)),
+           "head": ("neck_upper head", (0.0, 0.0, 0.0), (0.25, 0.15, 0.30))}
 _SIDE = {"collar": ("collar scapula", (0.0, 0.0, 0.0), (0.10, 0.15, 0.10)),
          "shoulder": ("shoulder", (0.0, 0.4, 0.0), (0.70, 0.60, 0.50)),
-         "elbow": ("elbow", (-0.4, 0.0, 0.0), (0.60, 0.30, 0.10)),
-         "wrist": ("wrist", (0.0, 0.0, 0.0), (0.15, 0.15, 0.15)),
+         "elbow": ("elbow", (-0.4, 0.0, 0.0), (0.60, 0.50, 0.10)),
+         "wrist": ("wrist", (0.0, 0.0, 0.0), (0.30, 0.30, 0.30)),
          "hip": ("hip", (-0.1, 0.0, 0.0), (0.60, 0.20, 0.25)),
          "knee": ("knee", (0.2, 0.0, 0.0), (0.60, 0.05, 0.12)),
          "ankle": ("ankle", (0.0, 0.0, 0.0), (0.30, 0.12, 0.20))}
@@ -41,7 +43,7 @@ class PosePrior:
     high: torch.Tensor
 
     def cost(self, controls: torch.Tensor) -> torch.Tensor:
-        """(F,) of controls (F, C, 3): half the squared deviations, of which 0.05 radians over a limit are one."""
+        """(F,) of controls (F, C, 3): half their squared deviations; over a limit 0.05 radians are one."""
         away = ((controls - self.mean) / self.spread).square()
         beyond = functional.relu(self.low - controls) + functional.relu(controls - self.high)
         return 0.5 * (away + (beyond / 0.05).square()).sum((1, 2))

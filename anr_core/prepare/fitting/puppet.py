@@ -27,8 +27,9 @@ from anr_core.prepare.fitting.prior import control_axes, joint_shares, pose_prio
 from anr_core.skeleton import ANNY, BODY25, COCO23
 
 # What is found of a shape, with what it is likely to be, as logits: mean and spread.
-BUILD = {"gender": (0.0, 1.5), "age": (0.7, 0.4), "muscle": (0.0, 1.0), "weight": (0.0, 1.0),
-         "height": (0.0, 1.0), "proportions": (0.0, 0.7)}
+BUILD = {"gender": (0.0, 2.0), "age": (0.7, 0.4), "muscle": (0.0, 1.5), "weight": (0.0, 1.5),
+         "height": (0.0, 1.5), "proportions": (0.0, 1.0), "cupsize": (0.0, 1.0),
+         "african": (0.0, 1.5), "asian": (0.0, 1.5), "caucasian": (0.0, 1.5)}
 
 KEYPOINT_NAMES = (*COCO23.names, "neck", "middle_hip")
 
@@ -55,6 +56,12 @@ class Motion:
 
     def __getitem__(self, rows) -> Motion:
         return Motion(self.build, *(getattr(self, entry.name)[rows] for entry in fields(self)[1:]))
+
+    @staticmethod
+    def cat(motions: list[Motion]) -> Motion:
+        """One after the other, with the build of the first."""
+        return Motion(motions[0].build, *(torch.cat([getattr(motion, entry.name) for motion in motions])
+                                          for entry in fields(Motion)[1:]))
 
     @property
     def root(self) -> torch.Tensor:
@@ -99,7 +106,7 @@ class Puppet:
         return Pose(self._rotations(motion.controls), roma.rotmat_to_rotvec(motion.root), motion.place, frame)
 
     def _rotations(self, controls):
-        return torch.einsum("jc,fci,cix->fjx", self.shares, controls, self.axes)
+        return self.shares @ (controls[:, :, None] @ self.axes)[:, :, 0]
 
     def carry(self, motion: Motion, coefficients: torch.Tensor) -> torch.Tensor:
         """What each joint does to the rest shape: world from rest (F, J, 3, 4)."""
@@ -114,8 +121,9 @@ class Puppet:
         """(F, K, 3) in the order of KEYPOINT_NAMES, metres; exactly what the body's regressors give."""
         points = self.mean + (coefficients @ self.basis.flatten(1)).unflatten(1, (3, -1))[0]
         points = torch.cat([points, self.weight[None]]).T  # (N, 4), homogeneous, with their weights
-        moved = (carry[:, self.carrier] @ points[..., None])[..., 0]
-        return moved.new_zeros(len(carry), len(KEYPOINT_NAMES), 3).index_add(1, self.owner, moved)
+        mix = points.new_zeros(len(ANNY), 4, len(KEYPOINT_NAMES)).index_put(
+            (self.carrier[:, None], torch.arange(4), self.owner[:, None]), points)
+        return (carry.transpose(1, 2).flatten(2) @ mix.flatten(0, 1)).mT
 
     def vertices_at(self, carry: torch.Tensor, rest: torch.Tensor, frame: torch.Tensor,
                     vertex: torch.Tensor) -> torch.Tensor:
@@ -136,7 +144,7 @@ def _influences(arrays):
 
 
 def _carried(regressor, arrays):
-    """The points that mix to keypoints: whose they are (N,), which joint carries each (N,), and of what (N, V)."""
+    """The points that mix to keypoints: whose each is (N,), which joint carries it (N,), its mix (N, V)."""
     joints, vertices = len(ANNY), regressor.shape[1]
     counts = torch.cat([arrays["skin_start"], torch.tensor([len(arrays["skin_joints"])])]).diff()
     vertex = torch.arange(vertices).repeat_interleave(counts)

@@ -1,0 +1,101 @@
+"""Anny fitted to what was seen of a person: keypoints in pictures, outlines of masks, one camera or many.
+
+    fit = fit_person(seen, up)     shape, a pose a frame, cameras, and how well they agree with what was seen
+
+One shape is shared by all frames. Each frame is first fitted from several sides and the likeliest sequence
+chosen (initialisation); then all frames move together (optimisation) until what was seen (observations,
+silhouette), what people do (prior) and how they move (energy) agree best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from anr_core.body import Pose
+from anr_core.body.anny import Shape
+from anr_core.camera import Camera
+from anr_core.prepare.fitting.energy import Rig
+from anr_core.prepare.fitting.initialisation import first_motion
+from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.optimisation import MOTION, refined
+from anr_core.prepare.fitting.puppet import Motion, Puppet
+from anr_core.prepare.fitting.report import Report, keypoint_distances, report_of
+
+# Frames that are fitted together, and how many of them overlap with those before.
+TOGETHER, OVERLAP = 160, 8
+
+# With keypoints alone, then with outlines too; and once more with the keypoints that had been left out.
+KEYPOINT_STEPS, OUTLINE_STEPS, LAST_STEPS = 120, 90, 60
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A person in F frames.
+
+    pose     knows its frames
+    cameras  C, corrected where that was asked for
+    """
+
+    shape: Shape
+    pose: Pose
+    cameras: Camera
+    report: Report
+
+
+def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrinsics: bool = False) -> Fit:
+    """Fit Anny to what was seen.
+
+    up          (3,) the world's unit vector against gravity
+    focal       the cameras' focal lengths are guesses, and found along
+    extrinsics  the cameras' places are doubtful, and corrected along; the first one's stays
+
+    Every fifth keypoint is left out at first to measure by, and taken in at the end.
+    Raises ValueError where no frame shows enough of a person.
+    """
+    puppet, rig = Puppet(), Rig.of(seen.cameras)
+    cameras = (("focal",) if focal else ()) + (("turns", "shifts") if extrinsics else ())
+    some = seen.without_left_out()
+    motion, linked = first_motion(some, puppet, up)
+    motion, rig = _fitted(puppet, some, motion, linked, rig, cameras, (KEYPOINT_STEPS, OUTLINE_STEPS))
+    before = keypoint_distances(puppet, seen, motion, rig.cameras(seen.cameras))
+    motion, rig = _fitted(puppet, seen, motion, linked, rig, cameras, (0, LAST_STEPS))
+    corrected = rig.cameras(seen.cameras)
+    report = report_of(puppet, seen, motion, corrected, before)
+    return Fit(puppet.shape(motion.build), puppet.pose(motion, seen.frames), corrected, report)
+
+
+def _fitted(puppet, seen, motion, linked, rig, cameras, steps):
+    """Shape and cameras from as many frames as fit together, spread evenly; then all frames, part by part."""
+    count = len(motion)
+    spread = torch.linspace(0, count - 1, min(count, TOGETHER)).round().long()
+    among = torch.ones(len(spread) - 1)
+    for row, (one, other) in enumerate(zip(spread, spread[1:], strict=False)):
+        among[row] = linked[one:other].prod()
+    chosen, rig = _in_two(puppet, seen.at(spread), motion[spread], among, rig, (*MOTION, "build", *cameras),
+                          steps)
+    if count <= TOGETHER:
+        return chosen, rig
+    motion, parts = replace(motion, build=chosen.build), []
+    for start, stop, first, last in windows(count):
+        rows = torch.arange(start, stop)
+        part, _ = _in_two(puppet, seen.at(rows), motion[rows], linked[start:stop - 1], rig, MOTION, steps)
+        parts.append(part[first - start:last - start])
+    return Motion.cat(parts), rig
+
+
+def windows(count: int) -> list[tuple[int, int, int, int]]:
+    """Frames (start, stop) that are fitted together, and of them those (first, last) that are kept."""
+    found = []
+    for start in range(0, count - OVERLAP, TOGETHER - OVERLAP):
+        stop = min(start + TOGETHER, count)
+        found.append((start, stop, start + OVERLAP // 2 if start else 0,
+                      count if stop == count else stop - OVERLAP // 2))
+    return found
+
+
+def _in_two(puppet, seen, motion, linked, rig, free, steps):
+    motion, rig = refined(puppet, seen, motion, linked, rig, free, steps[0], outlines=False)
+    masks = any(outline is not None for outline in seen.outlines)
+    return refined(puppet, seen, motion, linked, rig, free, steps[1], masks, pace=0.5)

@@ -1,0 +1,81 @@
+"""How well a fit agrees with what was seen, and where it does worst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from anr_core.camera import Camera
+from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.puppet import Motion, Puppet
+
+WORST = 5  # frames that are named
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of a fit, and of the fit before it that had not seen every fifth keypoint.
+
+    pixels    mean distance of the keypoints by camera, in the order of the cameras
+    mean      of all of them
+    left_out  of those that were left out, in the fit without them
+    used      of the others, in the same
+    places    metres, mean distance to keypoints in the world; None where there are none
+    jitter    metres, mean second difference of keypoints from frame to frame; None of less than 3 frames
+    worst     (frame number, mean distance in pixels), the worst first
+    """
+
+    pixels: list[float]
+    mean: float
+    left_out: float
+    used: float
+    places: float | None
+    jitter: float | None
+    worst: list[tuple[int, float]]
+
+    def lines(self, names: list[str]) -> list[str]:
+        """For the user; names of the cameras."""
+        by_camera = ", ".join(f"{name} {value:.1f}" for name, value in zip(names, self.pixels, strict=True))
+        lines = [f"keypoints: {self.mean:.2f} px off in the mean ({by_camera})",
+                 f"every fifth left out: {self.left_out:.2f} px, where the others are {self.used:.2f} px off"]
+        if self.places is not None:
+            lines.append(f"keypoints in the world: {1000 * self.places:.1f} mm off in the mean")
+        if self.jitter is not None:
+            lines.append(f"jitter: {1000 * self.jitter:.1f} mm from frame to frame")
+        worst = ", ".join(f"{frame} ({value:.1f} px)" for frame, value in self.worst)
+        return [*lines, f"worst frames: {worst}"]
+
+
+def keypoint_distances(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) -> torch.Tensor:
+    """(V, K) pixels from each keypoint to where the fit has it."""
+    coefficients = puppet.coefficients(motion.build)
+    keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    return (cameras[seen.camera].project(keypoints[seen.moment])[0] - seen.points).norm(dim=-1)
+
+
+def report_of(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera,
+              before: torch.Tensor) -> Report:
+    """The report of a fit; before (V, K) are the distances in the fit that had not seen every fifth."""
+    distances, known = keypoint_distances(puppet, seen, motion, cameras), seen.belief > 0
+    out = seen.left_out()
+    moments = seen.seen_well().nonzero()[:, 0].tolist()
+    worst = [(int(seen.frames[row]), _mean(distances, known & (seen.moment == row)[:, None]))
+             for row in moments]
+    coefficients = puppet.coefficients(motion.build)
+    keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    places = None
+    if seen.places is not None:
+        places = _mean((keypoints - seen.places[..., :3]).norm(dim=-1), seen.places[..., 3] > 0)
+    return Report(
+        pixels=[_mean(distances, known & (seen.camera == row)[:, None]) for row in range(len(cameras))],
+        mean=_mean(distances, known),
+        left_out=_mean(before, known & out),
+        used=_mean(before, known & ~out),
+        places=places,
+        jitter=float(keypoints.diff(n=2, dim=0).norm(dim=-1).mean()) if len(motion) > 2 else None,
+        worst=sorted(worst, key=lambda one: -one[1])[:WORST])
+
+
+def _mean(values, chosen):
+    return float(values[chosen].mean())
