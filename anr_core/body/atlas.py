@@ -7,6 +7,10 @@ import torch
 
 from anr_core.body.base import Surface
 
+# Metres that a mesh may reach over: a body in millimetres by mistake is told later, but one vertex 1e6 away
+# would keep the packing of charts busy without end.
+LARGEST = 1e4
+
 
 def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=None) -> Surface:
     """A checked Surface from arrays or tensors; a mesh without UVs gets an unwrapped atlas.
@@ -37,10 +41,14 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
 def unwrap(vertices, faces) -> tuple[np.ndarray, np.ndarray]:
     """Cut a mesh into charts and pack them: uv (U, 2) in [0, 1], uv_faces (F, 3); the same in every run.
 
-    Takes 2 to 8 s for a body (14 000 to 27 000 faces).
+    Takes 2 to 8 s for a body (14 000 to 27 000 faces). Raises ValueError for a mesh that no body can be.
     """
     import xatlas
 
+    reach = float(np.ptp(np.asarray(vertices), 0).max())
+    if not reach < LARGEST:
+        raise ValueError(f"The mesh reaches over {reach:.3g} m, which is no body; mend or leave out the "
+                         "vertices that lie far away.")
     atlas = xatlas.Atlas()
     atlas.add_mesh(np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.uint32))
     packing = xatlas.PackOptions()

@@ -114,6 +114,14 @@ def test_an_unwrapped_atlas_overlaps_nowhere_and_covers_every_face():
     assert abs(hits.float().mean() - area.sum()) < 0.03
 
 
+def test_a_vertex_far_beyond_any_body_is_refused_before_charts_are_packed():
+    vertices, faces = cube(3)
+    vertices = np.array(vertices)
+    vertices[0] = 1e6
+    with pytest.raises(ValueError, match="reaches over 1e.06 m, which is no body"):
+        unwrap(vertices, faces)
+
+
 def test_unwrapping_gives_the_same_bytes_every_time():
     first, second = unwrap(*cube(3)), unwrap(*cube(3))
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))

@@ -185,7 +185,8 @@ def test_a_link_to_an_archive_becomes_a_capture(site, tmp_path, monkeypatch, cap
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pair = io.BytesIO()
     Image.new("RGB", (4, 3)).save(pair, "PNG")
-    packed(tmp_path / "a", {f"smplpix_data/train/{kind}/1.png": pair.getvalue() for kind in ("input", "output")})
+    packed(tmp_path / "a", {f"smplpix_data/train/{kind}/1.png": pair.getvalue()
+                            for kind in ("input", "output")})
     site.files["/data/walk.zip"] = ((tmp_path / "a").read_bytes(), {})
     for _ in range(2):
         assert main(["prepare", site.link, str(tmp_path / "capture")]) == 0

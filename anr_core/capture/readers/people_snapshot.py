@@ -14,7 +14,6 @@ Neural Body's preparation of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.clips import VIDEO_SUFFIXES, first_frame, video_rate
+from anr_core.capture.readers.hdf5 import open_arrays
 from anr_core.capture.readers.openpose import LAYOUTS
 from anr_core.capture.readers.smpl_meshes import posed, without_model
 from anr_core.capture.readers.timing import wanted_frames
@@ -33,7 +33,6 @@ ABOUT = "camera.pkl, masks.hdf5 and a video"
 LICENCE = "People-Snapshot: non-commercial research, not to be passed on; cite Alldieck et al., CVPR 2018"
 CAMERA = "camera"
 MASK_DOUBT = 2.0  # pixels: others erode these masks by a square of four
-MOST_NUMBERS = 10**8  # a day of poses; a chunked array may claim any size without holding it
 SKELETON, PLACES = LAYOUTS[18]
 
 
@@ -46,8 +45,11 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     """The video with its masks; its frames are decoded only while the takes are asked for."""
     video = _video(source)
     rate, size = video_rate(video), tuple(first_frame(video).shape[:2])
-    with hdf5(source / "masks.hdf5") as masks:
-        count = len(_masks(masks, source / "masks.hdf5", size))
+    with open_arrays(source / "masks.hdf5") as masks:
+        count, *mask_size = masks.shape("masks") or (0,)
+    if tuple(mask_size) != size or not count:
+        raise ValueError(f"{masks.file}: masks have the shape {(count, *mask_size)}, but the video's "
+                         f"pictures are {size[1]}x{size[0]}; expected (n, {size[0]}, {size[1]}).")
     camera, original = _camera(source / "camera.pkl", size)
     wanted = wanted_frames(range(count), rate, fps, start, end)
     notes, keypoints = [], _keypoints(source / "keypoints.hdf5", count)
@@ -55,7 +57,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     notes += found
     return Footage(
         format="people-snapshot", cameras={CAMERA: camera}, originals={CAMERA: original},
-        takes=_takes(source, video, size, wanted, keypoints, body["surface"] is not None), fps=rate,
+        takes=_takes(source / "masks.hdf5", video, wanted, keypoints, body["surface"] is not None), fps=rate,
         up=(0.0, -1.0, 0.0), licence=LICENCE, person=source.resolve().name, notes=notes,
         keypoints=None if keypoints is None else SKELETON, **body)
 
@@ -81,21 +83,20 @@ def _camera(file: Path, size):
     return camera_for(calibration, CAMERA, size)[0], original_of(calibration, size)
 
 
-def _takes(source, video, size, wanted, keypoints, registered) -> Iterator[Take]:
-    with hdf5(source / "masks.hdf5") as stored:
-        masks = _masks(stored, source / "masks.hdf5", size)
-        frame = -1
+def _takes(file, video, wanted, keypoints, registered) -> Iterator[Take]:
+    frame = -1
+    with open_arrays(file) as masks:
         for frame, image in decoded(video):
             if frame > max(wanted):
                 return
             if frame in wanted:
-                person = _row(masks, frame, source / "masks.hdf5") > 0
+                person = masks.row("masks", frame) > 0
                 mask = np.uint8(255) * person if person.any() else None  # empty where nobody was found
                 yield Take(CAMERA, frame, image, mask, MASK_DOUBT, registered,
                            keypoints=None if keypoints is None else keypoints[frame])
-        if frame < max(wanted):
-            raise ValueError(f"{video} ends after {frame + 1} frames, but there are {len(masks)} masks. Copy "
-                             "it again.")
+    if frame < max(wanted):
+        raise ValueError(f"{video} ends after {frame + 1} frames, but there are masks of {max(wanted) + 1}. "
+                         "Copy it again.")
 
 
 def _body(source: Path, count: int, frames: list[int]) -> tuple[dict, list[str]]:
@@ -104,8 +105,8 @@ def _body(source: Path, count: int, frames: list[int]) -> tuple[dict, list[str]]
     empty = {"frames": np.zeros(0, np.int64), "vertices": None, "surface": None}
     if not file.is_file():
         return empty, [f"{file.name} is missing, so there is no body; let fit find one."]
-    with hdf5(file) as stored:
-        betas, poses, trans = (_array(stored, name, shape, file) for name, shape in (
+    with open_arrays(file) as stored:
+        betas, poses, trans = (stored.whole(name, shape) for name, shape in (
             ("betas", (None,)), ("pose", (None, 72)), ("trans", (None, 3))))
     if len(poses) != len(trans) or len(poses) < count:
         raise ValueError(f"{file} has {len(poses)} poses and {len(trans)} translations for {count} masks. "
@@ -125,66 +126,8 @@ def _body(source: Path, count: int, frames: list[int]) -> tuple[dict, list[str]]
 def _keypoints(file: Path, count: int) -> np.ndarray | None:
     if not file.is_file():
         return None
-    with hdf5(file) as stored:
-        points = _array(stored, "keypoints", (None, 54), file)
+    with open_arrays(file) as stored:
+        points = stored.whole("keypoints", (None, 54))
     if len(points) < count:
         raise ValueError(f"{file} has {len(points)} rows for {count} masks. Copy it again.")
     return np.float32(points[len(points) - count:]).reshape(count, 18, 3)[:, PLACES]
-
-
-# HDF5
-
-@contextmanager
-def hdf5(file: Path):
-    """An open HDF5 file."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError("Files in HDF5, such as People-Snapshot's, need h5py: pip install h5py") from error
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing. Put it back.")
-    try:
-        stored = h5py.File(file, "r")
-    except OSError as error:
-        raise ValueError(f"{file} can't be read as HDF5 ({_reason(error)}). Copy it again.") from None
-    with stored:
-        yield stored
-
-
-def _dataset(stored, name, file):
-    """An array of numbers in an open file, not yet read."""
-    found = stored.get(name)
-    if found is None or not hasattr(found, "dtype") or found.dtype.kind not in "biuf":
-        there = ", ".join(stored) or "nothing"
-        raise ValueError(f"{file} has no array {name}; it has {there}. Copy it again.")
-    return found
-
-
-def _array(stored, name, shape, file):
-    """A small array, checked."""
-    found = _dataset(stored, name, file)
-    if found.size > MOST_NUMBERS:
-        raise ValueError(f"{file}: {name} has the shape {found.shape}, more than any video. Copy it again.")
-    try:
-        return numbers(found[()], shape, f"{file}: {name}")
-    except OSError as error:
-        raise ValueError(f"{file}: {name} can't be read ({_reason(error)}). Copy it again.") from None
-
-
-def _masks(stored, file, size):
-    masks = _dataset(stored, "masks", file)
-    if masks.ndim != 3 or tuple(masks.shape[1:]) != size or not len(masks):
-        raise ValueError(f"{file}: masks have the shape {masks.shape}, but the video's pictures are "
-                         f"{size[1]}x{size[0]}; expected (n, {size[0]}, {size[1]}).")
-    return masks
-
-
-def _row(masks, frame, file):
-    try:
-        return masks[frame]
-    except OSError as error:
-        raise ValueError(f"{file}: mask {frame} can't be read ({_reason(error)}). Copy it again.") from None
-
-
-def _reason(error):
-    return (str(error).splitlines() or ["no reason given"])[0]

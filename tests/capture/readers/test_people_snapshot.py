@@ -86,6 +86,18 @@ def cut(file, length):
     file.write_bytes(file.read_bytes()[:length])
 
 
+def borrowed(file):
+    """An array whose numbers are another file's bytes."""
+    with h5py.File(file, "w") as out:
+        out.create_dataset("masks", (4, *SIZE), "u1", external=[("/etc/hostname", 0, h5py.h5f.UNLIMITED)])
+
+
+def linked(file):
+    file.rename(file.with_name("elsewhere.hdf5"))
+    with h5py.File(file, "w") as out:
+        out["masks"] = h5py.ExternalLink("elsewhere.hdf5", "/masks")
+
+
 def huge(file):
     with h5py.File(file, "w") as out:
         out.create_dataset("pose", (10**9, 72), "f8", chunks=True)
@@ -98,6 +110,8 @@ def huge(file):
     (lambda f: rewritten(f / "masks.hdf5", masks=np.zeros((0, *SIZE), "u1")), r"masks have the shape \(0,"),
     (lambda f: rewritten(f / "masks.hdf5", masks=np.ones((9, *SIZE), "u1")), "for 9 masks"),
     (lambda f: rewritten(f / "masks.hdf5", masks=np.array([b"x"])), "has no array masks"),
+    (lambda f: borrowed(f / "masks.hdf5"), "has no array masks"),
+    (lambda f: linked(f / "masks.hdf5"), "has no array masks"),
     (lambda f: rewritten(f / "reconstructed_poses.hdf5", pose=np.zeros((4, 69)), trans=np.zeros((4, 3)),
                          betas=np.zeros(10)), r"pose has the shape \(4, 69\), expected \(n, 72\)"),
     (lambda f: rewritten(f / "reconstructed_poses.hdf5", pose=np.full((4, 72), np.nan),
