@@ -129,6 +129,25 @@ class Sheet:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """Fit a body to the person in a capture, from keypoints and masks, and write it into the capture."""
+
+    # folder that `prepare` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # which body: anny
+    body: Annotated[str, arg(metavar="NAME")] = "anny"
+    # look through these cameras alone, such as cam01,cam02
+    cameras: Annotated[str | None, optional("LIST")] = None
+    # the calibration is doubtful: correct the cameras' places along
+    refine_cameras: bool = False
+
+    def __call__(self) -> None:
+        from anr_core.prepare.fit import fit
+
+        fit(self.capture, self.body, self.cameras and self.cameras.split(","), self.refine_cameras)
+
+
+@dataclass(frozen=True)
 class Train:
     """Train an avatar of a capture; the same command goes on where it was interrupted."""
 
@@ -264,8 +283,8 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "train": Train,
-            "evaluate": Evaluate, "render": Render, "bench": Bench}
+COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "fit": Fit,
+            "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

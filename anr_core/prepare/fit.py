@@ -1,0 +1,92 @@
+"""A capture's keypoints and masks in, its body and poses out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from anr_core.body.anny import AnnyBody
+from anr_core.camera import Camera
+from anr_core.capture import Capture, Shot, load_capture
+from anr_core.capture.pictures import read_mask
+from anr_core.capture.writing import write_registration
+from anr_core.prepare.check import mask_overlaps
+from anr_core.prepare.fitting import fit_person
+from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
+from anr_core.skeleton import KEYPOINT_SETS
+
+
+def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
+        refine_cameras: bool = False) -> Capture:
+    """Fit a body to the person in a capture, write it into the capture, and say how well it fits.
+
+    body            "anny"
+    cameras         look through these alone; all that know keypoints if not given
+    refine_cameras  the cameras' places are doubtful: correct them along
+
+    Focal lengths that are guesses are found along. Raises ValueError where there are no keypoints.
+    """
+    capture = load_capture(folder)
+    if body != "anny":
+        raise ValueError(f"A fit of the body {body!r} is unknown; use anny.")
+    names = _chosen(capture, cameras)
+    seen = observed(capture, names)
+    guessed = capture.uncalibrated & set(names)
+    found = fit_person(seen, capture.up, focal=bool(guessed), extrinsics=refine_cameras)
+    corrected = {name: found.cameras[row] for row, name in enumerate(names)
+                 if refine_cameras or name in guessed}
+    fitted = seen.frames[seen.seen_well()].tolist()
+    made = write_registration(capture, AnnyBody(found.shape), found.pose, corrected, fitted)
+    overlap = list(mask_overlaps(made.only(lambda shot: shot.camera in names)).values())
+    lines = [f"{len(fitted)} of {len(seen.frames)} frames fitted, through {', '.join(names)}",
+             *found.report.lines(names)]
+    if overlap:
+        lines.append(f"silhouettes: {sum(overlap) / len(overlap):.3f} IoU in the mean, "
+                     f"{min(overlap):.3f} at least")
+    for line in lines:
+        print(f"  {line}")
+    return made
+
+
+def observed(capture: Capture, names: list[str]) -> Observations:
+    """What some cameras of a capture saw, at all of its frames."""
+    frames = sorted({shot.frame for shot in capture.shots})
+    moment = {frame: row for row, frame in enumerate(frames)}
+    shots = [shot for shot in capture.shots if shot.camera in names]
+    skeleton = KEYPOINT_SETS[capture.skeleton]
+    nothing = torch.zeros(len(skeleton), 3)
+    points, belief = by_name(torch.stack([capture.keypoints.get((shot.camera, shot.frame), nothing)
+                                          for shot in shots]), skeleton.names)
+    return Observations(Camera.cat([capture.cameras[name] for name in names]),
+                        torch.tensor([names.index(shot.camera) for shot in shots]),
+                        torch.tensor([moment[shot.frame] for shot in shots]),
+                        torch.tensor(frames), capture.fps, points, belief,
+                        [_outline(capture, shot) for shot in shots])
+
+
+def _outline(capture: Capture, shot: Shot):
+    if shot.mask is None:
+        return None
+    certain = read_mask(capture.path / shot.certain) > 0 if shot.certain else None
+    return outline_of(read_mask(capture.path / shot.mask) > 127, certain)
+
+
+def _chosen(capture, cameras):
+    """Names of the cameras to look through."""
+    if capture.skeleton is None:
+        raise ValueError(f"{capture.path} has no keypoints, which a fit needs. Find them: "
+                         f"python -m anr_core annotate {capture.path}")
+    if capture.skeleton not in KEYPOINT_SETS:
+        raise ValueError(f"{capture.path} has keypoints of the set {capture.skeleton!r}; a fit knows "
+                         f"{', '.join(KEYPOINT_SETS)}.")
+    known = sorted({camera for camera, _ in capture.keypoints})
+    names = known if cameras is None else list(dict.fromkeys(cameras))
+    if missing := set(names) - set(known):
+        raise ValueError(f"Camera {min(missing)} has no keypoints in {capture.path}; those that have: "
+                         f"{', '.join(known)}.")
+    if len(guessed := sorted(capture.uncalibrated & set(names))) and len(names) > 1:
+        raise ValueError(f"Camera {guessed[0]} is not calibrated, so it can't be used along with others. Fit "
+                         f"through one camera: --cameras {names[0]}")
+    return names
