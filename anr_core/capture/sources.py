@@ -22,7 +22,7 @@ def read_json(file: Path):
         raise FileNotFoundError(f"{file} is missing. Put it back.")
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is not whole JSON ({error}). Copy it again.") from None
 
 

@@ -33,6 +33,7 @@ KEYPOINT_FOLDERS = ("keypoints", "openpose", "openpose_json", "annots", "pose", 
 
 # Of colours, out of 255, that a picture and the same video's frame differ by: both were compressed.
 SAME_PICTURE = 8.0
+LONGEST_NUMBER = 12  # digits: frames of OpenPose's files; times in nanoseconds are longer
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,9 @@ def numbered(folder: Path, suffixes) -> dict[int, Path]:
         return dict(enumerate(files))
     found = {}
     for file, number in zip(files, numbers, strict=True):
+        if len(number[-1]) > LONGEST_NUMBER:
+            raise ValueError(f"{file} is named by {number[-1]}, which is no number of a frame. Rename the "
+                             "files of that folder, as in 0008.")
         if (other := found.setdefault(int(number[-1]), file)) != file:
             raise ValueError(f"{file} and {other.name} are both frame {int(number[-1])}. Keep one.")
     return dict(sorted(found.items()))

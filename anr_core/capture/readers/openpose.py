@@ -31,6 +31,8 @@ LAYOUTS = {
 }
 
 CONFIDENT = 0.3
+# Of their height: nearer than this, the surer of two detections is taken, as one is a ghost of the other.
+NEAR = 0.05
 # A person can't be so many times their own size away in the next frame.
 FARTHEST_STEP = 1.0
 
@@ -109,7 +111,8 @@ def follow(people: dict[int, list[np.ndarray]]) -> dict[int, np.ndarray]:
     for direction in (frames[place + 1:], frames[:place][::-1]):
         last, since = chosen[start], start
         for frame in direction:
-            nearest = min(people[frame], key=lambda points, last=last: _distance(points, last))
+            nearest = min(people[frame], key=lambda points, last=last:
+                          (_distance(points, last) + NEAR) / max(_prominence(points), 1e-9))
             # after a gap the person may be anywhere
             if _distance(nearest, last) <= FARTHEST_STEP * max(1, abs(frame - since) / 10):
                 chosen[frame] = last = nearest

@@ -61,7 +61,7 @@ def read_calibration(file: Path) -> dict[str, Calibration]:
     """The cameras of a TOML file by name."""
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is not whole TOML ({error}). Copy it again.") from None
     found = {}
     for key, table in tables.items():

@@ -1,0 +1,111 @@
+"""Captures written in another format, and read back the same."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from anr_core.capture import load_capture
+from anr_core.capture.pictures import read_mask, write_mask
+from anr_core.cli import main
+from anr_core.prepare import prepare
+from tests.posed_capture import make_posed_capture
+from tests.small_sources import write_easymocap
+
+
+def same_files(one, other):
+    """The files of a capture, but its index, which differ from another's in any byte."""
+    names = {path.relative_to(folder).as_posix() for folder in (one, other) for path in folder.rglob("*")
+             if path.is_file() and path.suffix not in (".npz", ".json") and path.name != "report.png"}
+    assert len(names) > 5
+    return [name for name in names if not (other / name).is_file() or not (one / name).is_file()
+            or (one / name).read_bytes() != (other / name).read_bytes()]
+
+
+def assert_same(one, other):
+    """Two captures agree in all that can be asked of them, but in what they were prepared from."""
+    indices = [json.loads((capture.path / "capture.json").read_text()) | {"format": ""}
+               for capture in (one, other)]
+    assert indices[0] == indices[1]
+    assert same_files(one.path, other.path) == []
+    assert one.keypoints.keys() == other.keypoints.keys()
+    assert all(torch.equal(one.keypoints[key], other.keypoints[key]) for key in one.keypoints)
+    if one.registration is not None:
+        assert torch.equal(one.recording.frame, other.recording.frame)
+        for pose in (one.recording[:1], one.recording[-1:]):
+            assert torch.equal(one.body(pose).vertices, other.body(pose).vertices)
+        assert torch.equal(one.body.surface.uv, other.body.surface.uv)
+
+
+def there_and_back(capture, folder):
+    assert main(["convert", str(capture.path), str(folder / "written"), "--format", "easymocap"]) == 0
+    return prepare(folder / "written", folder / "back")
+
+
+def test_a_capture_of_meshes_is_read_back_the_same(small_capture, tmp_path):
+    back = there_and_back(small_capture, tmp_path)
+    assert back.format == "easymocap"
+    assert_same(small_capture, back)
+
+
+def test_a_capture_of_poses_with_truth_is_read_back_the_same(tmp_path):
+    capture = make_posed_capture(tmp_path / "capture")
+    back = there_and_back(capture, tmp_path)
+    assert_same(capture, back)
+    assert back.body.shape == capture.body.shape
+    shot = back.shots[0]
+    assert np.array_equal(back.truth(shot, "depth"), capture.truth(shot, "depth"))
+
+
+def test_a_capture_without_a_body_is_read_back_the_same(tmp_path):
+    source = write_easymocap(tmp_path / "source", range(3))
+    capture = prepare(source, tmp_path / "capture")
+    assert_same(capture, there_and_back(capture, tmp_path))
+
+
+def test_what_is_certain_splits_and_guesses_are_read_back(small_capture, tmp_path):
+    copied = shutil.copytree(small_capture.path, tmp_path / "copied")
+    index = json.loads((copied / "capture.json").read_text())
+    for shot in index["shots"]:
+        shot["split"] = "held out" if shot["camera"] == "cam02" else "train"
+    first = index["shots"][0]
+    first["certain"] = "certain/cam01/0000.png"
+    write_mask(copied / first["certain"], read_mask(copied / first["mask"]) > 0)
+    index["cameras"]["cam03"]["calibrated"] = False
+    (copied / "capture.json").write_text(json.dumps(index, indent=1))
+    capture = load_capture(copied)
+    back = there_and_back(capture, tmp_path)
+    assert_same(capture, back)
+    assert back.splits == ["held out", "train"] and back.uncalibrated == {"cam03"}
+
+
+def test_body_parameters_of_easymocap_come_back(tmp_path):
+    source = write_easymocap(tmp_path / "source", range(2))
+    (source / "smpl").mkdir()
+    for frame in range(2):
+        person = {"id": 0, "Rh": [[0, 0, frame]], "Th": [[0, 1, 0]], "poses": [[0.25] * 72],
+                  "shapes": [[0.5] * 10]}
+        (source / "smpl" / f"{frame:06d}.json").write_text(json.dumps([person]))
+    capture = prepare(source, tmp_path / "capture")
+    assert main(["convert", str(capture.path), str(tmp_path / "written")]) == 0
+    written = json.loads((tmp_path / "written" / "smpl" / "000001.json").read_text())["annots"][0]
+    assert written == person
+
+
+def test_other_formats_and_places_that_are_taken_are_refused(small_capture, tmp_path, capsys):
+    assert main(["convert", str(small_capture.path), str(tmp_path / "x"), "--format", "betamax"]) == 2
+    assert "aren't written as 'betamax'; use easymocap" in capsys.readouterr().err
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["convert", str(small_capture.path), str(tmp_path)]) == 2
+    assert "is there already" in capsys.readouterr().err and (tmp_path / "thesis.txt").is_file()
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("damage", ["{}", "{", '{"shots": [], "body": null}'])
+def test_a_damaged_index_beside_is_refused(damage, small_capture, tmp_path, capsys):
+    assert main(["convert", str(small_capture.path), str(tmp_path / "written")]) == 0
+    (tmp_path / "written" / "anr_core" / "capture.json").write_text(damage)
+    assert main(["prepare", str(tmp_path / "written"), str(tmp_path / "back")]) == 2
+    assert "capture.json" in capsys.readouterr().err and not (tmp_path / "back").exists()
