@@ -1,0 +1,34 @@
+"""Preparing holds a few pictures at a time, however many there are."""
+
+import tracemalloc
+
+import pytest
+from PIL import Image
+
+from anr_core.prepare import prepare
+from tests.small_sources import cameras, picture, write_openpose
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """300 pictures of 48 kB each, with masks and keypoints."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "frames").mkdir(), (folder / "masks").mkdir()
+    camera = cameras((180, 90))["cam1"]
+    for frame in range(300):
+        image, mask = picture(camera, frame)
+        Image.fromarray(image).save(folder / "frames" / f"{frame:04d}.jpg")
+        Image.fromarray(mask).save(folder / "masks" / f"{frame:04d}.png")
+    write_openpose(folder / "keypoints", "cam1", range(300))
+    return folder
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(folder, tmp_path):
+    peaks = []
+    for end in (0.1, 2, 9.99):  # the first is for what is imported only once
+        tracemalloc.start()
+        made = prepare(folder / "frames", tmp_path / "capture", end=end)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert len(made.shots) == 300
+    assert peaks[2] - peaks[1] < 240 * 48_600 / 4, peaks
