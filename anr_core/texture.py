@@ -142,25 +142,26 @@ def mix(mine: Texture, other: Texture, share: torch.Tensor) -> Texture:
     return mixed
 
 
-def belonging(parts: Iterable[int], surface: Surface, size: int, charts: int = 1) -> torch.Tensor:
-    """How much each texel belongs to some parts: (P, 1, h, w), going from 0 to 1 within some edges of a seam.
-
-    Measured along the surface, so that a texel and its neighbour beyond a cut of the atlas agree.
-    """
+def belonging(parts: Iterable[int], surface: Surface) -> torch.Tensor:
+    """How much each vertex belongs to some parts: (V,), going from 0 to 1 within some edges of a seam."""
     member = torch.isin(surface.part, torch.tensor(list(parts), device=surface.part.device)).float()
     corners, count = surface.faces.flatten(), int(surface.faces.max()) + 1
     around = torch.zeros(count, 2, device=corners.device)
     around.index_add_(0, corners, torch.stack([member, torch.ones_like(member)], 1).repeat_interleave(3, 0))
-    vertex = around[:, :1] / around[:, 1:].clamp(min=1)
+    share = around[:, :1] / around[:, 1:].clamp(min=1)
     # weight 0.01: half-way values reach some four edges far, 5 cm on Anny; the ends are cut to 0 and 1
-    vertex = spread(vertex, torch.full_like(vertex[:, 0], 0.01), surface.faces)
-    vertex = ((vertex - 0.1) / 0.8).clamp(0, 1)
-    share = torch.zeros(charts, 1, size, size, device=corners.device)
+    share = spread(share, torch.full_like(share[:, 0], 0.01), surface.faces)
+    return ((share - 0.1) / 0.8).clamp(0, 1)[:, 0]
+
+
+def on_texels(values: torch.Tensor, surface: Surface, size: int, charts: int = 1) -> torch.Tensor:
+    """Vertex values (V,) as a picture (P, 1, h, w), in which both sides of a cut of the atlas agree."""
+    picture = torch.zeros(charts, 1, size, size, device=values.device)
     for chart in range(charts):
         texels = _texels(surface, size, None if charts == 1 else chart + 1)
-        share[chart].flatten(1)[:, texels.place] = _on_surface(vertex, surface.faces, texels).T
-        _extend(share[chart], texels.place)
-    return share
+        picture[chart].flatten(1)[:, texels.place] = _on_surface(values[:, None], surface.faces, texels).T
+        _extend(picture[chart], texels.place)
+    return picture
 
 
 # from frames to texture

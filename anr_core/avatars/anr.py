@@ -16,6 +16,8 @@ views of a turning person, after four minutes. Against that, here:
   networks learn;
 - while they learn, a picture is drawn with the colours that the pictures of other cameras, or of other
   stretches of time, have left on the surface (`Folds`), and only where those saw something;
+- the mesh is moved out to where clothes and hair are, by one number a vertex, from some thirty pictures on
+  (`displacement`): without it colours taken from different sides don't meet;
 - the other channels begin at zero, are left out half of the time, so that a texel that nobody has seen does
   no harm, and are learned the slower the fewer pictures there are, from some thirty pictures on;
 - networks of few pictures see less far (`Config.levels_for`), and what they add is held down;
@@ -27,6 +29,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch.nn import functional
@@ -35,11 +38,12 @@ from anr_core import losses
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.conditions import Conditions, Light
 from anr_core.avatars.config import Config
+from anr_core.avatars.displacement import displaced, displacement
 from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import UNet
-from anr_core.texture import Texture, Unwrapping, belonging, bilinear, chart_of, mix, table
+from anr_core.texture import Texture, Unwrapping, belonging, bilinear, chart_of, mix, on_texels, table
 
 LATENT = 16  # channels between R1 and R2
 
@@ -75,6 +79,7 @@ class ANR(Avatar):
         self.texture = Texture(config.texture_channels, config.texture_size, config.texture_levels,
                                self.charts)
         self.register_buffer("seen", torch.zeros(self.charts * config.texture_size**2, 1))
+        self.register_buffer("displacement", torch.zeros(int(surface.faces.max()) + 1))  # metres
         self.light = Light()
         self.conditions = Conditions(pictures)
         levels = config.levels_for(len(pictures))
@@ -89,6 +94,11 @@ class ANR(Avatar):
         self.stage = stage.name
         if stage.name == "renderers":
             self._unwrap(views())
+        else:
+            seen = ((replace(view, camera=self.projected(view.camera, posed)), posed)
+                    for view, posed in views())
+            self.displacement.copy_(displacement(seen, len(self.conditions.pictures),
+                                                 len(self.displacement)))
 
     def _unwrap(self, views: Iterator[tuple[View, Posed]]) -> None:
         """Lay the training views onto the surface, rid of gain and light: all, and without each group."""
@@ -97,7 +107,7 @@ class ANR(Avatar):
         with torch.no_grad():
             for view, posed in views:
                 scene = Scene(posed, view.camera, view.size, None, view.frame, view.camera_name)
-                camera = self.projected(view.camera, posed)
+                camera, posed = self.projected(view.camera, posed), displaced(posed, self.displacement)
                 buffer = gbuffer(posed, camera, view.size)
                 # 1 beside the mesh: texels at the outline are sampled from both sides of it
                 light = 1 + buffer.image(self.light(buffer.normal) - 1)
@@ -128,7 +138,8 @@ class ANR(Avatar):
         return torch.cat([colour[:, :3], features[:, 3:] * kept, colour[:, 3:]], 1)
 
     def forward(self, scene: Scene) -> Rendering:
-        buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
+        buffer = gbuffer(displaced(scene.posed, self.displacement),
+                         self.projected(scene.camera, scene.posed), scene.size)
         features = self._features(buffer, scene)
         lit = features[:, :3] * self.light(buffer.normal)
         covered = torch.ones_like(buffer.depth)[:, None]
@@ -156,7 +167,7 @@ class ANR(Avatar):
         self.texture.write(rgb)  # unseen texels say nothing in the others
 
     def wearing(self, other: ANR, parts: Iterable[str]) -> ANR:
-        """This person in parts of another's texture, named as `Body.parts` takes them.
+        """This person with texture and displacement of another in some parts, named as `Body.parts` does.
 
         Raises ValueError where the two have other renderers, textures or surfaces.
         """
@@ -169,10 +180,12 @@ class ANR(Avatar):
                 not all(torch.equal(mine[name], theirs[name]) for name in alike):
             raise ValueError("These two can't wear each other's parts: surface, texture size or renderers "
                              "differ. Train them together, or one with --init and --freeze-renderers.")
-        share = belonging(self.body.parts(parts), self.surface, self.config.texture_size, self.charts)
+        belongs = belonging(self.body.parts(parts), self.surface)
+        share = on_texels(belongs, self.surface, self.config.texture_size, self.charts)
         worn = copy.deepcopy(self)
         worn.texture = mix(self.texture, other.texture, share)
         worn.seen.lerp_(other.seen, table(share))
+        worn.displacement.lerp_(other.displacement, belongs)
         return worn
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:

@@ -50,9 +50,6 @@ LOG_STEPS = 20  # steps between two lines of metrics.jsonl
 WARM_UP = 0.02   # share of a stage in which the learning rate grows to its start
 AVERAGE = 0.998  # share of the averaged weights that a step leaves: they span about 500 steps
 
-# Learning rates of corrections, in units of what registrations err by, and how strongly they are held back.
-REFINE, REFINEMENT = (2e-2, 2e-3), 3e-4
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -158,7 +155,7 @@ class Trainer:
         self.config, self.names = people[0].run.config, [person.run.person for person in people]
         self.pictures = sum(len(person.training.shots) for person in people)
         # the stages of each person; their names and shares are alike
-        self.stages = [schedule(avatar) for avatar in state.avatars]
+        self.stages = [avatar.stages(self.config) for avatar in state.avatars]
         self.optimizer: torch.optim.Optimizer | None = None
         self.adversary: Adversary | None = None
         self.saved, self.previewed = state.seconds, state.seconds + FIRST_PREVIEW - PREVIEWS
@@ -287,14 +284,6 @@ class Trainer:
         return path
 
 
-def schedule(avatar: Avatar) -> list[Stage]:
-    """An avatar's stages; in each, what is registered is refined where it is to be."""
-    stages = avatar.stages(avatar.config)
-    if avatar.refinement is None:
-        return stages
-    return [replace(stage, groups=stage.groups | {"refinement": REFINE}) for stage in stages]
-
-
 class Objective(torch.nn.Module):
     """The losses of avatars as one module, so that a strategy for several GPUs has one to wrap.
 
@@ -314,8 +303,6 @@ class Objective(torch.nn.Module):
         losses = avatar.losses(scene, rendering, view, self.stage)
         if self.adversary:
             losses |= self.adversary.losses(rendering, view)
-        if avatar.refinement is not None:
-            losses["refinement"] = REFINEMENT * avatar.refinement.regularization()
         return losses
 
 

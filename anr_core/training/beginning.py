@@ -197,6 +197,8 @@ def sharing(avatars: list[Avatar]) -> torch.nn.ModuleList:
 def _initialize(avatar: Avatar, person: Person) -> None:
     """Begin a person's run with the unwrapped texture."""
     person.run.save()
+    if avatar.refinement is not None:
+        avatar.refinement.fit(person.training, person.run.config.size)
     static = make_avatar(replace(person.run.config, system="static"), person.training.body.surface, [])
     rgb, mean = _unwrap(person.run.config, static, person.training)
     static.initialize(rgb)

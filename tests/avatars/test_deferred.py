@@ -16,9 +16,9 @@ def count(*modules):
 @pytest.mark.parametrize("count_of_pictures", [6, 300])
 def test_its_network_has_as_many_parameters_as_both_of_anr(preset, changes, count_of_pictures, small_capture):
     pictures = [("a", frame) for frame in range(count_of_pictures)]
-    with torch.device("meta"):
-        surface = small_capture.body.surface.to("meta")
-        anr, deferred = (make_avatar(configure(preset, system=system, **changes), surface, pictures)
+    with torch.device("meta"):  # sizes without memory
+        anr, deferred = (make_avatar(configure(preset, system=system, **changes), small_capture.body.surface,
+                                     pictures)
                          for system in ("anr", "deferred"))
         assert count(deferred.network) == pytest.approx(count(anr.r1, anr.r2), rel=0.02)
 
