@@ -63,7 +63,8 @@ def observed(capture: Capture, names: list[str]) -> Observations:
                         torch.tensor([names.index(shot.camera) for shot in shots]),
                         torch.tensor([moment[shot.frame] for shot in shots]),
                         torch.tensor(frames), capture.fps, points, belief,
-                        [_outline(capture, shot) for shot in shots])
+                        [_outline(capture, shot) for shot in shots],
+                        openpose=capture.skeleton.startswith("body25"))
 
 
 def _outline(capture: Capture, shot: Shot):

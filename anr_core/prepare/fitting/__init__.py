@@ -54,7 +54,7 @@ def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrin
     Every fifth keypoint is left out at first to measure by, and taken in at the end.
     Raises ValueError where no frame shows enough of a person.
     """
-    puppet, rig = Puppet(), Rig.of(seen.cameras)
+    puppet, rig = Puppet(seen.openpose), Rig.of(seen.cameras)
     cameras = (("focal",) if focal else ()) + (("turns", "shifts") if extrinsics else ())
     some = seen.without_left_out()
     motion, linked = first_motion(some, puppet, up)

@@ -19,7 +19,7 @@ KEYPOINT_ERROR = 0.003
 # keypoints in the world, metres
 PLACE_ERROR = 0.015
 # How fast joints and the body change their speed, radians and metres a second squared.
-JOINT_ACCELERATION, TURN_ACCELERATION, PLACE_ACCELERATION = 40.0, 25.0, 8.0
+JOINT_ACCELERATION, TURN_ACCELERATION, PLACE_ACCELERATION = 100.0, 50.0, 12.0
 # radians that a joint moves by although it is kept still
 HABIT = 0.15
 # Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.

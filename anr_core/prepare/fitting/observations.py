@@ -15,7 +15,7 @@ from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES
 
 # How much a keypoint is believed. Detectors' hips are not those of the body's regressor, and of faces and
 # feet there are many.
-TRUST = {"hip": 0.8, "eye": 0.4, "ear": 0.4, "nose": 0.5, "toe": 0.6, "heel": 0.6}
+TRUST = {"hip": 0.8, "eye": 0.4, "ear": 0.4, "nose": 0.5, "toe": 0.8, "heel": 0.8}
 
 LEAST_CONFIDENCE = 0.1
 LEAST_KEYPOINTS = 6
@@ -44,6 +44,7 @@ class Observations:
     belief    (V, K)     confidence times trust, 0 where a keypoint wasn't seen
     outlines  of the masks; None where there is none
     places    (F, K, 4)  keypoints in the world and confidence, where they are known; or None
+    openpose  the keypoints are where OpenPose has them, not COCO
     """
 
     cameras: Camera
@@ -55,6 +56,7 @@ class Observations:
     belief: torch.Tensor
     outlines: list[Outline | None]
     places: torch.Tensor | None = None
+    openpose: bool = True
 
     @cached_property
     def extent(self) -> torch.Tensor:

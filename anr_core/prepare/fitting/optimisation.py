@@ -23,7 +23,7 @@ MOTION = ("controls", "turn", "place")
 
 # How far Adam goes in a step: radians, metres, logits; radians, metres and the logarithm of a focal length.
 RATES = {"controls": 0.04, "turn": 0.03, "place": 0.02, "build": 0.05,
-         "turns": 0.002, "shifts": 0.004, "focal": 0.01}
+         "turns": 0.0003, "shifts": 0.0006, "focal": 0.01}
 
 NEW_PARTNERS = 15  # steps after which outlines find new partners
 

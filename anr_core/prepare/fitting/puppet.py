@@ -20,18 +20,19 @@ from anr_core.body.anny import (
     baked,
     chain,
     joints_from_coefficients,
+    regressor,
     rigid,
     shape_coefficients,
 )
 from anr_core.prepare.fitting.prior import control_axes, joint_shares, pose_prior
-from anr_core.skeleton import ANNY, BODY25, COCO23
+from anr_core.skeleton import ANNY, BODY25, COCO23, shared_joints
 
 # What is found of a shape, with what it is likely to be, as logits: mean and spread.
 BUILD = {"gender": (0.0, 2.0), "age": (0.7, 0.4), "muscle": (0.0, 1.5), "weight": (0.0, 1.5),
          "height": (0.0, 1.5), "proportions": (0.0, 1.0), "cupsize": (0.0, 1.0),
          "african": (0.0, 1.5), "asian": (0.0, 1.5), "caucasian": (0.0, 1.5)}
 
-KEYPOINT_NAMES = (*COCO23.names, "neck", "middle_hip")
+KEYPOINT_NAMES = BODY25.names
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,19 @@ class Motion:
 class Puppet:
     """Poses Anny by a Motion, and tells where keypoints and vertices come to be."""
 
-    def __init__(self):
+    def __init__(self, openpose: bool = True):
+        """Keypoints are OpenPose's, or COCO's."""
         arrays = baked()
         self.body = AnnyBody()
         self.prior = pose_prior(self.body)
         self.build_mean, self.build_spread = torch.tensor(list(BUILD.values())).unbind(1)
         self.shares, self.axes = joint_shares(), control_axes(self.body)
         self.influence = _influences(arrays)
-        rows = dict(zip(COCO23.names, arrays["coco23"], strict=True))
-        rows |= {name: arrays["body25"][BODY25.names.index(name)] for name in ("neck", "middle_hip")}
-        self.owner, self.carrier, mix = _carried(torch.stack([rows[name] for name in KEYPOINT_NAMES]), arrays)
+        mix_of_vertices = regressor("body25").clone()
+        if not openpose:
+            mine, coco = shared_joints(BODY25, COCO23)
+            mix_of_vertices[mine] = regressor("coco23")[coco]
+        self.owner, self.carrier, mix = _carried(mix_of_vertices, arrays)
         self.basis = (arrays["vertices"].flatten(0, 1).float() @ mix.T
                       * arrays["vertices_step"]).unflatten(0, (-1, 3))
         self.mean, self.weight = arrays["mean_vertices"] @ mix.T, mix.sum(1)
