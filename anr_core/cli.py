@@ -171,7 +171,7 @@ class Train:
     init: Annotated[Path | None, optional("RUN")] = None
     # leave these renderers as they are, and train the texture alone
     freeze_renderers: bool = False
-    # correct poses and cameras a little while training
+    # first correct poses and cameras a little, by the outlines of the masks
     refine: bool = False
     # weak: see through weak-perspective cameras; or perspective
     projection: Annotated[str | None, optional("NAME")] = None
@@ -201,6 +201,8 @@ class Train:
             show_progress(training)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
+        if not speaks():
+            return
         whom = f" --person '{next(iter(people_of(self.run)))}'" if len(captures) > 1 else ""
         print(f"{self.run} is trained. See it: python -m anr_core render {self.run} {self.run / 'orbit.mp4'}"
               + whom)
@@ -364,6 +366,11 @@ def read_settings(file: Path) -> dict:
     return settings
 
 
+def speaks() -> bool:
+    """Whether this is the one, of several processes that torchrun may have started, that tells the user."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def show_progress(training) -> None:
     """Train to the end under a progress bar; an interrupt closes the training, which saves."""
     from tqdm import tqdm
@@ -373,7 +380,8 @@ def show_progress(training) -> None:
         with closing(training):
             for progress in training:
                 if bar is None:  # not before the first step: an error before it stands alone
-                    bar = tqdm(total=1, bar_format="{percentage:3.0f}% |{bar:20}| {desc}")
+                    bar = tqdm(total=1, bar_format="{percentage:3.0f}% |{bar:20}| {desc}",
+                               disable=not speaks())
                 if progress.preview and not previews:
                     previews = progress.preview.parent
                     bar.write(f"previews: {previews}")

@@ -582,3 +582,18 @@ def test_a_disk_that_is_full_when_the_generator_is_closed_says_so(small_capture,
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="No space left"):
         patch.setattr(runs.os, "fsync", full)
         steps.close()
+
+
+def test_two_processes_train_one_run(small_capture, tmp_path):
+    """As torchrun starts them, here on CPUs: one of them writes and speaks, and both end at the same step."""
+    settings, run = tmp_path / "tiny.json", tmp_path / "run"
+    settings.write_text(json.dumps(TINY))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "anr_core",
+               "train", str(small_capture.path), str(run), "--minutes", "0.02", "--config", str(settings)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is trained") == 1
+    steps = logged_steps(run)
+    assert steps and steps == sorted(set(steps))
+    assert load_avatar(run).texture.levels[0].isfinite().all()

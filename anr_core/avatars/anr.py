@@ -195,7 +195,7 @@ class ANR(Avatar):
             seen = inside * rendering.layers["coverage"]
             return {"texture": losses.mse(rendering.layers["texture"], view.image, seen),
                     "conditions": 0.01 * self.conditions.regularization(),
-                    "light": 1e-3 * self.light.regularization()}
+                    "light": 0.1 * self.light.regularization()}
         # where the texture was made without any picture of a place, there is nothing to be learned about it
         coverage, seen = rendering.layers["coverage"], rendering.layers["seen"]
         inside = inside * torch.where(coverage > 0, (seen / 0.2).clamp(max=1), 1.0)

@@ -46,7 +46,7 @@ class Config:
     projection: str = "perspective"
     # R1 and R2, taken over from another run, rest: the texture alone is trained
     freeze_renderers: bool = False
-    # correct poses and cameras a little while training: where registrations are worse than 3 mm or 1 degree
+    # first correct poses and cameras a little, by the outlines of the masks
     refine: bool = False
     # random state: the same seed and steps give the same bytes (CPU, float32)
     seed: int = 0

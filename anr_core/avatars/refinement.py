@@ -9,7 +9,6 @@ err by, held to zero, and smooth in time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np

@@ -202,6 +202,8 @@ def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file as a whole: whoever reads it finds the old one or the new one."""
+    if os.environ.get("RANK", "0") != "0":  # of several processes the first one writes
+        return
     fresh = path.with_name(f".{path.name}{LEFTOVER}")
     with writing(path):
         try:

@@ -18,13 +18,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from anr_core.avatars import Avatar, Scene, Stage, configure
@@ -92,7 +93,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     frames, cameras   train on these only, so that the others can judge
     init              a run whose renderers to start from; it may be of another person and body
     freeze_renderers  leave them as they are, and train the texture alone
-    refine            correct poses and cameras a little
+    refine            first correct poses and cameras a little, by the outlines of the masks
     config            further settings of Config by name
 
     Interrupting it, or closing the generator, leaves a valid run. Raises ValueError for a run of other
@@ -112,14 +113,15 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     configured = shared_levels(configured, sum(len(training.shots) for training in trainings),
                                 len(trainings), init)
     path = Path(run).resolve()
-    people = open_runs(path, configured, trainings)
     budget = Budget(None if minutes else steps or configured.steps, minutes)
-    fabric = _fabric(configured)
+    fabric = _fabric(configured, len(trainings))
     torch.manual_seed(configured.seed)
-    if configured.projection == "weak":
+    if configured.projection == "weak" and fabric.is_global_zero:
         for training in trainings:
             print(_difference_of_projections(training, configured.size))
-    state = start(path, people, init)
+    with fabric.rank_zero_first():  # the others find the folder as the first has left it
+        people = open_runs(path, configured, trainings)
+        state = start(path, people, init)
     yield from Trainer(path, people, state, budget, fabric)
 
 
@@ -136,9 +138,12 @@ def _moved(camera, vertices):
     return (exact - weak).norm(dim=-1).flatten()
 
 
-def _fabric(config):
-    devices = int(os.environ.get("WORLD_SIZE", 1))  # torchrun's
-    fabric = Fabric(accelerator="auto", devices=devices if torch.cuda.is_available() else 1,
+def _fabric(config, people):
+    """One process, or those that torchrun or SLURM have started."""
+    devices, nodes = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
+    # a step is of one person: the others' parameters have no part in it
+    strategy = DDPStrategy(find_unused_parameters=people > 1) if devices * nodes > 1 else "auto"
+    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, strategy=strategy,
                     precision=config.precision)
     fabric.launch()
     return fabric
@@ -170,11 +175,12 @@ class Trainer:
             return self.save()
         self.state.avatars.to(self.fabric.device)
         self.state.averaged.to(self.fabric.device).eval()
-        with Record(self.path, self.state.step) as record:
+        with Record(self.path, self.state.step) if self.fabric.is_global_zero else nullcontext() as record:
             while self.done < 1:
                 with closing(self._stage()) as stage:  # so that an error in its last saving is raised
                     for progress in stage:
-                        record.write(progress)
+                        if record:
+                            record.write(progress)
                         yield progress
 
     def _stage(self) -> Iterator[Progress]:
@@ -211,8 +217,10 @@ class Trainer:
                 state.step += 1
                 average(state.averaged, state.avatars, state.step)
                 between_steps = True
-                state.seconds += time.perf_counter() - started
-                self._look_after()
+                # the first process's clock, so that all of them stop at the same step
+                state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
+                if self.fabric.is_global_zero:
+                    self._look_after()
                 rate = (state.step - first) * config.batch / (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
                                state.seconds * (1 / self.done - 1), self.preview)
