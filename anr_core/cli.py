@@ -68,14 +68,15 @@ class Convert:
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
     # folder to make
     out: Annotated[Positional[Path], arg(metavar="OUT")]
-    # easymocap
+    # easymocap or smplpix
     format: Annotated[str, arg(metavar="NAME")] = "easymocap"
 
     def __call__(self) -> None:
         from anr_core.capture import load_capture
         from anr_core.capture.writers import convert
 
-        convert(load_capture(self.capture), self.out, self.format)
+        for note in convert(load_capture(self.capture), self.out, self.format):
+            print(f"  {note}")
         print(f"written to {self.out}")
 
 

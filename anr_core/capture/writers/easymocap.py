@@ -20,8 +20,8 @@ from anr_core.capture.readers.smpl_json import FIELDS
 KEPT = ("capture.json", "body.npz", "poses.npz", "certain", "truth")
 
 
-def write(capture: Capture, folder: Path) -> None:
-    """Fill an empty folder: calibration, pictures, masks, keypoints, body parameters."""
+def write(capture: Capture, folder: Path) -> list[str]:
+    """Fill an empty folder: calibration, pictures, masks, keypoints, body parameters; there are no notes."""
     for shot in capture.shots:
         place = Path(shot.camera) / f"{shot.frame:06d}"
         _copy(capture.path / shot.image, (folder / "images" / place).with_suffix(Path(shot.image).suffix))
@@ -41,6 +41,7 @@ def write(capture: Capture, folder: Path) -> None:
     if (capture.path / "foreign.npz").is_file():
         with np.load(capture.path / "foreign.npz") as arrays:
             _write_parameters(dict(arrays), folder / PARAMETER_FOLDERS[0])
+    return []
 
 
 def _copy(source: Path, target: Path) -> None:
