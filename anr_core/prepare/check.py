@@ -80,7 +80,7 @@ def _volume(vertices, faces):
 
 def check(capture: Capture, overlap: dict[Shot, float], place: Path) -> list[Finding]:
     """All findings of a capture, which will be in `place`; `overlap` is what `mask_overlaps` told."""
-    return [*_missing(capture, place), *_masks_elsewhere(capture, overlap), *_gaps(capture),
+    return [*_missing(capture), *_masks_elsewhere(capture, overlap), *_gaps(capture),
             *_keypoints(capture), *_reprojection(capture, place), *_lag(capture)]
 
 
@@ -123,18 +123,19 @@ def _share_inside(mask, points):
     return float(near[rows[inside], columns[inside]].sum() / len(rows)) if len(rows) else None
 
 
-def _missing(capture, place) -> Iterator[Finding]:
-    for what, there in (("mask", lambda shot: shot.mask is not None),
-                        ("keypoints", lambda shot: (shot.camera, shot.frame) in capture.keypoints)):
+def _missing(capture) -> Iterator[Finding]:
+    for what, files, there in (
+            ("mask", "masks/", lambda shot: shot.mask is not None),
+            ("keypoints", "keypoints/", lambda shot: (shot.camera, shot.frame) in capture.keypoints)):
         without = [shot for shot in capture.shots if not there(shot)]
-        remedy = f"Make them with: python -m anr_core annotate {place}"
+        remedy = f"Lay them into {files} of the source, as the README's Captures tell, and prepare it again."
         if not without or what == "keypoints" and capture.registration is not None:
             continue
         if len(without) == len(capture.shots):
             yield Finding("all pictures", f"none has {'a mask' if what == 'mask' else what}", remedy)
             continue
-        files = _named([f"{shot.camera}/{shot.frame:04d}" for shot in without])
-        yield Finding(files, f"{len(without)} of {len(capture.shots)} pictures have no {what}", remedy)
+        named = _named([f"{shot.camera}/{shot.frame:04d}" for shot in without])
+        yield Finding(named, f"{len(without)} of {len(capture.shots)} pictures have no {what}", remedy)
 
 
 def _masks_elsewhere(capture, overlap) -> Iterator[Finding]:
@@ -201,8 +202,7 @@ def _keypoints(capture) -> Iterator[Finding]:
     for camera, (share, times) in outside_shares(capture).items():
         if share > 0.2:
             yield Finding(camera, f"{share:.0%} of the keypoints lie outside of its pictures: they were "
-                                  "detected "
-                          f"in pictures about {times:.1f} times as large",
+                          f"detected in pictures about {times:.1f} times as large",
                           "Give those pictures, or detect again in these.", error=True)
     for camera, (angle, count) in uprightness(capture).items():
         if count and angle > 135:
@@ -241,10 +241,9 @@ def _reprojection(capture, place) -> Iterator[Finding]:
 
 def _lag(capture) -> Iterator[Finding]:
     for camera, late in keypoint_lag(capture).items():
-        yield Finding(camera or "all cameras", f"keypoints come {abs(late)} frames "
-                                               f"{'late' if late > 0 else 'early'}: they "
-                              "move "
-                      f"like the pictures {abs(late)} frames {'before' if late > 0 else 'after'}",
+        yield Finding(camera or "all cameras",
+                      f"keypoints come {abs(late)} frames {'late' if late > 0 else 'early'}: they move like "
+                      f"the pictures {abs(late)} frames {'before' if late > 0 else 'after'}",
                       f"Move them into place: --keypoints-late {late}" if not camera else
                       f"Take {late} from the numbers of its keypoint files, or cut its video like the "
                       "others.")

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from anr_core.capture import load_capture
-from anr_core.capture.pictures import read_mask, write_mask
+from anr_core.capture.outline import drawn_mask
+from anr_core.capture.pictures import read_image, read_mask, write_image, write_mask
+from anr_core.capture.writers import convert, smplpix
 from anr_core.cli import main
 from anr_core.prepare import prepare
 from tests.posed_capture import make_posed_capture
@@ -109,3 +112,78 @@ def test_a_damaged_index_beside_is_refused(damage, small_capture, tmp_path, caps
     (tmp_path / "written" / "anr_core" / "capture.json").write_text(damage)
     assert main(["prepare", str(tmp_path / "written"), str(tmp_path / "back")]) == 2
     assert "capture.json" in capsys.readouterr().err and not (tmp_path / "back").exists()
+
+
+def pairs_of(capture, folder, name="written"):
+    assert main(["convert", str(capture.path), str(folder / name), "--format", "smplpix"]) == 0
+    return prepare(folder / name, folder / f"{name} back")
+
+
+def as_floats(picture):
+    return torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+
+
+def test_pairs_for_smplpix_hold_the_person_and_the_mesh_over_white(small_capture, tmp_path):
+    back = pairs_of(small_capture, tmp_path)
+    assert back.format == "smplpix" and len(back.shots) == len(small_capture.shots)
+    off, plain = [], []
+    for shot, view in zip(back.shots, small_capture.views(), strict=True):
+        person, mesh = as_floats(read_image(back.path / shot.image)), as_floats(back.truth(shot, "input"))
+        assert (person - (view.image * view.mask + 1 - view.mask)).abs().max() <= 0.5 / 255 + 1e-6
+        posed = small_capture.body(view.pose)
+        there = torch.from_numpy(drawn_mask(posed.vertices, posed.surface.faces, view.camera) > 0)
+        assert (mesh[0, :, ~there] == 1).all()
+        both = there & (view.mask[0, 0] == 1)
+        own, drawn = person[0, :, both], mesh[0, :, both]
+        off.append((drawn - own).abs().mean())
+        plain.append((own.mean(1, keepdim=True) - own).abs().mean())
+    # the same clothes at the same place, though the person's bulge: one colour all over is twice as wrong
+    assert 2 * sum(off) < sum(plain), (sum(off), sum(plain))
+
+
+def test_what_is_held_out_lends_no_colour_to_smplpix(small_capture, tmp_path, capsys):
+    whole = pairs_of(small_capture, tmp_path, "whole")
+    assert {shot.split for shot in whole.shots} == {"train"} and "no test/" in capsys.readouterr().out
+    copied = shutil.copytree(small_capture.path, tmp_path / "copied")
+    index = json.loads((copied / "capture.json").read_text())
+    for shot in index["shots"]:
+        if shot["camera"] == "cam02":
+            shot["split"] = "novel_view"
+            write_image(copied / shot["image"], 255 - read_image(copied / shot["image"]))
+    (copied / "capture.json").write_text(json.dumps(index))
+    back = pairs_of(load_capture(copied), tmp_path, "held out")
+    assert [shot.split for shot in back.shots] == ["train"] * 5 + ["test"] * 5 + ["train"] * 5
+    mesh, person = back.truth(back.shots[6], "input"), read_image(back.path / back.shots[6].image)
+    both = (mesh < 255).any(-1) & (person < 255).any(-1)
+    right, wrong = (np.abs(mesh[both] - colours[both]).mean() for colours in (255.0 - person, 1.0 * person))
+    assert right < 0.5 * wrong
+
+
+@pytest.mark.parametrize("marks, splits", [
+    (["train", "validation", "test", "novel_view"], ["train", "validation", "test", "test"]),
+    (["a"] * 20 + ["train"], (["test"] * 9 + ["validation"]) * 2 + ["train"]),
+])
+def test_held_out_pictures_are_smplpix_validation_and_test(marks, splits):
+    assert smplpix._splits(marks) == splits
+
+
+def test_pairs_of_one_camera_keep_their_frames(small_capture, tmp_path):
+    convert(small_capture.only(lambda shot: shot.camera == "cam02"), tmp_path / "written", "smplpix")
+    back = prepare(tmp_path / "written", tmp_path / "back")
+    assert [shot.frame for shot in back.shots] == [0, 1, 2, 3, 4]
+
+
+def test_pairs_of_cameras_that_differ_share_a_size(small_capture, tmp_path):
+    larger = {"larger": small_capture.cameras["cam01"].resize((300, 100))}
+    mixed = replace(small_capture, cameras=small_capture.cameras | larger)
+    convert(mixed.only(lambda shot: shot.frame == 2), tmp_path / "written", "smplpix")
+    picture = read_image(tmp_path / "written" / "train" / "output" / "00001.png")
+    assert picture.shape == (300, 160, 3) and (picture[240:] == 255).all()
+
+
+def test_smplpix_wants_a_fitted_body(tmp_path, capsys):
+    capture = prepare(write_easymocap(tmp_path / "source", range(2)), tmp_path / "capture")
+    assert main(["convert", str(capture.path), str(tmp_path / "written"), "--format", "smplpix"]) == 2
+    complaint = capsys.readouterr().err
+    assert f"python -m anr_core fit {capture.path}" in complaint and complaint.count("\n") == 1
+    assert not (tmp_path / "written").exists()

@@ -77,8 +77,8 @@ def test_pictures_without_masks_are_counted_and_named(copied, capture):
     for frame in (3, 7):
         (copied / "mask" / "cam1" / f"{frame:06d}.png").unlink()
     made = prepare(copied, copied.with_name("capture"))
-    assert found(made) == ["warning: cam1/0003, cam1/0007: 2 of 48 pictures have no mask. Make them with: "
-                           "python -m anr_core annotate captures/x"]
+    assert found(made) == ["warning: cam1/0003, cam1/0007: 2 of 48 pictures have no mask. Lay them into "
+                           "masks/ of the source, as the README's Captures tell, and prepare it again."]
 
 
 def test_a_mask_of_something_else_is_named(copied, capsys):

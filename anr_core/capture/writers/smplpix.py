@@ -1,4 +1,4 @@
-"""A capture as SMPLpix is trained with it (readers/smplpix.py): the mesh in colour, and the person over white.
+"""A capture as SMPLpix is trained with it (readers/smplpix.py): mesh in colour, and person, both over white.
 
     train/ validation/ test/     input/00001.png   the mesh from the picture's camera, over white
                                  output/00001.png  the person there, over white
@@ -23,7 +23,7 @@ from anr_core.rasterizer import gbuffer
 from anr_core.texture import Unwrapping, bilinear, table
 
 TEXELS = 512  # a side of the texture, and pixels a side of the pictures that it is taken from
-VALIDATION = 10  # of the pictures that are held out and not named "validation", every so manieth validates
+VALIDATION = 10  # where no split is named "validation", one of so many held-out pictures is for it
 
 
 def write(capture: Capture, folder: Path) -> list[str]:
