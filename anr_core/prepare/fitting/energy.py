@@ -15,11 +15,12 @@ from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 
 # What detectors err by, as a part of the person's extent in the picture; outliers count little from there on.
-KEYPOINT_ERROR = 0.003
+KEYPOINT_ERROR = 0.0042
 # keypoints in the world, metres
 PLACE_ERROR = 0.015
-# How fast joints and the body change their speed, radians and metres a second squared.
-JOINT_ACCELERATION, TURN_ACCELERATION, PLACE_ACCELERATION = 100.0, 50.0, 12.0
+# How much speeds change in a second: of joints and of the body's turn, radians a second, and of its place,
+# metres a second. In a fourth of a second it is half of that, as of speeds that are pushed at random.
+PUSH = {"controls": 4.5, "turn": 2.8, "place": 1.3}
 # radians that a joint moves by although it is kept still
 HABIT = 0.15
 # Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.
@@ -50,7 +51,7 @@ class Rig:
                       + (self.focal / FOCAL_SPREAD).square().sum())
 
 
-def robust(squared: torch.Tensor, outlier: float = 3.0) -> torch.Tensor:
+def robust(squared: torch.Tensor, outlier: float = 5.0) -> torch.Tensor:
     """Cauchy's cost of squared errors in standard deviations: beyond `outlier` of them it hardly grows."""
     return 0.5 * outlier**2 * (squared / outlier**2).log1p()
 
@@ -73,20 +74,24 @@ def place_cost(seen: Observations, keypoints: torch.Tensor) -> torch.Tensor:
 
 
 def smoothness_cost(motion: Motion, seconds: torch.Tensor, linked: torch.Tensor) -> torch.Tensor:
-    """Of a motion's accelerations; seconds (F - 1,) between neighbours, linked (F - 1,) how much they tell.
+    """Of how speeds change; seconds (F - 1,) between neighbours, linked (F - 1,) how much those tell.
 
     Between frames that are far apart in time anything can happen, and the cost fades.
     """
-    before, after = seconds[:-1, None, None], seconds[1:, None, None]
-    weight = linked[:-1] * linked[1:]
     total = motion.build.new_zeros(())
-    for speed, allowed in ((motion.controls.diff(dim=0), JOINT_ACCELERATION),
-                           (motion.root.diff(dim=0) / 2**0.5, TURN_ACCELERATION),  # a small turn's angle
-                           (motion.place.diff(dim=0)[:, None], PLACE_ACCELERATION)):
-        change = speed[1:] / after - speed[:-1] / before  # of speed, over half of the time between the two
-        squared = (change / (allowed * (before + after) / 2)).square().sum((1, 2))
-        total = total + 0.5 * (weight * squared).sum()
+    if len(motion) < 3:
+        return total
+    turned = motion.root / 2**0.5  # matrices differ by 2^0.5 times the small angle between them
+    for name, values in (("controls", motion.controls), ("turn", turned), ("place", motion.place[:, None])):
+        change = (values.diff(dim=0) / seconds[:, None, None]).diff(dim=0)
+        weight = smoothness_weight(seconds, linked, PUSH[name])
+        total = total + 0.5 * (weight * change.square().sum((1, 2))).sum()
     return total
+
+
+def smoothness_weight(seconds: torch.Tensor, linked: torch.Tensor, push: float) -> torch.Tensor:
+    """(F - 2,) of squared changes of a speed."""
+    return linked[:-1] * linked[1:] / (push**2 * (seconds[:-1] + seconds[1:]) / 2)
 
 
 def habit_cost(controls: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,7 @@ def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[
     motion = replace(motion, facing=motion.root, turn=torch.zeros_like(motion.turn))[nearest]
     chosen = shapes[torch.arange(len(moments)), choice][nearest]
     speed = chosen.diff(dim=0).norm(dim=-1).mean(1) / seen.seconds
-    return motion, 1 / (1 + (speed / (1.5 * LIMB_SPEED)) ** 4)
+    return motion, 1 / (1 + (speed / LIMB_SPEED) ** 6)
 
 
 def facings(up: torch.Tensor, count: int) -> torch.Tensor:

@@ -1,4 +1,8 @@
-"""From a first motion to the likeliest: all frames at once, keypoints first, then outlines too."""
+"""From a first motion to the likeliest: all frames at once, keypoints first, then outlines too.
+
+Smoothness ties neighbouring frames together so stiffly that plain gradient steps creep. So steps are taken in
+coordinates in which a motion is about as stiff in every direction: a third of the steps get as far.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,18 @@ from dataclasses import fields
 import torch
 
 from anr_core.camera import Camera
-from anr_core.prepare.fitting.energy import (
-    Rig,
-    build_cost,
-    habit_cost,
-    keypoint_cost,
-    place_cost,
-    smoothness_cost,
-)
+from anr_core.prepare.fitting import energy
+from anr_core.prepare.fitting.energy import Rig
 from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 from anr_core.prepare.fitting.silhouette import paired, silhouette_cost
 
 MOTION = ("controls", "turn", "place")
 
-# How far Adam goes in a step: radians, metres, logits; radians, metres and the logarithm of a focal length.
-RATES = {"controls": 0.04, "turn": 0.03, "place": 0.02, "build": 0.05,
-         "turns": 0.0003, "shifts": 0.0006, "focal": 0.01}
+# How far a step goes where nothing is stiff: radians, radians, metres, logits; radians and metres of a
+# camera, and the logarithm of its focal length.
+STEP = {"controls": 0.12, "turn": 0.04, "place": 0.02, "build": 0.2,
+        "turns": 0.0005, "shifts": 0.001, "focal": 0.01}
 
 NEW_PARTNERS = 15  # steps after which outlines find new partners
 
@@ -34,18 +33,20 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
 
     free      names of what may change: fields of Motion and of Rig
     outlines  masks count too
-    pace      times RATES
+    pace      times STEP
     """
-    values = {entry.name: getattr(record, entry.name) for record in (motion, rig) for entry in fields(record)}
-    for name in free:
-        values[name] = values[name].clone().requires_grad_()
-    optimiser = torch.optim.Adam([{"params": [values[name]], "rate": pace * RATES[name]} for name in free],
-                                 betas=(0.9, 0.99))
-    pairs = None
+    start = {entry.name: getattr(record, entry.name) for record in (motion, rig) for entry in fields(record)}
+    moved = {name: torch.zeros_like(start[name]).requires_grad_() for name in free}
+    stride = {name: _stride(name, seen.seconds, linked) for name in free}
+    optimiser, pairs = torch.optim.Adam(moved.values(), betas=(0.9, 0.99)), None
+
+    def now():
+        values = start | {name: start[name] + _strode(stride[name], moved[name]) for name in free}
+        return tuple(kind(*(values[entry.name] for entry in fields(kind))) for kind in (Motion, Rig))
+
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = group["rate"] * (1 - step / steps) ** 0.7
-        motion, rig = _records(values)
+        optimiser.param_groups[0]["lr"] = pace * (1 - step / steps) ** 0.7
+        motion, rig = now()
         cameras = rig.cameras(seen.cameras)
         if outlines and step % NEW_PARTNERS == 0:
             pairs = paired(puppet, seen, motion, cameras)
@@ -53,23 +54,35 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
         optimiser.zero_grad()
         cost.backward()
         optimiser.step()
-    return _records({name: value.detach() for name, value in values.items()})
+    with torch.no_grad():
+        return now()
 
 
-def _records(values):
-    return tuple(kind(*(values[entry.name] for entry in fields(kind))) for kind in (Motion, Rig))
+def _stride(name, seconds, linked):
+    """What a step is multiplied by: a number, or a matrix (F, F) that makes smoothness no stiffer than data.
+
+    With H the smoothness cost's second derivative and s the length of a free step, (H + 1/s^2)^(-1/2).
+    """
+    if name not in energy.PUSH or len(seconds) < 2:
+        return STEP[name]
+    count = len(seconds) + 1
+    speed = torch.eye(count).diff(dim=0) / seconds[:, None]
+    change = speed.diff(dim=0) * energy.smoothness_weight(seconds, linked, energy.PUSH[name]).sqrt()[:, None]
+    values, vectors = torch.linalg.eigh((change.mT @ change).double())
+    return (vectors * (values.clamp(min=0) + STEP[name] ** -2).rsqrt() @ vectors.mT).float()
+
+
+def _strode(stride, moved):
+    return moved * stride if isinstance(stride, float) else (stride @ moved.flatten(1)).view_as(moved)
 
 
 def _cost(puppet, seen, motion, linked, cameras: Camera, pairs):
     coefficients = puppet.coefficients(motion.build)
     carry = puppet.carry(motion, coefficients)
     keypoints = puppet.keypoints(carry, coefficients)
-    cost = (keypoint_cost(seen, keypoints, cameras).sum() + place_cost(seen, keypoints)
-            + puppet.prior.cost(motion.controls).sum() + build_cost(puppet, motion.build))
-    if len(motion) > 1:
-        cost = cost + habit_cost(motion.controls)
-    if len(motion) > 2:
-        cost = cost + smoothness_cost(motion, seen.seconds, linked)
+    cost = (energy.keypoint_cost(seen, keypoints, cameras).sum() + energy.place_cost(seen, keypoints)
+            + puppet.prior.cost(motion.controls).sum() + energy.build_cost(puppet, motion.build)
+            + energy.habit_cost(motion.controls) + energy.smoothness_cost(motion, seen.seconds, linked))
     if pairs is not None:
         cost = cost + silhouette_cost(puppet, seen, pairs, carry, coefficients, cameras)
     return cost
