@@ -26,6 +26,12 @@ def read_json(file: Path):
         raise ValueError(f"{file} is not whole JSON ({error}). Copy it again.") from None
 
 
+def stated_licence(source: Path) -> dict:
+    """The fields of a footage that tell the licence: a file LICENSE... beside the pictures, or none."""
+    file = next(iter(sorted(source.glob("LICENSE*"))), None)
+    return {"licence": f"stated in {file.name}" if file else "not stated", "licence_file": file}
+
+
 def numbered_pictures(folder: Path) -> dict[int, Path]:
     """The pictures of a folder by the number that is their name; none where there is no folder."""
     numbered = {}

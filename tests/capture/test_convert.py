@@ -145,7 +145,7 @@ def test_what_is_held_out_lends_no_colour_to_smplpix(small_capture, tmp_path, ca
     whole = pairs_of(small_capture, tmp_path, "whole")
     assert {shot.split for shot in whole.shots} == {"train"} and "no test/" in capsys.readouterr().out
     copied = shutil.copytree(small_capture.path, tmp_path / "copied")
-    index = json.loads((copied / "capture.json").read_text())
+    index = json.loads((copied / "capture.json").read_text()) | {"licence": "CC0, of the studio"}
     for shot in index["shots"]:
         if shot["camera"] == "cam02":
             shot["split"] = "novel_view"
@@ -153,6 +153,7 @@ def test_what_is_held_out_lends_no_colour_to_smplpix(small_capture, tmp_path, ca
     (copied / "capture.json").write_text(json.dumps(index))
     back = pairs_of(load_capture(copied), tmp_path, "held out")
     assert [shot.split for shot in back.shots] == ["train"] * 5 + ["test"] * 5 + ["train"] * 5
+    assert (back.path / "LICENSE.txt").read_text() == "CC0, of the studio\n"
     mesh, person = back.truth(back.shots[6], "input"), read_image(back.path / back.shots[6].image)
     both = (mesh < 255).any(-1) & (person < 255).any(-1)
     right, wrong = (np.abs(mesh[both] - colours[both]).mean() for colours in (255.0 - person, 1.0 * person))

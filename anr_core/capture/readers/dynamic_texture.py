@@ -27,9 +27,9 @@ from anr_core.capture.pictures import read_image, read_mask
 from anr_core.capture.readers.clips import numbered
 from anr_core.capture.readers.openpose import read_keypoint_files
 from anr_core.capture.readers.plain import guessed_camera
-from anr_core.capture.readers.takes import ASSUMED_FPS
+from anr_core.capture.readers.takes import picture_rate
 from anr_core.capture.readers.timing import wanted_frames
-from anr_core.capture.sources import PICTURE_SUFFIXES, common_size
+from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, stated_licence
 
 ABOUT = "densepose, openpose_json and texture.jpg"
 CAMERA, PARTS = "camera", 24
@@ -53,24 +53,20 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     detected = _files(source / "openpose_json", (".json",), len(frames))
     keypoints, skeleton = read_keypoint_files(dict(enumerate(detected)), size) if detected else ({}, None)
     notes = [f"{name}/ is missing or empty." for name, files in beside.items() if not files]
-    if fps is None:
-        notes.append(f"nothing tells how many pictures are a second: {ASSUMED_FPS:g} are assumed; "
-                     "state them with --fps.")
-    rate = fps or ASSUMED_FPS
+    rate, assumed = picture_rate(fps)
     wanted = wanted_frames(frames, rate, fps, start, end)
     background = source / "bg.jpg"
     scene = background.is_file() and common_size([background]) == size
     notes += [] if scene else ["bg.jpg is missing or of another size than the frames, and is not used."]
-    licence = next(iter(sorted(source.glob("LICENSE*"))), None)
     return Footage(
         format="dynamic-texture", cameras={CAMERA: guessed_camera(size)},
         originals={CAMERA: {"K": None, "distortion": [], "size": list(size)}},
         takes=_takes(frames, wanted, beside, keypoints),
         frames=np.zeros(0, np.int64), vertices=None, surface=None, fps=rate, up=(0.0, -1.0, 0.0),
-        licence=f"stated in {licence.name}" if licence else "not stated", licence_file=licence,
-        person=source.resolve().name, backgrounds={CAMERA: background} if scene else {}, notes=notes,
+        person=source.resolve().name, backgrounds={CAMERA: background} if scene else {},
+        notes=notes + assumed,
         keypoints=skeleton, uncalibrated=frozenset({CAMERA}),
-        foreign={"texture": read_texture(source / "texture.jpg")})
+        foreign={"texture": read_texture(source / "texture.jpg")}, **stated_licence(source))
 
 
 def _frames(source: Path) -> dict[int, Path]:

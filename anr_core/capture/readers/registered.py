@@ -32,7 +32,14 @@ from anr_core.capture.folder import DOUBT
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.clips import numbered
 from anr_core.capture.readers.openpose import read_keypoint_files, read_keypoint_table
-from anr_core.capture.sources import common_size, numbered_pictures, read_json, upright_axis, video_frames
+from anr_core.capture.sources import (
+    common_size,
+    numbered_pictures,
+    read_json,
+    stated_licence,
+    upright_axis,
+    video_frames,
+)
 
 ABOUT = "cameras.json beside mesh.npz or anny_registration.npz"
 MESH_FILES = ("mesh.npz", "anny_registration.npz")
@@ -73,24 +80,15 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         asked = "" if start is None and end is None else " in the seconds asked for"
         raise ValueError(f"{source / 'frames'} holds no picture of the registered frames {registered[0]} to "
                          f"{registered[-1]}{asked}.")
-    licence = next(iter(sorted(source.glob("LICENSE*"))), None)
     return Footage(
-        format="registered",
-        cameras={station.name: station.camera for station in stations},
+        format="registered", cameras={station.name: station.camera for station in stations},
         originals={station.name: station.original for station in stations},
         takes=(replace(take, keypoints=keypoints.get((take.camera, take.frame))) for station in stations
                for take in _takes(station, wanted[station.name], registered)),
-        frames=frames,
-        vertices=meshes_between(registered, vertices, frames),
-        surface=surface,
-        fps=float(rate),
-        up=upright_axis([station.camera for station in stations]),
-        licence=f"stated in {licence.name}" if licence else "not stated",
-        licence_file=licence,
+        frames=frames, vertices=meshes_between(registered, vertices, frames), surface=surface,
+        fps=float(rate), up=upright_axis([station.camera for station in stations]),
         backgrounds={station.name: station.background for station in stations if station.background},
-        notes=notes,
-        keypoints=skeleton,
-    )
+        notes=notes, keypoints=skeleton, **stated_licence(source))
 
 
 # meshes

@@ -19,9 +19,9 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import read_image
 from anr_core.capture.readers.clips import numbered
 from anr_core.capture.readers.plain import guessed_camera
-from anr_core.capture.readers.takes import ASSUMED_FPS
+from anr_core.capture.readers.takes import picture_rate
 from anr_core.capture.readers.timing import wanted_frames
-from anr_core.capture.sources import PICTURE_SUFFIXES, common_size
+from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, stated_licence
 
 ABOUT = "train/input and train/output"
 SPLITS = ("train", "validation", "test")
@@ -43,20 +43,16 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     alone = sum(pair.target == pair.rendering for pair in pairs.values())
     notes += [f"{alone} of {len(pairs)} renderings have no picture in output/ and stand for it themselves."] \
         if alone else []
-    if fps is None:
-        notes.append(f"nothing tells how many pictures are a second: {ASSUMED_FPS:g} are assumed; "
-                     "state them with --fps.")
-    rate = fps or ASSUMED_FPS
+    rate, assumed = picture_rate(fps)
     wanted = wanted_frames(pairs, rate, fps, start, end)
-    licence = next(iter(sorted(source.glob("LICENSE*"))), None)
     return Footage(
         format="smplpix", cameras={CAMERA: guessed_camera(size)},
         originals={CAMERA: {"K": None, "distortion": [], "size": list(size)}},
         takes=(Take(CAMERA, frame, pairs[frame].target, None, registered=False, split=pairs[frame].split,
                     truth={"input": read_image(pairs[frame].rendering)}) for frame in sorted(wanted)),
         frames=np.zeros(0, np.int64), vertices=None, surface=None, fps=rate, up=(0.0, -1.0, 0.0),
-        licence=f"stated in {licence.name}" if licence else "not stated", licence_file=licence,
-        person=source.resolve().name, notes=notes, uncalibrated=frozenset({CAMERA}))
+        person=source.resolve().name, notes=notes + assumed, uncalibrated=frozenset({CAMERA}),
+        **stated_licence(source))
 
 
 @dataclass(frozen=True)

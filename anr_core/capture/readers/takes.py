@@ -11,7 +11,7 @@ import numpy as np
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.clips import Clip
-from anr_core.capture.sources import decoded
+from anr_core.capture.sources import decoded, stated_licence
 
 ASSUMED_FPS = 30.0
 
@@ -40,15 +40,13 @@ def footage_of(format: str, root: Path, clips: list[Clip], cameras: dict[str, Ca
     if len(skeletons) > 1:
         raise ValueError(f"{root}: its cameras' keypoints are of {' and '.join(sorted(skeletons))}. Detect "
                          "all with one model.")
-    licence = next(iter(sorted(root.glob("LICENSE*"))), None)
     return Footage(
         format=format, cameras=cameras, originals=originals,
         takes=(take for clip in clips for take in takes_of(clip, rate, span)),
         frames=np.zeros(0, np.int64), vertices=None, surface=None, fps=rate, up=up,
-        licence=f"stated in {licence.name}" if licence else "not stated", licence_file=licence,
         backgrounds={clip.name: clip.background for clip in clips if clip.background},
         notes=[note for clip in clips for note in clip.notes] + assumed + notes,
-        keypoints=next(iter(skeletons), None), uncalibrated=uncalibrated)
+        keypoints=next(iter(skeletons), None), uncalibrated=uncalibrated, **stated_licence(root))
 
 
 def frame_rate(clips: list[Clip], span: Span) -> tuple[float, list[str]]:
@@ -63,6 +61,13 @@ def frame_rate(clips: list[Clip], span: Span) -> tuple[float, list[str]]:
     if span.fps is not None:
         return (span.fps * clips[0].spacing,
                 [f"--fps says that the pictures are {span.fps:g} a second; all are taken."])
+    return picture_rate(None)
+
+
+def picture_rate(fps: float | None) -> tuple[float, list[str]]:
+    """Pictures a second: as the user says, or an assumption and the note that says so."""
+    if fps is not None:
+        return fps, []
     return ASSUMED_FPS, [f"nothing tells how many pictures are a second: {ASSUMED_FPS:g} are assumed; "
                          "state them with --fps."]
 

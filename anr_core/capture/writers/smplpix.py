@@ -10,6 +10,7 @@ large as the largest camera's; white fills those of smaller ones at the right an
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,11 @@ def write(capture: Capture, folder: Path) -> list[str]:
         for kind, picture, mask in (("input", drawn, covered), ("output", view.image, view.mask)):
             (folder / split / kind).mkdir(parents=True, exist_ok=True)
             write_image(folder / split / kind / name, _over_white(picture, mask, size))
-    for licence in capture.path.glob("LICENSE*"):
-        (folder / licence.name).write_bytes(licence.read_bytes())
+    licences = list(capture.path.glob("LICENSE*"))
+    for licence in licences:
+        shutil.copyfile(licence, folder / licence.name)
+    if not licences and capture.licence != "not stated":
+        (folder / "LICENSE.txt").write_text(capture.licence + "\n", encoding="utf-8")
     return [] if "test" in splits else ["nothing is held out, so there is no test/; SMPLpix's own program "
                                         "wants one."]
 
