@@ -66,6 +66,10 @@ FEW_CAMERAS = 4
 # is. Of 68 pictures it gains 0.14 dB on a new camera over what these channels learn at beside a network.
 FROZEN = 3e-3
 
+# How much steeper a mask is drawn than learned. Learned by squared errors it is as wide as registrations are
+# doubtful, which nobody wants to see: on two real and made-up people FLIP gains 2 to 7 %, PSNR loses 0.1 dB.
+SHARP = 1.5
+
 # Share of the training pictures that the learned channels are kept in; in the others they are 0, as on texels
 # that no picture has shown.
 KEPT = 0.5
@@ -153,8 +157,9 @@ class ANR(Avatar):
         latent, added, mask = self._networks(sampled, normals)
         gain = self.conditions.gain(scene)[..., None, None]
         rgb = (beyond(lit, coverage) + added) * gain
+        logit = mask + outline(coverage)
         return Rendering(rgb if self.training else rgb.clamp(0, 1),  # clamped, it has no gradient
-                         torch.sigmoid(mask + outline(coverage)),
+                         torch.sigmoid(logit if self.training else SHARP * logit),
                          buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent,
                           "normals": normals, "texture": lit * gain, "coverage": coverage,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anr_core.avatars import Scene, configure, make_avatar
-from anr_core.avatars.anr import Folds, outline
+from anr_core.avatars.anr import SHARP, Folds, outline
 from anr_core.body import Posed
 from anr_core.training import make_optimizer, scene_of
 
@@ -74,7 +74,7 @@ def test_untrained_it_draws_the_static_texture_under_the_blurred_outline_of_the_
     assert torch.equal(found.layers["coverage"], expected.mask)
     assert not found.layers["features"][:, 3:].any() and not found.layers["added"].any()
     assert (found.rgb - expected.rgb).abs()[inside.expand(-1, 3, -1, -1)].mean() < 0.02
-    torch.testing.assert_close(found.mask, torch.sigmoid(outline(expected.mask)))
+    torch.testing.assert_close(found.mask, torch.sigmoid(SHARP * outline(expected.mask)))
     assert ((found.mask > 0.5) == inside).float().mean() > 0.97
 
 
