@@ -12,6 +12,8 @@ from anr_core.camera import Camera
 
 Table = dict[tuple[str, int], torch.Tensor]  # (camera name, frame) -> (K, 3) pixels and confidence
 
+SURE = 0.3  # confidence above which a keypoint is a witness
+
 
 def write_keypoints(file: Path, table: Table) -> None:
     cameras, frames = zip(*table, strict=True)

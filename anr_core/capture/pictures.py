@@ -45,7 +45,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write (H, W, 3) uint8 as JPEG or PNG, by the name."""
     # 95 and full colour resolution: what a video lost already is not to be lost twice
-    options = {"quality": 95, "subsampling": 0} if path.suffix == ".jpg" else {}
+    options = {"quality": 95, "subsampling": 0} if path.suffix.lower() in (".jpg", ".jpeg") else {}
     Image.fromarray(image).save(path, **options)
 
 

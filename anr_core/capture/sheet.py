@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from anr_core.capture.folder import Capture, Shot
+from anr_core.capture.keypoints import SURE
 from anr_core.capture.pictures import write_image
 from anr_core.rasterizer import rasterize
 from anr_core.skeleton import KEYPOINT_SETS, Skeleton
@@ -23,7 +24,6 @@ HEAD = 14  # pixels of the line of words above it
 OUTLINE = np.array([60, 255, 90], np.uint8)
 MASK_OUTLINE = np.array([60, 160, 255], np.uint8)
 SIDES = {"left": "yellow", "right": "red"}
-SURE = 0.3  # confidence of keypoints that are drawn
 
 
 def write_sheet(capture: Capture, out: Path, cameras: int = 6, moments: int = 6) -> None:

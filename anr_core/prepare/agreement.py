@@ -11,10 +11,10 @@ from scipy.ndimage import gaussian_filter
 
 from anr_core.camera import Camera
 from anr_core.capture import Capture
+from anr_core.capture.keypoints import SURE
 from anr_core.capture.pictures import read_image
 from anr_core.skeleton import KEYPOINT_SETS, mirrored
 
-SURE = 0.3       # confidence above which a keypoint is a witness
 MOST_FRAMES = 60  # of a capture, that are asked
 LONGEST_LAG = 12  # steps between pictures
 FEWEST_MOVES = 12  # pictures in a row that a lag can be told from

@@ -16,6 +16,7 @@ from scipy.ndimage import binary_dilation
 
 from anr_core.capture import Capture, Shot
 from anr_core.capture.footage import Footage
+from anr_core.capture.keypoints import SURE
 from anr_core.capture.outline import drawn_mask
 from anr_core.capture.pictures import read_mask
 from anr_core.prepare.agreement import (
@@ -118,7 +119,7 @@ def _overlap(one, other):
 def _share_inside(mask, points):
     """Of sure points (K, 3), those in a mask; one beside its outline counts."""
     near = binary_dilation(mask, iterations=4)
-    rows, columns = points[points[:, 2] > 0.3, 1::-1].T.astype(int)
+    rows, columns = points[points[:, 2] > SURE, 1::-1].T.astype(int)
     inside = (rows >= 0) & (rows < mask.shape[0]) & (columns >= 0) & (columns < mask.shape[1])
     return float(near[rows[inside], columns[inside]].sum() / len(rows)) if len(rows) else None
 

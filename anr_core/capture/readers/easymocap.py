@@ -25,7 +25,8 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.posing import read_posing
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.clips import clip_names, numbered, open_clip
-from anr_core.capture.readers.smpl_json import MODEL_FOLDER, MODELS, posed_meshes, read_parameters
+from anr_core.capture.readers.smpl_json import MODELS, posed_meshes, read_parameters
+from anr_core.capture.readers.smpl_meshes import MODEL_FOLDER
 from anr_core.capture.readers.takes import Span, footage_of
 from anr_core.capture.sources import read_json, upright_axis
 

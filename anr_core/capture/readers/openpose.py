@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from anr_core.capture.keypoints import SURE
 from anr_core.capture.sources import read_json
 
 # By the number of points: the skeleton, and the places of its points in the file. 18 is OpenPose's COCO, 26
@@ -30,7 +31,6 @@ LAYOUTS = {
     135: ("body25b", list(range(25))),
 }
 
-CONFIDENT = 0.3
 # Of their height: nearer than this, the surer of two detections is taken, as one is a ghost of the other.
 NEAR = 0.05
 # A person can't be so many times their own size away in the next frame.
@@ -122,18 +122,18 @@ def follow(people: dict[int, list[np.ndarray]]) -> dict[int, np.ndarray]:
 
 def _prominence(points):
     """Height in pixels times confidence: who stands in front, wholly seen."""
-    sure = points[points[:, 2] > CONFIDENT]
+    sure = points[points[:, 2] > SURE]
     return float(np.ptp(sure[:, 1]) * sure[:, 2].sum()) if len(sure) else 0.0
 
 
 def _distance(one, other):
     """Mean distance of the points that are sure in both, as a share of the person's height."""
-    sure = (one[:, 2] > CONFIDENT) & (other[:, 2] > CONFIDENT)
+    sure = (one[:, 2] > SURE) & (other[:, 2] > SURE)
     if not sure.any():
         return np.inf
     height = max(np.ptp(other[sure, 1]), np.ptp(other[sure, 0]), 1.0)
     # half of the person's points are a poor witness: as unlikely as a step of their share's inverse
-    share = sure.sum() / max((other[:, 2] > CONFIDENT).sum(), 1)
+    share = sure.sum() / max((other[:, 2] > SURE).sum(), 1)
     return float(np.linalg.norm(one[sure, :2] - other[sure, :2], axis=1).mean() / height / share)
 
 
@@ -145,7 +145,7 @@ def _is_body25(people):
     """
     distance = [sum(np.linalg.norm(points[one, :2] - points[[left, right], :2].mean(0))
                     for points in people for one, left, right in triples
-                    if (points[[one, left, right], 2] > CONFIDENT).all())
+                    if (points[[one, left, right], 2] > SURE).all())
                 for triples in (((1, 2, 5), (8, 9, 12)), ((17, 5, 6), (0, 1, 2)))]
     return distance[0] <= distance[1]
 

@@ -8,7 +8,6 @@ Conventions: body/conventions.py. Source: EasyMocap's documentation.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -17,13 +16,12 @@ import torch
 
 from anr_core.body import Surface
 from anr_core.body.conventions import pose_from_easymocap, resting_pelvis
+from anr_core.capture.readers.smpl_meshes import own_model, vertices_of
 from anr_core.capture.sources import read_json
 
 MODELS = {72: "smpl", 69: "smpl", 78: "smplh", 75: "smplh", 87: "smplx", 84: "smplx",
           156: "smplh", 153: "smplh", 165: "smplx", 162: "smplx"}
 FIELDS = ("Rh", "Th", "poses", "shapes")
-# Folder of the user's own model files, laid out as smplx lays it out.
-MODEL_FOLDER = "ANR_CORE_SMPL"
 
 
 def read_parameters(files: dict[int, Path]) -> dict[str, np.ndarray]:
@@ -52,19 +50,16 @@ def read_parameters(files: dict[int, Path]) -> dict[str, np.ndarray]:
 
 def posed_meshes(parameters: dict[str, np.ndarray]) -> tuple[np.ndarray, Surface] | None:
     """Vertices (n, V, 3) metres and their surface, by the user's own model; None where none was named."""
-    folder = os.environ.get(MODEL_FOLDER)
-    if folder is None:
-        return None
-    from anr_core.body.smpl import SmplBody, find_model  # leads to smplx, which few have
-
     kind = MODELS[parameters["poses"].shape[1]]
-    file = find_model(Path(folder), kind)
+    file = own_model(kind)
+    if file is None:
+        return None
+    from anr_core.body.smpl import SmplBody  # leads to smplx, which few have
+
     body = SmplBody(file, kind, betas=parameters["shapes"].mean(0))
     pose = pose_from_easymocap(*(torch.from_numpy(parameters[name]) for name in ("poses", "Rh", "Th")),
                                resting_pelvis(body), kind, _hands(file))
-    with torch.no_grad():
-        vertices = torch.cat([body(pose[row:row + 16]).vertices for row in range(0, len(pose), 16)])
-    return vertices.numpy(), body.surface
+    return vertices_of(body, pose), body.surface
 
 
 def _hands(file: Path):

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anr_core.body import Surface, make_surface
+from anr_core.body import Body, Pose, Surface, make_surface
 from anr_core.body.conventions import pose_from_smplx
 from anr_core.body.pickles import read_npy
 from anr_core.capture.readers.arrays import numbers
-from anr_core.capture.readers.smpl_json import MODEL_FOLDER
 
+# Folder of the user's own model files, laid out as smplx lays it out.
+MODEL_FOLDER = "ANR_CORE_SMPL"
 MODELS = {6890: "smpl", 10475: "smplx"}  # by their number of vertices
 
 
@@ -50,11 +51,14 @@ def posed(poses, translation, betas, variant: str | None = None,
     from anr_core.body.smpl import SmplBody
 
     body = SmplBody(model, betas=np.atleast_2d(betas).mean(0), pose_blend_shapes=pose_blend_shapes)
-    pose = pose_from_smplx(np.float32(poses), np.float32(translation))
-    pose = type(pose)(pose.rotations.float(), pose.root_rotation.float(), pose.root_translation.float())
-    with torch.no_grad():
-        vertices = torch.cat([body(pose[row:row + 16]).vertices for row in range(0, len(pose), 16)])
-    return vertices.numpy(), body.surface
+    pose = pose_from_smplx(*(torch.from_numpy(np.float32(values)) for values in (poses, translation)))
+    return vertices_of(body, pose), body.surface
+
+
+@torch.no_grad()
+def vertices_of(body: Body, pose: Pose) -> np.ndarray:
+    """Vertices (n, V, 3) of n poses, some at a time: pose blend shapes of all at once would fill memory."""
+    return torch.cat([body(pose[row:row + 16]).vertices for row in range(0, len(pose), 16)]).numpy()
 
 
 def own_model(kind: str, variant: str | None = None) -> Path | None:

@@ -11,7 +11,8 @@ from PIL import Image
 from anr_core.body import Pose
 from anr_core.body.smpl import SmplBody
 from anr_core.capture.readers.easymocap import read_calibration, read_yaml, recognises
-from anr_core.capture.readers.smpl_json import MODEL_FOLDER, posed_meshes, read_parameters
+from anr_core.capture.readers.smpl_json import posed_meshes, read_parameters
+from anr_core.capture.readers.smpl_meshes import MODEL_FOLDER
 from anr_core.prepare import prepare
 from tests.body.test_smpl import tiny_model, write
 from tests.conftest import REAL_CAPTURES
