@@ -49,7 +49,7 @@ def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrin
 
     up          (3,) the world's unit vector against gravity
     focal       the cameras' focal lengths are guesses, and found along
-    extrinsics  the cameras' places are doubtful, and corrected along; the first one's stays
+    extrinsics  the cameras' places are a little off, and corrected along
 
     Every fifth keypoint is left out at first to measure by, and taken in at the end.
     Raises ValueError where no frame shows enough of a person.

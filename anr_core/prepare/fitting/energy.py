@@ -15,14 +15,14 @@ from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 
 # What detectors err by, as a part of the person's extent in the picture; outliers count little from there on.
-KEYPOINT_ERROR = 0.0042
+KEYPOINT_ERROR = 0.0043
 # keypoints in the world, metres
 PLACE_ERROR = 0.015
 # How much speeds change in a second: of joints and of the body's turn, radians a second, and of its place,
 # metres a second. In a fourth of a second it is half of that, as of speeds that are pushed at random.
 PUSH = {"controls": 4.5, "turn": 2.8, "place": 1.3}
 # radians that a joint moves by although it is kept still
-HABIT = 0.15
+HABIT = 0.08
 # Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.
 CAMERA_TURN, CAMERA_SHIFT, FOCAL_SPREAD = 0.02, 0.05, 0.25
 

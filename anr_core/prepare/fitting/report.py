@@ -22,7 +22,7 @@ class Report:
     left_out  of those that were left out, in the fit without them
     used      of the others, in the same
     places    metres, mean distance to keypoints in the world; None where there are none
-    jitter    metres, mean second difference of keypoints from frame to frame; None of less than 3 frames
+    jitter    metres, mean second difference of keypoints over frames that follow each other; None without
     worst     (frame number, mean distance in pixels), the worst first
     """
 
@@ -73,8 +73,16 @@ def report_of(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camer
         left_out=_mean(before, known & out),
         used=_mean(before, known & ~out),
         places=places,
-        jitter=float(keypoints.diff(n=2, dim=0).norm(dim=-1).mean()) if len(motion) > 2 else None,
+        jitter=_jitter(keypoints, seen.frames),
         worst=sorted(worst, key=lambda one: -one[1])[:WORST])
+
+
+def _jitter(keypoints, frames):
+    gaps = frames.diff()
+    even = (gaps[:-1] == gaps[1:]) & (gaps[1:] == gaps.min()) if len(frames) > 2 else gaps[:0] > 0
+    if not bool(even.any()):
+        return None
+    return float(keypoints.diff(n=2, dim=0)[even].norm(dim=-1).mean())
 
 
 def _mean(values, chosen):

@@ -22,7 +22,7 @@ from anr_core.rasterizer import NEAR, rasterize
 # a right angle between their normals counts.
 OUTLINE_ERROR, REACH, RIGHT_ANGLE = 0.010, 0.08, 0.05
 
-EVIDENCE = 48.0  # how many independent observations an outline is worth, from either side
+EVIDENCE = 45.0  # how many independent observations an outline is worth, from either side
 DRAWN = 256  # pixels of the person's extent in the drawn picture
 
 

@@ -1,0 +1,301 @@
+"""The fit of Anny: its parts against hand computations, the whole on people whose poses are known."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from anr_core.body.anny import AnnyBody
+from anr_core.camera import Camera, orbit
+from anr_core.capture import load_capture
+from anr_core.cli import main
+from anr_core.prepare import fitting
+from anr_core.prepare.fit import fit
+from anr_core.prepare.fitting import energy, fit_person, windows
+from anr_core.prepare.fitting.initialisation import facings, likeliest, placed
+from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
+from anr_core.prepare.fitting.prior import CONTROLS
+from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet
+from anr_core.prepare.fitting.silhouette import paired
+from anr_core.rasterizer import rasterize
+from anr_core.skeleton import BODY25, BODY25B, COCO23
+from tests.posed_capture import make_posed_capture
+
+UP = torch.tensor([0.0, 0.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def puppet():
+    return Puppet()
+
+
+def someone(puppet, count=3):
+    """A motion in which every control takes part."""
+    some = torch.Generator().manual_seed(4)
+    motion = puppet.typical(facings(UP, count), torch.randn(count, 3, generator=some))
+    wild = 0.2 * torch.randn(motion.controls.shape, generator=some)
+    return replace(motion, controls=motion.controls + wild, turn=0.3 * torch.randn(count, 3, generator=some),
+                   build=torch.linspace(-0.8, 0.8, len(motion.build)))
+
+
+def filmed(keypoints, cameras, fps=10.0):
+    """What cameras see of keypoints (F, K, 3) that every one of them sees without error."""
+    count = len(keypoints)
+    camera = torch.arange(len(cameras)).repeat_interleave(count)
+    moment = torch.arange(count).repeat(len(cameras))
+    points = cameras[camera].project(keypoints[moment])[0]
+    return Observations(cameras, camera, moment, torch.arange(count), fps, points,
+                        torch.ones(points.shape[:2]), [None] * len(points))
+
+
+def two_cameras():
+    return orbit(torch.tensor([[0.0, 0.0, 0.9]]), torch.tensor([0.0, 1.5]), 0.1, 4.0, 0.6, (480, 360), UP)
+
+
+# the puppet is the body
+
+@pytest.mark.parametrize("openpose", [True, False])
+def test_the_puppets_keypoints_are_those_of_the_posed_body(openpose):
+    puppet = Puppet(openpose)
+    motion = someone(puppet)
+    coefficients = puppet.coefficients(motion.build)
+    found = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    body = AnnyBody(puppet.shape(motion.build))
+    names, expected = ((KEYPOINT_NAMES, "body25") if openpose else (COCO23.names, "coco23"))
+    rows = [KEYPOINT_NAMES.index(name) for name in names]
+    assert (found[:, rows] - body.keypoints(body(puppet.pose(motion)), expected)).abs().max() < 2e-4
+
+
+def test_single_vertices_are_those_of_the_posed_body(puppet):
+    motion, vertex = someone(puppet), torch.arange(0, 13718, 97)
+    body = AnnyBody(puppet.shape(motion.build))
+    carry = puppet.carry(motion, puppet.coefficients(motion.build))
+    found = puppet.vertices_at(carry, body.rest_vertices[0, vertex], torch.full_like(vertex, 1), vertex)
+    assert (found - body(puppet.pose(motion)).vertices[1, vertex]).abs().max() < 1e-5
+
+
+def test_elbows_bend_inwards_on_both_sides_alike(puppet):
+    motion = puppet.typical(torch.eye(3)[None], torch.zeros(1, 3))
+    bent = motion.controls.clone()
+    for side in ("left", "right"):
+        bent[:, CONTROLS.index(f"{side}_elbow"), 0] += 1.0
+
+    def wrists(motion):
+        coefficients = puppet.coefficients(motion.build)
+        points = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)[0]
+        return (points[KEYPOINT_NAMES.index(f"{side}_wrist")] for side in ("left", "right"))
+
+    left, right = wrists(replace(motion, controls=bent))
+    assert (left - right * torch.tensor([-1.0, 1.0, 1.0])).abs().max() < 0.01
+    assert float(left[1]) < float(next(wrists(motion))[1]) - 0.1  # to the front, which is -Y
+
+
+def test_limits_are_paid_for_beyond_them_only(puppet):
+    prior = puppet.prior
+    assert bool(((prior.low <= prior.mean) & (prior.mean <= prior.high)).all())
+    at_limit, beyond = prior.mean.clone(), prior.mean.clone()
+    knee = CONTROLS.index("left_knee")
+    at_limit[knee, 0], beyond[knee, 0] = prior.low[knee, 0], prior.low[knee, 0] - 0.5
+    cost, more = prior.cost(at_limit[None]), prior.cost(beyond[None])
+    assert float(cost) < 1 and float(more) > 50  # (0.5 / 0.05)^2 / 2
+
+
+# what was seen
+
+def test_keypoints_are_found_by_name_and_hips_weigh_less():
+    points = torch.zeros(1, 25, 3)
+    points[0, :, 0], points[0, :, 2] = torch.arange(25), 0.5
+    points[0, BODY25B.names.index("left_knee"), 2] = 0.0
+    place, belief = by_name(points, BODY25B.names)
+    row = KEYPOINT_NAMES.index
+    assert place[0, row("right_wrist"), 0] == BODY25B.names.index("right_wrist")
+    assert belief[0, row("left_knee")] == belief[0, row("neck")] == 0  # not seen; not in the set
+    assert 0 < belief[0, row("left_hip")] < belief[0, row("left_wrist")] == 0.5
+
+
+def test_an_outline_runs_around_the_mask_and_its_normals_lead_out():
+    y, x = np.mgrid[:100, :120] + 0.5
+    outline = outline_of(np.hypot(x - 60, y - 40) < 20)
+    away = outline.points - torch.tensor([60.0, 40.0])
+    assert len(away) == 160 and (away.norm(dim=1) - 20).abs().max() < 0.6
+    assert ((away / away.norm(dim=1, keepdim=True) * outline.normals).sum(1) > 0.85).all()
+
+
+def test_no_outline_along_the_pictures_edge_where_nothing_is_certain_or_of_an_empty_mask():
+    mask = np.zeros((40, 40), bool)
+    assert outline_of(mask) is None
+    mask[:20, 10:30] = True  # leaves the picture at the top
+    assert float(outline_of(mask).points[:, 1].min()) > 0.9
+    assert outline_of(mask, np.zeros((40, 40), bool)) is None
+
+
+def test_every_keypoint_is_left_out_in_every_fifth_frame():
+    seen = filmed(torch.randn(10, 25, 3) + torch.tensor([0.0, 0.0, 1.0]), two_cameras())
+    left_out = seen.left_out()
+    assert bool((left_out[:5].sum(0) == 1).all()) and int(left_out.sum()) == left_out.numel() / 5
+    assert bool((seen.without_left_out().belief[left_out] == 0).all())
+
+
+# where it starts
+
+def test_the_likeliest_sequence_agrees_with_trying_all():
+    some = torch.Generator().manual_seed(0)
+    costs, steps = torch.rand(5, 3, generator=some), torch.rand(4, 3, 3, generator=some)
+
+    def total(path):
+        return sum(costs[i, row] for i, row in enumerate(path)) + sum(
+            steps[i, path[i], path[i + 1]] for i in range(4))
+
+    assert likeliest(costs, steps).tolist() == list(min(itertools.product(range(3), repeat=5), key=total))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_keypoints_are_placed_where_their_rays_say(count):
+    keypoints = 0.5 * torch.randn(4, 25, 3, generator=torch.Generator().manual_seed(2))
+    shift = torch.tensor([[0.2, -0.1, 0.8]]).repeat(4, 1)
+    seen = filmed(keypoints + shift[:, None], two_cameras()[:count])
+    assert (placed(seen, keypoints) - shift).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize("up", [(0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)])
+def test_starts_stand_upright_and_face_all_around(up):
+    found = facings(torch.tensor(up), 8)
+    assert torch.allclose(found[:, :, 2], torch.tensor(up).expand(8, 3), atol=1e-6)
+    assert torch.allclose(found[:, :, 1].sum(0), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(torch.linalg.det(found), torch.ones(8), atol=1e-5)
+
+
+# what is made small
+
+def test_even_motion_costs_nothing_and_jerks_do(puppet):
+    count = 5
+    motion = puppet.typical(torch.eye(3).repeat(count, 1, 1), torch.zeros(count, 3))
+    even = replace(motion, place=torch.arange(count)[:, None] * torch.tensor([0.1, 0.0, 0.0]))
+    seconds, linked = torch.full((count - 1,), 0.1), torch.ones(count - 1)
+    assert float(energy.smoothness_cost(even, seconds, linked)) < 1e-6
+    jerk = even.place.clone()
+    jerk[2, 0] += 0.1
+    cost = energy.smoothness_cost(replace(even, place=jerk), seconds, linked)
+    # speeds change by 1, -2 and 1 m/s
+    assert float(cost) == pytest.approx(0.5 * 6 / (energy.PUSH["place"] ** 2 * 0.1), rel=1e-3)
+    assert float(energy.smoothness_cost(replace(even, place=jerk), seconds, 0 * linked)) == 0
+
+
+def test_a_corrected_camera_is_the_given_one_where_nothing_is_corrected():
+    cameras = two_cameras()
+    rig = energy.Rig.of(cameras)
+    assert torch.allclose(rig.cameras(cameras).K, cameras.K) and float(rig.cost()) == 0
+    longer = replace(rig, focal=torch.tensor([0.0, 0.5]))
+    assert torch.allclose(longer.cameras(cameras).K[1, 0, 0], cameras.K[1, 0, 0] * np.exp(0.5))
+    assert torch.allclose(longer.cameras(cameras).K[:, :, 2], cameras.K[:, :, 2])
+
+
+def test_outlines_pull_a_body_that_stands_beside_its_mask_back(puppet):
+    motion = puppet.typical(facings(UP, 1), torch.tensor([[0.0, 0.0, 0.9]]))
+    coefficients = puppet.coefficients(motion.build)
+    camera = two_cameras()[:1]
+    seen = filmed(puppet.keypoints(puppet.carry(motion, coefficients), coefficients), camera)
+    body = AnnyBody(puppet.shape(motion.build))
+    face = rasterize(body(puppet.pose(motion)).vertices, body.surface.faces, camera, camera.size).face_id[0]
+    seen = replace(seen, outlines=[outline_of((face >= 0).numpy())])
+    place = (motion.place + torch.tensor([[0.03, 0.0, 0.0]])).requires_grad_()
+    aside = replace(motion, place=place)
+    pairs = paired(puppet, seen, replace(motion, place=place.detach()), camera)
+    cost = fitting.optimisation.silhouette_cost(puppet, seen, pairs, puppet.carry(aside, coefficients),
+                                                coefficients, camera)
+    cost.backward()
+    exact = fitting.optimisation.silhouette_cost(puppet, seen, pairs, puppet.carry(motion, coefficients),
+                                                 coefficients, camera)
+    assert float(exact) < 0.3 * float(cost.detach())
+    assert float(place.grad[0, 0]) > 10 * abs(float(place.grad[0, 2]))
+
+
+@pytest.mark.parametrize("count", [161, 320, 1000])
+def test_windows_keep_every_frame_once_and_overlap(count):
+    kept = [frame for _, _, first, last in windows(count) for frame in range(first, last)]
+    assert kept == list(range(count))
+    assert all(start <= first < last <= stop and stop - start <= fitting.TOGETHER
+               for start, stop, first, last in windows(count))
+
+
+# the whole
+
+def test_a_raised_knee_seen_from_the_side_is_the_right_one(puppet, monkeypatch):
+    monkeypatch.setattr(fitting, "KEYPOINT_STEPS", 60)
+    monkeypatch.setattr(fitting, "LAST_STEPS", 20)
+    count = 5
+    share = torch.linspace(0, 1, count)[:, None]
+    motion = puppet.typical(facings(torch.tensor([0.0, -1.0, 0.0]), 4)[1:2].repeat(count, 1, 1),
+                            torch.tensor([[0.0, 0.0, 4.0]]).repeat(count, 1))
+    controls = motion.controls.clone()
+    controls[:, CONTROLS.index("left_hip"), 0] -= 1.2 * share[:, 0]
+    controls[:, CONTROLS.index("left_knee"), 0] += 1.3 * share[:, 0]
+    motion = replace(motion, controls=controls)
+    coefficients = puppet.coefficients(motion.build)
+    truth = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    K = torch.tensor([[[700.0, 0, 320], [0, 700, 240], [0, 0, 1]]])
+    seen = filmed(truth, Camera(K, torch.eye(3)[None], torch.zeros(1, 3), size=(480, 640)))
+    found = fit_person(seen, torch.tensor([0.0, -1.0, 0.0]))
+    body = AnnyBody(found.shape)
+    keypoints = body.keypoints(body(found.pose), "body25")
+    keypoints, truth = (points - points.mean(1, keepdim=True) for points in (keypoints, truth))
+    assert float((keypoints - truth).norm(dim=-1).mean()) < 0.08  # depth is what one view tells least of
+    left, right = (BODY25.names.index(f"{side}_knee") for side in ("left", "right"))
+    for row in (left, right):
+        assert float((keypoints[:, row] - truth[:, row]).norm(dim=-1).max()) < 0.15
+    assert float(keypoints[-1, left, 0] - keypoints[-1, right, 0]) == pytest.approx(
+        float(truth[-1, left, 0] - truth[-1, right, 0]), abs=0.05)  # in front, along the picture
+    assert found.report.mean < 2.0 and found.report.left_out < 6.0
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A posed capture before and after a fit."""
+    folder = tmp_path_factory.mktemp("fit") / "capture"
+    given = make_posed_capture(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "KEYPOINT_STEPS", 60)
+        patch.setattr(fitting, "OUTLINE_STEPS", 30)
+        patch.setattr(fitting, "LAST_STEPS", 30)
+        return given, fit(folder)
+
+
+def test_a_fit_through_two_cameras_finds_the_person_again(fitted):
+    given, made = fitted
+    posed = [capture.body.keypoints(capture.body(capture.recording), "coco23") for capture in (given, made)]
+    assert float((posed[0] - posed[1]).norm(dim=-1).mean()) < 0.03
+    assert made.poses.frame.tolist() == given.poses.frame.tolist()
+    assert load_capture(made.path).body.shape == made.body.shape != given.body.shape
+
+
+def test_a_fit_leaves_calibrated_cameras_alone(fitted):
+    given, made = fitted
+    for name, camera in given.cameras.items():
+        assert torch.equal(made.cameras[name].K, camera.K) and torch.equal(made.cameras[name].t, camera.t)
+
+
+def test_a_fit_that_cannot_be_had_says_what_to_do(fitted, tmp_path, capsys):
+    given, _ = fitted
+    folder = given.path
+    assert main(["fit", str(folder), "--cameras", "front,back"]) == 2
+    assert "back has no keypoints" in capsys.readouterr().err
+    assert main(["fit", str(folder), "--body", "bob"]) == 2
+    assert "use anny" in capsys.readouterr().err
+    index = json.loads((folder / "capture.json").read_text())
+    index["cameras"]["front"]["calibrated"] = False
+    (folder / "capture.json").write_text(json.dumps(index))
+    assert main(["fit", str(folder)]) == 2
+    assert "--cameras front" in capsys.readouterr().err
+    (folder / "capture.json").write_text(json.dumps({**index, "keypoints": None}))
+    assert main(["fit", str(folder)]) == 2
+    assert "annotate" in capsys.readouterr().err
+
+
+def test_a_fit_of_nobody_is_refused(puppet):
+    seen = filmed(torch.randn(2, 25, 3), two_cameras())
+    with pytest.raises(ValueError, match="keypoints of the person"):
+        fit_person(replace(seen, belief=torch.zeros_like(seen.belief)), UP)
+    assert len(BODY25.names) == len(KEYPOINT_NAMES)
