@@ -14,14 +14,14 @@ from anr_core.capture import load_capture
 from anr_core.cli import main
 from anr_core.prepare import fitting
 from anr_core.prepare.fit import fit
-from anr_core.prepare.fitting import energy, fit_person, windows
+from anr_core.prepare.fitting import energy, fit_person, swaps, windows
 from anr_core.prepare.fitting.initialisation import facings, likeliest, placed
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
 from anr_core.prepare.fitting.prior import CONTROLS
 from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet
 from anr_core.prepare.fitting.silhouette import paired
 from anr_core.rasterizer import rasterize
-from anr_core.skeleton import BODY25, BODY25B, COCO23
+from anr_core.skeleton import BODY25, BODY25B, COCO23, mirrored
 from tests.posed_capture import make_posed_capture
 
 UP = torch.tensor([0.0, 0.0, 1.0])
@@ -137,6 +137,35 @@ def test_every_keypoint_is_left_out_in_every_fifth_frame():
     left_out = seen.left_out()
     assert bool((left_out[:5].sum(0) == 1).all()) and int(left_out.sum()) == left_out.numel() / 5
     assert bool((seen.without_left_out().belief[left_out] == 0).all())
+
+
+def walking(count=12):
+    """Keypoints (F, 25, 2) of someone who walks past, legs and arms swinging, and their camera."""
+    points = 40 * torch.randn(25, 2, generator=torch.Generator().manual_seed(1)) + 300
+    swing = 60 * torch.sin(torch.arange(count) * 0.6)
+    side = torch.tensor([("left" in name) - ("right" in name) for name in KEYPOINT_NAMES])
+    moved = points + torch.stack([swing[:, None] * side, torch.zeros(count, 25)], -1)
+    seen = filmed(torch.zeros(count, 25, 3), two_cameras()[:1])
+    return replace(seen, points=moved)
+
+
+def test_legs_that_a_detector_swaps_for_two_frames_are_swapped_back():
+    seen, points = walking(), walking().points.clone()
+    legs = [row for row, name in enumerate(KEYPOINT_NAMES) if name.split("_")[-1] in swaps.LIMBS["legs"]]
+    mirror = torch.tensor(mirrored(KEYPOINT_NAMES))
+    for frame in (3, 7, 8):
+        points[frame, legs] = points[frame, mirror[legs]]
+    mended, told = swaps.unswapped(replace(seen, points=points))
+    assert torch.equal(mended.points, seen.points)
+    assert told == [("legs", 3), ("legs", 7), ("legs", 8)]
+
+
+def test_a_steady_walk_and_a_person_who_turns_are_left_as_they_are():
+    seen = walking()
+    assert torch.equal(swaps.unswapped(seen)[0].points, seen.points)
+    points = seen.points.clone()
+    points[5] = points[5, torch.tensor(mirrored(KEYPOINT_NAMES))]
+    assert torch.equal(swaps.unswapped(replace(seen, points=points))[0].points, points)
 
 
 # where it starts

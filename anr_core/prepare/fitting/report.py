@@ -24,6 +24,7 @@ class Report:
     places    metres, mean distance to keypoints in the world; None where there are none
     jitter    metres, mean second difference of keypoints over frames that follow each other; None without
     worst     (frame number, mean distance in pixels), the worst first
+    swapped   (limb, frame number) where left and right were exchanged before
     """
 
     pixels: list[float]
@@ -33,6 +34,7 @@ class Report:
     places: float | None
     jitter: float | None
     worst: list[tuple[int, float]]
+    swapped: list[tuple[str, int]]
 
     def lines(self, names: list[str]) -> list[str]:
         """For the user; names of the cameras."""
@@ -43,6 +45,9 @@ class Report:
             lines.append(f"keypoints in the world: {1000 * self.places:.1f} mm off in the mean")
         if self.jitter is not None:
             lines.append(f"jitter: {1000 * self.jitter:.1f} mm from frame to frame")
+        if self.swapped:
+            lines.append("left and right were mistaken for each other, and exchanged: "
+                         + ", ".join(f"{limb} in frame {frame}" for limb, frame in self.swapped))
         worst = ", ".join(f"{frame} ({value:.1f} px)" for frame, value in self.worst)
         return [*lines, f"worst frames: {worst}"]
 
@@ -55,7 +60,7 @@ def keypoint_distances(puppet: Puppet, seen: Observations, motion: Motion, camer
 
 
 def report_of(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera,
-              before: torch.Tensor) -> Report:
+              before: torch.Tensor, swapped: list[tuple[str, int]]) -> Report:
     """The report of a fit; before (V, K) are the distances in the fit that had not seen every fifth."""
     distances, known = keypoint_distances(puppet, seen, motion, cameras), seen.belief > 0
     out = seen.left_out()
@@ -74,7 +79,8 @@ def report_of(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camer
         used=_mean(before, known & ~out),
         places=places,
         jitter=_jitter(keypoints, seen.frames),
-        worst=sorted(worst, key=lambda one: -one[1])[:WORST])
+        worst=sorted(worst, key=lambda one: -one[1])[:WORST],
+        swapped=swapped)
 
 
 def _jitter(keypoints, frames):
