@@ -21,7 +21,8 @@ NEIGHBOURS, SWAPPED = 0.2, 1.0
 def unswapped(seen: Observations) -> tuple[Observations, list[tuple[str, int]]]:
     """The same with the left and right points of legs and of arms exchanged where that makes them steady.
 
-    Also says which limbs, "legs" or "arms", were exchanged in which frame. Where both would be exchanged at once the person has turned, and nothing is.
+    Also says which limbs, "legs" or "arms", were exchanged in which frame. Where both would be exchanged at
+    once the person has turned, and nothing is.
     """
     points, belief, found = seen.points.clone(), seen.belief.clone(), set()
     mirror = torch.tensor(mirrored(KEYPOINT_NAMES))
