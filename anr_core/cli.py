@@ -172,8 +172,8 @@ class Train:
     init: Annotated[Path | None, optional("RUN")] = None
     # leave these renderers as they are, and train the texture alone
     freeze_renderers: bool = False
-    # first correct poses and cameras a little, by the outlines of the masks
-    refine: bool = False
+    # take poses and cameras as they are; else they are first corrected a little, by the masks' outlines
+    no_refine: bool = False
     # weak: see through weak-perspective cameras; or perspective
     projection: Annotated[str | None, optional("NAME")] = None
     # JSON of further settings, such as {"width": 24}
@@ -197,7 +197,7 @@ class Train:
         training = train(captures, self.run, self.system, self.preset, steps=self.steps,
                          minutes=self.minutes, seed=self.seed, projection=self.projection, frames=frames,
                          cameras=cameras, init=self.init, freeze_renderers=self.freeze_renderers,
-                         refine=self.refine, config=settings)
+                         refine=False if self.no_refine else None, config=settings)
         try:
             show_progress(training)
         except KeyboardInterrupt:

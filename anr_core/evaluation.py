@@ -9,6 +9,7 @@ import inspect
 import io
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from json import dumps
 from pathlib import Path
@@ -168,23 +169,26 @@ def measure(views: Iterable[tuple[View, Posed]], contestants: Contestants,
     with the one before it where that is of the same camera and at most 0.2 s older.
     """
     before, errors_before = None, {}
-    for view, posed in views:
-        truth, drawn, errors = truth_of(view, posed), contestants.draw(view, posed), {}
-        neighbours = before is not None and before.camera_name == view.camera_name and \
-            0 < float(view.time - before.time) <= NEIGHBOURS
-        figures = {name: {} for name in protocols}
-        for method, rendering in drawn.items():
-            rgb, mask = _array(rendering.rgb), _plane(rendering.mask)
-            overlap = metrics.mask_iou(mask, truth.mask, truth.certain)
-            for name, protocol in protocols.items():
-                compared = protocol(truth, rgb, mask)
-                error = compared.prediction - compared.truth, compared.pixels
+    with ThreadPoolExecutor() as pool:  # FLIP takes most of the time, and lets others run meanwhile
+        for view, posed in views:
+            truth, drawn, errors = truth_of(view, posed), contestants.draw(view, posed), {}
+            neighbours = before is not None and before.camera_name == view.camera_name and \
+                0 < float(view.time - before.time) <= NEIGHBOURS
+            figures = {name: {} for name in protocols}
+            pictures = {method: (_array(rendering.rgb), _plane(rendering.mask))
+                        for method, rendering in drawn.items()}
+            pairs = [(name, method) for method in pictures for name in protocols]
+            compared = [protocols[name](truth, *pictures[method]) for name, method in pairs]
+            computed = pool.map(metrics.Comparison.figures, compared)
+            for (name, method), comparison, numbers in zip(pairs, compared, computed, strict=True):
+                error = comparison.prediction - comparison.truth, comparison.pixels
                 errors[name, method] = error
                 flicker = metrics.flicker(*zip(errors_before[name, method], error, strict=True)) \
                     if neighbours else None
-                figures[name][method] = compared.figures() | {"mask_iou": overlap, "flicker": flicker}
-        before, errors_before = view, errors
-        yield truth, drawn, figures
+                overlap = metrics.mask_iou(pictures[method][1], truth.mask, truth.certain)
+                figures[name][method] = numbers | {"mask_iou": overlap, "flicker": flicker}
+            before, errors_before = view, errors
+            yield truth, drawn, figures
 
 
 def average(figures: list[dict]) -> dict:

@@ -47,7 +47,7 @@ class Config:
     # R1 and R2, taken over from another run, rest: the texture alone is trained
     freeze_renderers: bool = False
     # first correct poses and cameras a little, by the outlines of the masks
-    refine: bool = False
+    refine: bool = True
     # random state: the same seed and steps give the same bytes (CPU, float32)
     seed: int = 0
     # numbers on the way: "32-true", or "bf16-mixed" where the hardware is faster with it

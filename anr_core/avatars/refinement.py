@@ -88,11 +88,9 @@ class Refinement(nn.Module):
         hardly ever touch another's, so the equations are as many blocks as there are frames.
         """
         views = training.views(crop="body", size=size)
-        count = int(training.body.surface.faces.max()) + 1
+        offsets = displacement(((view, training.body(view.pose)) for view in views), len(views),
+                               int(training.body.surface.faces.max()) + 1)
         for _ in range(ROUNDS):
-            placed = ((replace(view, camera=camera), posed)
-                      for view in views for posed, camera in [self(view, training.body)])
-            offsets = displacement(placed, len(views), count)
             equations = Equations(len(self.frames), self.poses[0].numel(), len(self.cameras))
             for row, frame in enumerate(self.frames):
                 self._look_at(training, frame, row, offsets, size, equations)

@@ -84,7 +84,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
           steps: int | None = None, minutes: float | None = None, seed: int | None = None,
           projection: str | None = None, frames: Iterable[int] | None = None,
           cameras: Iterable[str] | None = None, init: str | Path | None = None,
-          freeze_renderers: bool = False, refine: bool = False,
+          freeze_renderers: bool = False, refine: bool | None = None,
           config: dict | None = None) -> Iterator[Progress]:
     """Train an avatar of a capture into a run folder, going on where that folder stopped.
 
@@ -107,7 +107,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     captures = [capture] if isinstance(capture, str | Path | Capture) else capture
     captures = [one if isinstance(one, Capture) else load_capture(one) for one in captures]
     settings = {"seed": seed, "projection": projection, "freeze_renderers": freeze_renderers or None,
-                "refine": refine or None}
+                "refine": refine}
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = told_apart([chosen(one, cameras, frames) for one in captures])
     configured = shared_levels(configured, sum(len(training.shots) for training in trainings),
