@@ -172,7 +172,7 @@ class Train:
     init: Annotated[Path | None, optional("RUN")] = None
     # leave these renderers as they are, and train the texture alone
     freeze_renderers: bool = False
-    # take poses and cameras as they are; else they are first corrected a little, by the masks' outlines
+    # take poses and cameras as they are; else, from thirty pictures on, they are first corrected a little
     no_refine: bool = False
     # weak: see through weak-perspective cameras; or perspective
     projection: Annotated[str | None, optional("NAME")] = None

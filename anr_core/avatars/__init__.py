@@ -24,7 +24,8 @@ def make_avatar(config: Config, surface: Surface, pictures: list[tuple[str, int]
         raise ValueError(f"system {config.system!r} is unknown; use one of {', '.join(SYSTEMS)}.")
     module, name = SYSTEMS[config.system]
     avatar = getattr(import_module(module), name)(config, surface, pictures)
-    if config.refine and pictures and avatar.stages(config):  # what only unwraps is the yardstick
+    # what only unwraps is the yardstick: it stays as registered
+    if 0 < config.refine_from <= len(pictures) and avatar.stages(config):
         from anr_core.avatars.refinement import Refinement  # roma takes a second, and few need it
 
         avatar.refinement = Refinement(pictures, surface.skeleton)

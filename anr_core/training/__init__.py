@@ -93,7 +93,8 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     frames, cameras   train on these only, so that the others can judge
     init              a run whose renderers to start from; it may be of another person and body
     freeze_renderers  leave them as they are, and train the texture alone
-    refine            first correct poses and cameras a little, by the outlines of the masks
+    refine            first correct poses and cameras a little, by the outlines of the masks; None does so from
+                      thirty pictures on
     config            further settings of Config by name
 
     Interrupting it, or closing the generator, leaves a valid run. Raises ValueError for a run of other
@@ -107,7 +108,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     captures = [capture] if isinstance(capture, str | Path | Capture) else capture
     captures = [one if isinstance(one, Capture) else load_capture(one) for one in captures]
     settings = {"seed": seed, "projection": projection, "freeze_renderers": freeze_renderers or None,
-                "refine": refine}
+                "refine_from": None if refine is None else int(refine)}
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = told_apart([chosen(one, cameras, frames) for one in captures])
     configured = shared_levels(configured, sum(len(training.shots) for training in trainings),

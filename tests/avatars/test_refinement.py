@@ -21,7 +21,7 @@ from anr_core.evaluation import evaluate
 from anr_core.training import train
 from tests.posed_capture import make_posed_capture
 
-TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "refine": True}
+TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "refine_from": 1}
 
 
 @pytest.fixture(scope="module")
@@ -195,5 +195,5 @@ def test_a_posed_body_is_refined_through_its_joints(tmp_path):
 
 
 def test_without_it_nothing_is_refined(small_capture):
-    avatar = make_avatar(configure(**TINY | {"refine": False}), small_capture.body.surface, [("a", 0)])
+    avatar = make_avatar(configure(**TINY | {"refine_from": 0}), small_capture.body.surface, [("a", 0)])
     assert avatar.refinement is None
