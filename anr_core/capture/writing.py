@@ -116,7 +116,8 @@ def write_registration(capture: Capture, body: Body, poses: Pose, cameras: dict[
     cameras  those that were estimated along; they count as calibrated from now on
     fitted   frames whose pose was found in their pictures, not in between; all if not given
 
-    capture.json is exchanged last: a killed process leaves the old registration, or none, or the new one.
+    capture.json is exchanged last: a first fit that is killed leaves none. One that is killed between the two
+    files of a later fit leaves the new poses with the old shape: fit again.
     """
     if missing := {shot.frame for shot in capture.shots} - set(poses.frame.tolist()):
         raise ValueError(f"There is no pose of frame {min(missing)}, of which {capture.path} has a picture. "

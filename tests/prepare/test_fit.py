@@ -320,7 +320,7 @@ def test_a_fit_that_cannot_be_had_says_what_to_do(fitted, tmp_path, capsys):
     assert "--cameras front" in capsys.readouterr().err
     (folder / "capture.json").write_text(json.dumps({**index, "keypoints": None}))
     assert main(["fit", str(folder)]) == 2
-    assert "annotate" in capsys.readouterr().err
+    assert "no keypoints" in capsys.readouterr().err
 
 
 def test_a_fit_of_nobody_is_refused(puppet):
