@@ -93,8 +93,8 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     frames, cameras   train on these only, so that the others can judge
     init              a run whose renderers to start from; it may be of another person and body
     freeze_renderers  leave them as they are, and train the texture alone
-    refine            first correct poses and cameras a little, by the outlines of the masks; None does so from
-                      thirty pictures on
+    refine            first correct poses and cameras a little, by the masks' outlines; None: from thirty
+                      pictures on
     config            further settings of Config by name
 
     Interrupting it, or closing the generator, leaves a valid run. Raises ValueError for a run of other
