@@ -42,7 +42,7 @@ class TrackedBody(Body):
                              "make the pose with Pose.of_frame.")
         frame = pose.frame.to(self.frames.device)
         self._check(frame)
-        after = torch.searchsorted(self.frames, frame)
+        after = torch.searchsorted(self.frames, frame.contiguous())
         if not self.interpolate:
             return Posed(self.vertices[after], None, self.surface)
         before = torch.where(self.frames[after] == frame, after, after - 1)
