@@ -161,14 +161,4 @@ COCO23 = Skeleton(_COCO_NAMES + _FEET, None, (*COCO17.edges, (15, 17), (17, 18),
 # OpenPose's other 25: COCO's points in COCO's order, then the upper neck, the top of the head, and the feet
 BODY25B = Skeleton((*_COCO_NAMES, "upper_neck", "head_top", *_FEET), None, (
     *COCO17.edges, (17, 5), (17, 6), (17, 18), (15, 19), (19, 20), (15, 21), (16, 22), (22, 23), (16, 24)))
-
-
-def _openpose_hand(side: str) -> Skeleton:
-    """OpenPose's 21 points of a hand: as MANO's joints with the fingers in another order, and their tips."""
-    return _tree(f"{side}_wrist " + " ".join(
-        f"{side}_{finger}1<{side}_wrist {side}_{finger}2<{side}_{finger}1 {side}_{finger}3<{side}_{finger}2 "
-        f"{side}_{finger}_tip<{side}_{finger}3" for finger in ("thumb", "index", "middle", "ring", "pinky")))
-
-
-LEFT_HAND21, RIGHT_HAND21 = _openpose_hand("left"), _openpose_hand("right")
 KEYPOINT_SETS = {"coco17": COCO17, "coco23": COCO23, "body25": BODY25, "body25b": BODY25B}

@@ -7,9 +7,7 @@ from anr_core.skeleton import (
     COCO17,
     COCO23,
     FLAME,
-    LEFT_HAND21,
     MANO,
-    RIGHT_HAND21,
     SMPL,
     SMPLH,
     SMPLX,
@@ -71,12 +69,6 @@ def test_body25b_has_cocos_order_and_body25_feet():
     assert BODY25B.names[:17] == COCO17.names
     assert BODY25B.names[19:] == BODY25.names[19:]
     assert not {"neck", "middle_hip"} & set(BODY25B.names)
-
-
-def test_openpose_fingers_share_names_with_anny_from_the_knuckles_on():
-    _, shared = shared_joints(LEFT_HAND21, ANNY)
-    assert len(shared) == 16 and len(LEFT_HAND21) == 21
-    assert LEFT_HAND21.names[8] == "left_index_tip" and RIGHT_HAND21.names[17] == "right_pinky1"
 
 
 def test_anny_has_all_joints_of_smplx_but_feet_and_jaw():

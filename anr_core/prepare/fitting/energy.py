@@ -16,8 +16,6 @@ from anr_core.prepare.fitting.puppet import Motion, Puppet
 
 # What detectors err by, as a part of the person's extent in the picture; outliers count little from there on.
 KEYPOINT_ERROR = 0.0043
-# keypoints in the world, metres
-PLACE_ERROR = 0.015
 # How much speeds change in a second: of joints and of the body's turn, radians a second, and of its place,
 # metres a second. In a fourth of a second it is half of that, as of speeds that are pushed at random.
 PUSH = {"controls": 4.5, "turn": 2.8, "place": 1.3}
@@ -63,14 +61,6 @@ def keypoint_cost(seen: Observations, keypoints: torch.Tensor, cameras: Camera, 
     spread = (KEYPOINT_ERROR / sharp * seen.extent)[seen.camera][:, None]
     squared = (projected - seen.points).square().sum(-1) / spread.square()
     return (seen.belief * robust(squared)).sum(1)
-
-
-def place_cost(seen: Observations, keypoints: torch.Tensor) -> torch.Tensor:
-    """Of keypoints (F, K, 3) against those known in the world."""
-    if seen.places is None:
-        return keypoints.new_zeros(())
-    squared = (keypoints - seen.places[..., :3]).square().sum(-1) / PLACE_ERROR**2
-    return (seen.places[..., 3] * robust(squared)).sum()
 
 
 def smoothness_cost(motion: Motion, seconds: torch.Tensor, linked: torch.Tensor) -> torch.Tensor:

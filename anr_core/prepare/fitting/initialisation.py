@@ -33,8 +33,8 @@ def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[
     """
     moments = seen.seen_well().nonzero()[:, 0]
     if not len(moments):
-        raise ValueError(f"No frame shows {LEAST_KEYPOINTS} keypoints of the person or more. Annotate the "
-                         "capture again, or check which keypoint set its keypoints belong to.")
+        raise ValueError(f"No frame shows {LEAST_KEYPOINTS} keypoints of the person or more. Look "
+                         "at the capture's report.png: is it the person whose keypoints these are?")
     motions, costs, shapes = zip(*(_fit_starts(seen.at(rows), puppet, up)
                                    for rows in moments.split(BATCH // YAWS)), strict=True)
     motion, costs, shapes = Motion.cat(motions), torch.cat(costs), torch.cat(shapes)
@@ -126,7 +126,7 @@ def several(seen: Observations, times: int) -> Observations:
     moment = (seen.moment[:, None] * times + torch.arange(times)).flatten()
     repeated = {name: getattr(seen, name).repeat_interleave(times, 0)
                 for name in ("camera", "points", "belief", "frames")}
-    part = replace(seen, **repeated, moment=moment, outlines=[], places=None)
+    part = replace(seen, **repeated, moment=moment, outlines=[])
     part.__dict__["extent"] = seen.extent
     return part
 

@@ -43,7 +43,6 @@ class Observations:
     points    (V, K, 2)  keypoints in the order of KEYPOINT_NAMES, pixels
     belief    (V, K)     confidence times trust, 0 where a keypoint wasn't seen
     outlines  of the masks; None where there is none
-    places    (F, K, 4)  keypoints in the world and confidence, where they are known; or None
     openpose  the keypoints are where OpenPose has them, not COCO
     """
 
@@ -55,7 +54,6 @@ class Observations:
     points: torch.Tensor
     belief: torch.Tensor
     outlines: list[Outline | None]
-    places: torch.Tensor | None = None
     openpose: bool = True
 
     @cached_property
@@ -81,8 +79,7 @@ class Observations:
         views = (row[self.moment] >= 0).nonzero()[:, 0]
         part = replace(self, camera=self.camera[views], moment=row[self.moment[views]],
                        frames=self.frames[moments], points=self.points[views], belief=self.belief[views],
-                       outlines=[self.outlines[view] for view in views.tolist()],
-                       places=None if self.places is None else self.places[moments])
+                       outlines=[self.outlines[view] for view in views.tolist()])
         part.__dict__["extent"] = self.extent  # that of all pictures, not of these
         return part
 

@@ -80,7 +80,7 @@ def _cost(puppet, seen, motion, linked, cameras: Camera, pairs):
     coefficients = puppet.coefficients(motion.build)
     carry = puppet.carry(motion, coefficients)
     keypoints = puppet.keypoints(carry, coefficients)
-    cost = (energy.keypoint_cost(seen, keypoints, cameras).sum() + energy.place_cost(seen, keypoints)
+    cost = (energy.keypoint_cost(seen, keypoints, cameras).sum()
             + puppet.prior.cost(motion.controls).sum() + energy.build_cost(puppet, motion.build)
             + energy.habit_cost(motion.controls) + energy.smoothness_cost(motion, seen.seconds, linked))
     if pairs is not None:

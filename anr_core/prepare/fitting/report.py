@@ -21,7 +21,6 @@ class Report:
     mean      of all of them
     left_out  of those that were left out, in the fit without them
     used      of the others, in the same
-    places    metres, mean distance to keypoints in the world; None where there are none
     jitter    metres, mean second difference of keypoints over frames that follow each other; None without
     worst     (frame number, mean distance in pixels), the worst first
     swapped   (limb, frame number) where left and right were exchanged before
@@ -31,7 +30,6 @@ class Report:
     mean: float
     left_out: float
     used: float
-    places: float | None
     jitter: float | None
     worst: list[tuple[int, float]]
     swapped: list[tuple[str, int]]
@@ -41,8 +39,6 @@ class Report:
         by_camera = ", ".join(f"{name} {value:.1f}" for name, value in zip(names, self.pixels, strict=True))
         lines = [f"keypoints: {self.mean:.2f} px off in the mean ({by_camera})",
                  f"every fifth left out: {self.left_out:.2f} px, where the others are {self.used:.2f} px off"]
-        if self.places is not None:
-            lines.append(f"keypoints in the world: {1000 * self.places:.1f} mm off in the mean")
         if self.jitter is not None:
             lines.append(f"jitter: {1000 * self.jitter:.1f} mm from frame to frame")
         if self.swapped:
@@ -69,15 +65,11 @@ def report_of(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camer
              for row in moments]
     coefficients = puppet.coefficients(motion.build)
     keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
-    places = None
-    if seen.places is not None:
-        places = _mean((keypoints - seen.places[..., :3]).norm(dim=-1), seen.places[..., 3] > 0)
     return Report(
         pixels=[_mean(distances, known & (seen.camera == row)[:, None]) for row in range(len(cameras))],
         mean=_mean(distances, known),
         left_out=_mean(before, known & out),
         used=_mean(before, known & ~out),
-        places=places,
         jitter=_jitter(keypoints, seen.frames),
         worst=sorted(worst, key=lambda one: -one[1])[:WORST],
         swapped=swapped)
