@@ -97,14 +97,16 @@ class ANR(Avatar):
         self.folds = Folds(pictures)
         self.left_out: torch.Tensor | None = None  # (groups * P * h * w, 4) colour and `seen` without a group
 
-    def begin(self, stage: Stage, views: Callable[[], Iterator[tuple[View, Posed]]]) -> None:
+    def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         super().begin(stage, views)
         self.stage = stage.name
         if stage.name == "renderers":
             self._unwrap(views())
         else:
-            seen = ((replace(view, camera=self.projected(view.camera, posed)), posed)
-                    for view, posed in views())
+            def seen(most):
+                for view, posed in views(most):
+                    yield replace(view, camera=self.projected(view.camera, posed)), posed
+
             self.displacement.copy_(displacement(seen, len(self.conditions.pictures),
                                                  len(self.displacement)))
 

@@ -122,11 +122,12 @@ class Avatar(nn.Module):
         """The training schedule; empty for an avatar that only unwraps."""
         raise NotImplementedError
 
-    def begin(self, stage: Stage, views: Callable[[], Iterator[tuple[View, Posed]]]) -> None:
+    def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         """Enter a stage of training: parameters outside of its groups rest.
 
-        views gives each training view with its mesh, for what is better computed than learned; what is made
-        of them has to be the same when a training goes on in the middle of the stage.
+        views gives each training view with its mesh, or with a number at the most so many, spread evenly, for
+        what is better computed than learned; what is made of them has to be the same when a training goes on
+        in the middle of the stage.
         """
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(tuple(stage.groups)))

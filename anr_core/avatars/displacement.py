@@ -10,9 +10,8 @@ brought nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import torch
@@ -48,11 +47,12 @@ def displaced(posed: Posed, offsets: torch.Tensor) -> Posed:
 
 
 @torch.no_grad()
-def displacement(views: Iterable[tuple[View, Posed]], count: int, vertices: int) -> torch.Tensor:
+def displacement(views: Callable[[int], Iterable[tuple[View, Posed]]], count: int,
+                 vertices: int) -> torch.Tensor:
     """Offsets (V,) in metres that bring the outlines of meshes closest to those of the masks.
 
-    views     batches of one, of one surface
-    count     how many there are; of less than 30 the offsets are zero
+    views     gives at the most so many of them, spread evenly: batches of one, of one surface
+    count     how many there are in all; of less than 30 the offsets are zero
     vertices  V, the first of each mesh
 
     Minimises the squared gaps between outlines, and the differences between neighbours: a sparse linear
@@ -62,7 +62,7 @@ def displacement(views: Iterable[tuple[View, Posed]], count: int, vertices: int)
     if count < ENOUGH:
         return torch.zeros(vertices)
     seen = []
-    for view, posed in islice(views, 0, None, -(-count // PICTURES)):
+    for view, posed in views(PICTURES):
         faces, mesh = posed.surface.faces, posed.vertices[:, :vertices]
         seen.append((Outline.of(view), mesh[0], vertex_normals(mesh, faces)[0]))
     held = SMOOTH * _laplacian(faces.cpu().numpy(), seen[0][1].cpu().numpy()) + REST * sparse.eye(vertices)

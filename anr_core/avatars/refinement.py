@@ -33,6 +33,9 @@ JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "neck", "head", 
 
 ROUNDS = 2
 
+# Frames that are looked at, and cameras in each, at the most: they bound the time, half a minute on one core.
+FRAMES, CAMERAS = 48, 4
+
 # What a correction of one unit costs, and a change by one unit from frame to frame: metres of outline times
 # squared metres that it lies off.
 HELD, SMOOTH = 7e-6, 2e-5
@@ -84,28 +87,45 @@ class Refinement(nn.Module):
 
         size  side of the pictures that are looked at, pixels
 
-        Two steps of Gauss and Newton's method over all frames and cameras at once. The corrections of a frame
-        hardly ever touch another's, so the equations are as many blocks as there are frames.
+        Two steps of Gauss and Newton's method over frames and cameras at once. A long capture is looked at in
+        some frames, through some of their cameras; the frames between take what lies between.
         """
-        views = training.views(crop="body", size=size)
-        offsets = displacement(((view, training.body(view.pose)) for view in views), len(views),
-                               int(training.body.surface.faces.max()) + 1)
+        def registered(most):
+            for view in training.evenly(most).views(crop="body", size=size):
+                yield view, training.body(view.pose)
+
+        offsets = displacement(registered, len(training.shots), int(training.body.surface.faces.max()) + 1)
+        by_frame = defaultdict(list)
+        for shot in training.shots:
+            by_frame[shot.frame].append(shot)
+        rows = range(0, len(self.frames), -(-len(self.frames) // FRAMES))
+        looked_at = []
+        for turn, row in enumerate(rows):
+            shots = by_frame[self.frames[row]]
+            step = -(-len(shots) // CAMERAS)  # other cameras in each frame, so that all have their turn
+            looked_at.append(replace(training, shots=shots[turn % step::step]))
         for _ in range(ROUNDS):
-            equations = Equations(len(self.frames), self.poses[0].numel(), len(self.cameras))
-            for row, frame in enumerate(self.frames):
-                self._look_at(training, frame, row, offsets, size, equations)
-            poses, turns = equations.solved(self.poses.flatten(1), self.turns)
-            self.poses += poses.view_as(self.poses)
+            equations = Equations(len(rows), self.poses[0].numel(), len(self.cameras))
+            for knot, (row, pictures) in enumerate(zip(rows, looked_at, strict=True)):
+                self._look_at(pictures, knot, self.poses[row], offsets, size, equations)
+            knots = self.poses[list(rows)].flatten(1)
+            poses, turns = equations.solved(knots, self.turns)
+            self.poses.copy_(self._between(rows, knots + poses))
             self.turns += turns
 
-    def _look_at(self, training, frame, row, offsets, size, equations):
+    def _between(self, rows, knots):
+        """Corrections of all frames, linear in time between those (n, P) of the frames in some rows."""
+        times = [self.frames[row] for row in rows]
+        columns = [np.interp(self.frames, times, column) for column in knots.T.cpu().numpy()]
+        return torch.from_numpy(np.stack(columns, 1)).to(knots).view_as(self.poses)
+
+    def _look_at(self, pictures, knot, corrections, offsets, size, equations):
         """Add what one frame's pictures say of its pose and of their cameras."""
         motion = None
-        for view in replace(training, shots=[shot for shot in training.shots if shot.frame == frame]).views(
-                crop="body", size=size):
-            posed, camera = self(view, training.body)
+        for view in pictures.views(crop="body", size=size):
+            posed, camera = self(view, pictures.body)
             if motion is None:
-                motion = self._motion(training.body, view.pose, self.poses[row])
+                motion = self._motion(pictures.body, view.pose, corrections)
             vertices = displaced(posed, offsets).vertices[0]
             crossings = Outline.of(replace(view, camera=camera)).crossed_by(vertices, posed.surface.faces)
             by_pose = torch.einsum("nkpc,nk,nc->np", motion[crossings.corners], crossings.barycentric,
@@ -113,7 +133,7 @@ class Refinement(nn.Module):
             # a camera's turn moves what it sees about its centre
             arm = crossings.place - camera.center
             by_camera = CAMERA_RADIANS * torch.linalg.cross(arm, crossings.across)
-            equations.add(row, self.cameras.index(view.camera_name[0]), by_pose, by_camera, crossings.gap,
+            equations.add(knot, self.cameras.index(view.camera_name[0]), by_pose, by_camera, crossings.gap,
                           crossings.weight)
 
     def _motion(self, body: Body, pose: Pose, corrections: torch.Tensor) -> torch.Tensor:

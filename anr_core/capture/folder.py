@@ -48,6 +48,9 @@ LOOSE_MARGIN = 1.8
 # A body's projection misses clothes by up to this part of the picture's longer side: 8 of 960 pixels.
 DOUBT = 8 / 960
 
+# Multiples of it, modulo 1, fill [0, 1) evenly at every number of them (Weyl's sequence).
+GOLDEN = 0.6180339887498949
+
 # Decoded pictures that are kept, bytes: 200 loose crops of a person 800 pixels tall.
 MEMORY = 512 * 2**20
 
@@ -148,6 +151,16 @@ class Capture:
     def only(self, wanted: Callable[[Shot], bool]) -> Capture:
         """The same capture with only the shots that are wanted."""
         return replace(self, shots=[shot for shot in self.shots if wanted(shot)])
+
+    def evenly(self, most: int) -> Capture:
+        """The same capture with at the most so many of its shots, spread evenly over all.
+
+        One out of each of so many equal parts, at another place in each: a fixed step meets the same camera
+        again and again where the number of cameras divides it.
+        """
+        count = min(most, len(self.shots))
+        places = (np.arange(count) + np.arange(count) * GOLDEN % 1) * len(self.shots) / max(count, 1)
+        return replace(self, shots=[self.shots[int(place)] for place in places])
 
     def truth(self, shot: Shot, name: str) -> np.ndarray:
         """One array of what else is known of a picture; only this one is read."""

@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -140,7 +140,7 @@ def _moved(camera, vertices):
 
 
 def _fabric(config, people):
-    """One process, or those that torchrun or SLURM have started."""
+    """One process, or those that torchrun has started."""
     devices, nodes = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
     # a step is of one person: the others' parameters have no part in it
     strategy = DDPStrategy(find_unused_parameters=people > 1) if devices * nodes > 1 else "auto"
@@ -257,9 +257,11 @@ class Trainer:
                              "another --seed.")
         return numbers
 
-    def _views(self, avatar: Avatar, training: Capture) -> Iterator[tuple[View, Posed]]:
-        """A person's training views as evaluation would crop them, with their meshes."""
-        for view in training.views(crop="body", size=self.config.size):
+    def _views(self, avatar: Avatar, training: Capture,
+               most: int | None = None) -> Iterator[tuple[View, Posed]]:
+        """A person's training views, or at the most so many, as evaluation would crop them; their meshes."""
+        chosen = training if most is None else training.evenly(most)
+        for view in chosen.views(crop="body", size=self.config.size):
             yield avatar.placed(view.to(self.fabric.device), training.body)
 
     def _look_after(self) -> None:
@@ -280,9 +282,7 @@ class Trainer:
         """Truth, prediction and mask of a few training views, as the averaged weights draw them."""
         rows, count = [], math.ceil(PREVIEW_ROWS / len(self.people))
         for person, avatar in zip(self.people, self.state.averaged, strict=True):
-            shots = person.training.shots
-            shown = replace(person.training, shots=shots[::max(1, len(shots) // count)][:count])
-            for view, posed in self._views(avatar, shown):
+            for view, posed in self._views(avatar, person.training, count):
                 drawn = avatar(scene_of(view, posed))
                 rows.append(torch.cat([view.image, drawn.over(0.5), drawn.mask.expand(-1, 3, -1, -1)], 3)[0])
         picture = torch.cat(rows, 1).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()

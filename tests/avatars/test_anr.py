@@ -44,8 +44,8 @@ def smooth(random):
 
 def posed_views(avatar, capture):
     """A function as training gives it to `begin`: each view with its mesh."""
-    def views():
-        for view in capture.views(crop="body", size=64):
+    def views(most=100):
+        for view in capture.evenly(most).views(crop="body", size=64):
             yield view, Posed(capture.body(view.pose).vertices, None, avatar.surface)
     return views
 

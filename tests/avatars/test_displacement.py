@@ -46,7 +46,8 @@ def film(shown, count=36, known=1.0):
 
 
 def found(naked, views):
-    return displacement([(view, naked) for view in views], len(views), naked.vertices.shape[1])
+    return displacement(lambda most: [(view, naked) for view in views[:most]], len(views),
+                        naked.vertices.shape[1])
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +110,8 @@ def test_an_avatar_is_displaced_when_its_training_begins(small_capture):
     config = configure(size=64, window=48, texture_size=64, width=4)
     avatar = make_avatar(config, small_capture.body.surface, pictures)
 
-    def views():
-        for view in small_capture.views(crop="body", size=64):
+    def views(most):
+        for view in small_capture.evenly(most).views(crop="body", size=64):
             posed = small_capture.body(view.pose)
             # as if the person wore a coat: the registered body is thinner than the mask
             yield view, displaced(Posed(posed.vertices, None, avatar.surface),

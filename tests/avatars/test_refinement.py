@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from anr_core.avatars import configure, make_avatar
+from anr_core.avatars import refinement as refinements
 from anr_core.avatars.refinement import (
     CAMERA_RADIANS,
     JOINT_RADIANS,
@@ -159,6 +160,21 @@ def test_outlines_move_a_shifted_registration_back(small_capture):
     frame = made.frames.index(2)
     assert -0.015 < shift[frame] < -0.005  # it is held to zero, and to its neighbours
     assert shift[torch.arange(len(shift)) != frame].abs().max() < 0.004
+
+
+def test_of_a_long_capture_some_frames_are_looked_at_and_others_lie_between(posed_capture, tmp_path,
+                                                                           monkeypatch):
+    """Three frames, the arm of all registered too high; the middle one is not looked at, nor one camera."""
+    monkeypatch.setattr(refinements, "FRAMES", 2)
+    monkeypatch.setattr(refinements, "CAMERAS", 1)
+    capture = make_posed_capture(tmp_path / "capture", masked=True)
+    rotations = capture.poses.rotations.clone()
+    rotations[:, capture.body.skeleton.names.index("right_shoulder") - 1, 1] += 0.1
+    made = refinement(capture)
+    made.fit(replace(capture, poses=replace(capture.poses, rotations=rotations)), 128)
+    first, middle, last = made.poses
+    assert first.any() and last.any()
+    torch.testing.assert_close(middle, (first + last) / 2)
 
 
 @pytest.mark.parametrize("system", ["anr", "deferred"])

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,15 @@ def test_splits_and_conditions_choose_shots(copied):
     assert len(capture.split("held out").only(lambda shot: shot.registered).views()) == 3
     with pytest.raises(ValueError, match="no split 'test'; it has held out, train"):
         capture.split("test")
+
+
+def test_some_pictures_of_many_come_from_all_times_and_from_all_cameras(small_capture):
+    many = replace(small_capture, shots=[replace(small_capture.shots[0], camera=f"cam{camera}", frame=frame)
+                                         for frame in range(100) for camera in range(8)])
+    some = many.evenly(100).shots
+    assert [shot.frame for shot in some] == list(range(100))
+    assert {shot.camera for shot in some} == {shot.camera for shot in many.shots}
+    assert many.evenly(900).shots == many.shots and many.evenly(0).shots == []
 
 
 def test_the_background_is_the_scene_without_the_person(small_capture):
