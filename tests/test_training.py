@@ -23,7 +23,7 @@ from anr_core.avatars import run as runs
 from anr_core.avatars.deferred import Deferred
 from anr_core.avatars.run import Run, load_avatar
 from anr_core.capture import load_capture
-from anr_core.training import train
+from anr_core.training import record, train
 from anr_core.training.windows import Windows
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -71,7 +71,7 @@ def saving_always(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def logging_always(monkeypatch):
-    monkeypatch.setattr(training, "LOG_STEPS", 1)
+    monkeypatch.setattr(record, "LOG_STEPS", 1)
 
 
 def copied(run, tmp_path):

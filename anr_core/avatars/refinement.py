@@ -17,6 +17,7 @@ import torch
 from scipy import sparse
 from torch import nn
 from torch.nn import functional
+from tqdm import tqdm
 
 from anr_core.avatars.displacement import displaced, displacement
 from anr_core.avatars.outlines import Outline
@@ -104,10 +105,11 @@ class Refinement(nn.Module):
             shots = by_frame[self.frames[row]]
             step = -(-len(shots) // CAMERAS)  # other cameras in each frame, so that all have their turn
             looked_at.append(replace(training, shots=shots[turn % step::step]))
-        for _ in range(ROUNDS):
+        for turn in range(ROUNDS):
             equations = Equations(len(rows), self.poses[0].numel(), len(self.cameras))
-            for knot, (row, pictures) in enumerate(zip(rows, looked_at, strict=True)):
-                self._look_at(pictures, knot, self.poses[row], offsets, size, equations)
+            for knot, pictures in enumerate(tqdm(looked_at, f"refining poses, {turn + 1} of {ROUNDS}",
+                                                 unit=" frames", leave=False)):
+                self._look_at(pictures, knot, self.poses[rows[knot]], offsets, size, equations)
             knots = self.poses[list(rows)].flatten(1)
             poses, turns = equations.solved(knots, self.turns)
             self.poses.copy_(self._between(rows, knots + poses))

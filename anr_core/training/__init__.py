@@ -13,13 +13,11 @@ what they share (`Avatar.shared`, such as R1 and R2).
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,9 +26,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from anr_core.avatars import Avatar, Scene, Stage, configure
+from anr_core.avatars import Avatar, Scene, configure
 from anr_core.avatars.adversary import Adversary
-from anr_core.avatars.run import write_atomically, writing
+from anr_core.avatars.run import writing
 from anr_core.body import Posed
 from anr_core.capture import Capture, View, load_capture
 from anr_core.capture.pictures import write_image
@@ -43,40 +41,12 @@ from anr_core.training.beginning import (
     start,
     told_apart,
 )
+from anr_core.training.record import Progress, Record
+from anr_core.training.schedule import Budget, average, make_optimizer, set_learning_rates
 from anr_core.training.windows import Windows
 
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
 PREVIEW_ROWS = 3
-LOG_STEPS = 20  # steps between two lines of metrics.jsonl
-WARM_UP = 0.02   # share of a stage in which the learning rate grows to its start
-AVERAGE = 0.998  # share of the averaged weights that a step leaves: they span about 500 steps
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands after a step."""
-
-    step: int
-    stage: str
-    # done of the whole, 0 to 1
-    fraction: float
-    losses: dict[str, float]
-    images_per_second: float
-    seconds_left: float
-    # the newest preview picture, or None
-    preview: Path | None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: so many steps, or so many minutes of training time."""
-
-    steps: int | None
-    minutes: float | None
-
-    def fraction(self, step: int, seconds: float) -> float:
-        done = step / self.steps if self.steps else seconds / (60 * self.minutes)
-        return min(done, 1.0)
 
 
 def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: str | Path,
@@ -318,73 +288,3 @@ class Objective(torch.nn.Module):
 def scene_of(view: View, posed: Posed) -> Scene:
     """The scene of training views; never their pictures."""
     return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name)
-
-
-def make_optimizer(avatars: Sequence[Avatar], stages: Sequence[Stage]) -> torch.optim.Optimizer:
-    """Adam over the groups of each avatar's stage; they know their learning rates at the start and the end.
-
-    What several avatars share learns as the first of them says.
-    """
-    groups, taken = [], set()
-    for avatar, stage in zip(avatars, stages, strict=True):
-        named = [(name, parameter) for name, parameter in avatar.named_parameters() if parameter not in taken]
-        groups += [{"params": [parameter for name, parameter in named if name.startswith(group)],
-                    "lr": start, "start": start, "end": end} for group, (start, end) in stage.groups.items()]
-        taken.update(avatar.parameters())
-    return torch.optim.Adam([group for group in groups if group["params"]], betas=(0.9, 0.99))
-
-
-def set_learning_rates(optimizer: torch.optim.Optimizer, place: float, passes: float = 0.0) -> None:
-    """Half a cosine from each group's first learning rate to its last after a short warm-up.
-
-    place   in the stage, from 0 to 1; below 0 where a finished run goes on with a larger budget
-    passes  how often each picture was seen, in units of what quarters the learning rate: what a network still
-            learns of six pictures after a thousand passes, it learns by heart. The square lets the sum of all
-            steps converge, so that training longer adds little
-    """
-    place = min(max(place, 0.0), 1.0)
-    down, warm = (1 - math.cos(math.pi * place)) / 2, min(1.0, place / WARM_UP + 0.1)
-    for group in optimizer.param_groups:
-        group["lr"] = (group["start"] + (group["end"] - group["start"]) * down) * warm / (1 + passes)**2
-
-
-@torch.no_grad()
-def average(averaged: torch.nn.Module, newest: torch.nn.Module, step: int) -> None:
-    """Move the averaged weights towards the newest; early on they span fewer steps."""
-    keep = min(AVERAGE, step / (step + 10))
-    torch._foreach_lerp_(list(averaged.parameters()), list(newest.parameters()), 1 - keep)
-
-
-class Record:
-    """metrics.jsonl and TensorBoard's events, rid of what comes after the step that a run goes on from."""
-
-    def __init__(self, path: Path, step: int):
-        from torch.utils.tensorboard import SummaryWriter  # half a second
-
-        file = path / "metrics.jsonl"
-        kept = [line for line in file.read_text().splitlines(True) if line.endswith("\n")
-                and json.loads(line)["step"] <= step] if file.is_file() else []
-        write_atomically(file, "".join(kept).encode())
-        with writing(file):
-            self.file, self.events = open(file, "a", encoding="utf-8"), SummaryWriter(path, purge_step=step)
-
-    def __enter__(self) -> Record:
-        return self
-
-    def __exit__(self, *error) -> None:
-        with writing(self.file.name):
-            try:
-                self.file.close()
-            finally:
-                self.events.close()
-
-    def write(self, progress: Progress) -> None:
-        if progress.step % LOG_STEPS and progress.fraction < 1:
-            return
-        line = {"step": progress.step, "stage": progress.stage, **progress.losses,
-                "images_per_second": round(progress.images_per_second, 2)}
-        with writing(self.file.name):
-            self.file.write(json.dumps(line) + "\n")
-            self.file.flush()
-            for name, value in progress.losses.items():
-                self.events.add_scalar(f"{progress.stage}/{name}", value, progress.step)
