@@ -11,6 +11,7 @@ import numpy as np
 from anr_core.capture import Capture, Shot, load_capture
 from anr_core.capture.fetching import local_source
 from anr_core.capture.readers import find_reader
+from anr_core.capture.readers.timing import Span
 from anr_core.capture.sheet import write_sheet
 from anr_core.capture.writing import whole_or_nothing, write_capture
 from anr_core.prepare.check import check, check_footage, mask_overlaps
@@ -45,7 +46,7 @@ def _prepare(source, capture, format, fps, start, end, keypoints_late, gbuffer) 
     if source.resolve().is_relative_to(capture.resolve()):  # it would be lost when the capture is replaced
         raise ValueError(f"{source} lies in {capture}, where the capture is to be. Name another folder.")
     print(f"{source}: format {name}")
-    footage = reader.read(source, fps, start, end)
+    footage = reader.read(source, Span(fps, start, end))
     _stop_at_errors(check_footage(footage), source)
     with whole_or_nothing(capture) as folder:
         notes = footage.notes + write_capture(footage, folder, keypoints_late)

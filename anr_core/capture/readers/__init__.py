@@ -2,10 +2,9 @@
 
     ABOUT                   what makes a folder one of this format, for messages
     recognises(source)      whether a folder, or a file, is
-    read(source, fps, start, end) -> Footage
+    read(source, span) -> Footage
 
-fps asks for that many frames a second, also from videos (None: the pictures there are); start and end are in
-seconds.
+span (timing.py) says how many frames a second are asked for, also from videos, and which seconds.
 """
 
 from __future__ import annotations

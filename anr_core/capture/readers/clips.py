@@ -33,6 +33,7 @@ KEYPOINT_FOLDERS = ("keypoints", "openpose", "openpose_json", "annots", "pose", 
 
 # Of colours, out of 255, that a picture and the same video's frame differ by: both were compressed.
 SAME_PICTURE = 8.0
+HIGHEST_RATE = 10_000  # frames a second: nobody films a person faster
 LONGEST_NUMBER = 12  # digits: frames of OpenPose's files; times in nanoseconds are longer
 
 
@@ -65,6 +66,11 @@ class Clip:
     notes: tuple[str, ...] = ()
     folder: str = ""
     offset: int = 0
+
+    @property
+    def begin(self) -> int:
+        """The number that its seconds count from: of its video's first frame, or of its first picture."""
+        return self.first if self.video is not None else min(self.pictures)
 
     @property
     def spacing(self) -> int:
@@ -129,7 +135,7 @@ def open_clip(root: Path, name: str, alone: bool = False) -> Clip:
             if first is None:
                 notes.append(f"{video.name} doesn't show the pictures in {_parent(pictures)}; it is not "
                              "used.")
-                video, first = None, 0
+                video, fps, first = None, None, 0
             elif first:
                 notes.append(f"{video.name}: its first frame is picture {first} of {_parent(pictures).name}; "
                              "it is counted like that.")
@@ -211,7 +217,7 @@ def video_rate(video: Path) -> float:
     except (OSError, ValueError, KeyError, IndexError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise ValueError(f"{video} can't be read as a video ({reason}). Copy it again.") from None
-    if not 0 < rate < 10000:
+    if not 0 < rate < HIGHEST_RATE:
         raise ValueError(f"{video} states {rate:g} frames a second. Convert it with ffmpeg, or extract "
                          "pictures.")
     return rate

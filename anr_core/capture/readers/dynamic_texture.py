@@ -27,8 +27,7 @@ from anr_core.capture.pictures import read_image, read_mask
 from anr_core.capture.readers.clips import numbered
 from anr_core.capture.readers.openpose import read_keypoint_files
 from anr_core.capture.readers.plain import guessed_camera
-from anr_core.capture.readers.takes import picture_rate
-from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.readers.timing import EVERYTHING, Span, picture_rate
 from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, stated_licence
 
 ABOUT = "densepose, openpose_json and texture.jpg"
@@ -41,8 +40,7 @@ def recognises(source: Path) -> bool:
     return all((source / name).exists() for name in ("densepose", "openpose_json", "texture.jpg"))
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """A prepared video; pictures are read only while the takes are asked for. fps says how fast it is."""
     frames = _frames(source)
     size = common_size(list(frames.values()))
@@ -53,8 +51,8 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     detected = _files(source / "openpose_json", (".json",), len(frames))
     keypoints, skeleton = read_keypoint_files(dict(enumerate(detected)), size) if detected else ({}, None)
     notes = [f"{name}/ is missing or empty." for name, files in beside.items() if not files]
-    rate, assumed = picture_rate(fps)
-    wanted = wanted_frames(frames, rate, fps, start, end)
+    rate, assumed = picture_rate(span.fps)
+    wanted = span.frames(frames, rate)
     background = source / "bg.jpg"
     scene = background.is_file() and common_size([background]) == size
     notes += [] if scene else ["bg.jpg is missing or of another size than the frames, and is not used."]

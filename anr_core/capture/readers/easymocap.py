@@ -27,7 +27,8 @@ from anr_core.capture.readers.calibration import Calibration, camera_for, checke
 from anr_core.capture.readers.clips import clip_names, numbered, open_clip
 from anr_core.capture.readers.smpl_json import MODELS, posed_meshes, read_parameters
 from anr_core.capture.readers.smpl_meshes import MODEL_FOLDER
-from anr_core.capture.readers.takes import Span, footage_of
+from anr_core.capture.readers.takes import footage_of
+from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import read_json, upright_axis
 
 ABOUT = "intri.yml and extri.yml beside images or videos"
@@ -40,8 +41,7 @@ def recognises(source: Path) -> bool:
     return all((source / name).is_file() for name in FILES)
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """Everything of a recording; videos are decoded only while the takes are asked for."""
     calibrations = read_calibration(source)
     root = next((folder for folder in (source, source.resolve().parent) if clip_names(folder)), None)
@@ -62,7 +62,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         originals[clip.name] = original_of(calibrations[clip.name], clip.size)
         notes += found
     footage = footage_of("easymocap", root, clips, cameras, originals, upright_axis(list(cameras.values())),
-                         Span(fps, start, end), notes=notes)
+                         span, notes=notes)
     return _read_back(footage, source) if (source / OURS).is_dir() else _with_body(footage, source)
 
 

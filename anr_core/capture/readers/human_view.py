@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +29,10 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import BROKEN
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
+from anr_core.capture.readers.lmdb import Entries, open_entries
 from anr_core.capture.readers.panoptic import FPS as PANOPTIC_FPS
 from anr_core.capture.readers.panoptic import LICENCE as PANOPTIC_LICENCE
-from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import read_json, upright_axis
 from anr_core.skeleton import COCO17
 
@@ -52,8 +52,7 @@ def recognises(source: Path) -> bool:
     return (source / "Databases" / "Images").is_dir()
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """A sequence; pictures are read only while the takes are asked for."""
     root, file = source / "Databases", source / "cameras.json"
     kind = next((kind for kind in BODIES if (root / "Poses" / "2D" / kind).is_dir()), None)
@@ -64,7 +63,14 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     cameras, originals, frames, notes = {}, {}, {}, []
     for view in views:
         with database(root / "Images" / f"{view}.lmdb") as pictures:
-            frames[view] = wanted_frames(pictures.keys, rate, fps, start, end)
+            frames[view] = pictures.keys
+    wanted = span.frames(set().union(*frames.values()), rate)
+    for view in [view for view in views if not frames[view] & wanted]:
+        views.remove(view)
+        notes.append(f"{view} has none of the frames that are asked for and is left out.")
+    for view in views:
+        frames[view] &= wanted
+        with database(root / "Images" / f"{view}.lmdb") as pictures:
             size = _picture(pictures, min(frames[view])).shape[:2]
         record = entry(described, view, file)
         width, height = numbers(entry(record, "resolution", file), (2,), f"{file}: resolution of {view}")
@@ -83,7 +89,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         up=upright_axis(list(cameras.values())), licence=LICENCES.get(kind, "not stated"),
         person=source.resolve().name, notes=notes,
         keypoints={"CPN": "coco17", "BODY_135": "body25b"}.get(kind),
-        foreign=_joints(body, set().union(*frames.values())) if body and body.exists() else None)
+        foreign=_joints(body, wanted) if body and body.exists() else None)
 
 
 def _takes(root: Path, view: str, kind: str | None, frames: list[int]) -> Iterator[Take]:
@@ -128,13 +134,13 @@ def _joints(path: Path, frames: set[int]) -> dict[str, np.ndarray] | None:
     return {"frames": np.array(known, np.int64), "joints": np.float32(found)} if found else None
 
 
-# LMDB
+# databases
 
 class _Database:
     """The entries of an open database by frame."""
 
-    def __init__(self, path: Path, transaction):
-        self.path, self._transaction = path, transaction
+    def __init__(self, path: Path, entries: Entries):
+        self.path, self._entries = path, entries
         self._protocol = self._number(b"protocol")
         keys = unpickle(self._bytes(self._key("keys")), f"{path}: keys")
         if not isinstance(keys, list | tuple | set | frozenset) or not keys or \
@@ -158,7 +164,7 @@ class _Database:
         return pickle.dumps(value, self._protocol)
 
     def _bytes(self, key):
-        found = self._transaction.get(key)
+        found = self._entries.get(key)
         if found is None:
             raise ValueError(f"{self.path} has no entry {key[:20]!r}. Copy it again.")
         return found
@@ -173,37 +179,8 @@ class _Nothing:
 @contextmanager
 def database(path: Path):
     """An open database, or one without entries where there is none."""
-    try:
-        import lmdb
-    except ImportError as error:
-        raise ImportError("Databases in LMDB need lmdb: pip install lmdb") from error
     if not path.exists():
         yield _Nothing()
         return
-    file = path / "data.mdb" if path.is_dir() else path
-    _check_length(file)
-    try:
-        with lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False) as opened, \
-                opened.begin() as transaction:
-            yield _Database(path, transaction)
-    except lmdb.Error as error:
-        raise ValueError(f"{path} can't be read as LMDB ({error}). Copy it again.") from None
-
-
-def _check_length(file: Path) -> None:
-    """Raise ValueError where a database is shorter than it says: reading it would end the process.
-
-    LMDB's two meta pages hold, behind a header of 16 bytes, a magic number, a version, an address and a size,
-    then of two trees 48 bytes each, which begin with the page size, and last the number of the last page.
-    """
-    with open(file, "rb") as stream:
-        head = stream.read(2**17)
-    try:
-        magic, = struct.unpack_from("<I", head, 16)
-        page, = struct.unpack_from("<I", head, 40)
-        newest = max(struct.unpack_from("<QQ", head, start + 136)[::-1] for start in (0, page))
-        whole = magic == 0xBEEFC0DE and (newest[1] + 1) * page <= file.stat().st_size
-    except struct.error:
-        whole = False
-    if not whole:
-        raise ValueError(f"{file} is no whole LMDB database. Copy it again.")
+    with open_entries(path) as entries:
+        yield _Database(path, entries)

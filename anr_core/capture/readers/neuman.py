@@ -29,8 +29,7 @@ from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.colmap import read_photographs
 from anr_core.capture.readers.smpl_meshes import posed, surface_of, without_model
-from anr_core.capture.readers.takes import ASSUMED_FPS
-from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
 from anr_core.capture.sources import common_size
 
 ABOUT = "images, sparse and alignments.npy"
@@ -44,15 +43,14 @@ def recognises(source: Path) -> bool:
     return (source / "alignments.npy").is_file() and (source / "sparse").is_dir()
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """All pictures of a scene; they are read only while the takes are asked for."""
     photographs = {}
     for name, photograph in read_photographs(source / "sparse").items():
         if not Path(name).stem.isdecimal():
             raise ValueError(f"{source / 'sparse' / 'images.txt'} has {name}, expected names like 00000.png.")
         photographs[int(Path(name).stem)] = name, photograph
-    wanted = sorted(wanted_frames(photographs, ASSUMED_FPS, fps, start, end))
+    wanted = sorted(span.frames(photographs, ASSUMED_FPS))
     alignments = _alignments(source / "alignments.npy", {frame: photographs[frame][0] for frame in wanted})
     unit = float(np.median([np.cbrt(np.linalg.det(turn[:3])) for turn in alignments.values()])) \
         if alignments else 1.0  # of COLMAP's length, a metre

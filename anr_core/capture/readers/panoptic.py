@@ -23,7 +23,7 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.clips import first_frame, numbered
-from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, decoded, read_json
 from anr_core.skeleton import BODY25
 
@@ -43,11 +43,10 @@ def recognises(source: Path) -> bool:
     return (source / POSES).is_dir() and any(source.glob("calibration_*.json"))
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """One person of a sequence; videos are decoded only while the takes are asked for."""
     calibrations, (joints, notes) = read_calibrations(source), read_joints(source)
-    wanted = wanted_frames(joints, FPS, fps, start, end)
+    wanted = span.frames(joints, FPS)
     recordings = {name: found for name in calibrations if (found := _recording(source, name, wanted))}
     if not recordings:
         raise FileNotFoundError(f"{source} has neither pictures of the {len(joints)} frames in {POSES} "

@@ -26,7 +26,7 @@ from anr_core.capture.readers.clips import VIDEO_SUFFIXES, first_frame, video_ra
 from anr_core.capture.readers.hdf5 import open_arrays
 from anr_core.capture.readers.openpose import LAYOUTS
 from anr_core.capture.readers.smpl_meshes import posed, without_model
-from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import decoded
 
 ABOUT = "camera.pkl, masks.hdf5 and a video"
@@ -40,8 +40,7 @@ def recognises(source: Path) -> bool:
     return (source / "camera.pkl").is_file() and (source / "masks.hdf5").is_file()
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """The video with its masks; its frames are decoded only while the takes are asked for."""
     video = _video(source)
     rate, size = video_rate(video), tuple(first_frame(video).shape[:2])
@@ -51,7 +50,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         raise ValueError(f"{masks.file}: masks have the shape {(count, *mask_size)}, but the video's "
                          f"pictures are {size[1]}x{size[0]}; expected (n, {size[0]}, {size[1]}).")
     camera, original = _camera(source / "camera.pkl", size)
-    wanted = wanted_frames(range(count), rate, fps, start, end)
+    wanted = span.frames(range(count), rate)
     notes, keypoints = [], _keypoints(source / "keypoints.hdf5", count)
     body, found = _body(source, count, sorted(wanted))
     notes += found

@@ -26,7 +26,8 @@ from anr_core.capture.readers.clips import (
     natural,
     open_clip,
 )
-from anr_core.capture.readers.takes import Span, footage_of
+from anr_core.capture.readers.takes import footage_of
+from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import PICTURE_SUFFIXES
 
 ABOUT = "a video, or a folder of pictures or videos"
@@ -41,8 +42,7 @@ def recognises(source: Path) -> bool:
     return bool(clip_names(source))
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """Everything of a recording; videos are decoded only while the takes are asked for."""
     root, names, alone = _recording(source)
     clips = [open_clip(root, name, alone) for name in names]
@@ -59,7 +59,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
                      f"{clips[0].video or next(iter(clips[0].pictures.values())).parent}")
     cameras = {clip.name: guessed_camera(clip.size) for clip in clips}
     originals = {clip.name: {"K": None, "distortion": [], "size": list(clip.size)} for clip in clips}
-    return footage_of("plain", root, clips, cameras, originals, (0.0, -1.0, 0.0), Span(fps, start, end),
+    return footage_of("plain", root, clips, cameras, originals, (0.0, -1.0, 0.0), span,
                       uncalibrated=frozenset(cameras), notes=notes)
 
 

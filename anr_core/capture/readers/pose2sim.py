@@ -18,7 +18,8 @@ from pathlib import Path
 from anr_core.capture.footage import Footage
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.clips import clip_names, natural, open_clip
-from anr_core.capture.readers.takes import Span, footage_of
+from anr_core.capture.readers.takes import footage_of
+from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import upright_axis
 
 ABOUT = "a calibration in .toml beside videos"
@@ -31,8 +32,7 @@ def recognises(source: Path) -> bool:
     return any(_describes_cameras(file) for file in _candidates(source))
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """Everything of a recording; videos are decoded only while the takes are asked for."""
     file = source if source.is_file() else \
         next((file for file in _candidates(source) if _describes_cameras(file)), None)
@@ -54,7 +54,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         originals[clip.name] = original_of(calibration, clip.size)
         notes += found
     return footage_of("pose2sim", root, clips, cameras, originals, upright_axis(list(cameras.values())),
-                      Span(fps, start, end), notes=notes)
+                      span, notes=notes)
 
 
 def read_calibration(file: Path) -> dict[str, Calibration]:

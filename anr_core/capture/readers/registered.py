@@ -23,15 +23,16 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 
 from anr_core.body import Surface, make_surface
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.folder import DOUBT
 from anr_core.capture.footage import Footage, Take
-from anr_core.capture.readers.clips import numbered
+from anr_core.capture.readers.calibration import camera_for, checked, original_of
+from anr_core.capture.readers.clips import HIGHEST_RATE, numbered
 from anr_core.capture.readers.openpose import read_keypoint_files, read_keypoint_table
+from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
 from anr_core.capture.sources import (
     common_size,
     numbered_pictures,
@@ -48,15 +49,12 @@ MEASURED_MASKS, PROJECTED_MASKS = "masks", "masks_body"
 # Between registrations further apart, seconds, a person's movement can't be guessed.
 LONGEST_GAP = 0.25
 
-ASSUMED_FPS = 30.0
-
 
 def recognises(source: Path) -> bool:
     return any((source / name).is_file() for name in MESH_FILES)
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """Everything of a folder in this format; videos are decoded only while the takes are asked for."""
     described = read_json(source / "cameras.json")
     registered, vertices, surface = _read_meshes(source)
@@ -64,10 +62,9 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     if "fps" not in described:
         notes.append(f"cameras.json states no fps; times are counted at {ASSUMED_FPS:g} a second.")
     rate = described.get("fps", ASSUMED_FPS)
-    if not all(isinstance(one, int | float) and one > 0 for one in (rate, fps or 1)):
-        raise ValueError(f"{rate} frames a second in cameras.json and {fps} asked for: use positive numbers.")
-    step = None if fps is None else max(1, round(rate / fps))
-    first, last = -np.inf if start is None else start * rate, np.inf if end is None else end * rate
+    if not (isinstance(rate, int | float) and 0 < rate < HIGHEST_RATE):
+        raise ValueError(f"{source / 'cameras.json'} states {rate!r} frames a second. Correct it.")
+    step, (first, last) = None if span.fps is None else span.step(rate), span.bounds(rate)
     keypoints, skeleton = _read_keypoints(source, stations)
     wanted = {}
     for station in stations:
@@ -77,7 +74,7 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
         notes += _shortcomings(station, registered, meshed)
     frames = np.array(sorted(set().union(*wanted.values())), np.int64)
     if not len(frames):
-        asked = "" if start is None and end is None else " in the seconds asked for"
+        asked = "" if span == EVERYTHING else " in the seconds asked for"
         raise ValueError(f"{source / 'frames'} holds no picture of the registered frames {registered[0]} to "
                          f"{registered[-1]}{asked}.")
     return Footage(
@@ -157,7 +154,8 @@ def _read_stations(source: Path, described) -> tuple[list[_Station], list[str]]:
         if not own_pictures:
             notes.append(f"{name} has no pictures and is left out.")
             continue
-        camera, original = _read_camera({**described, **entry}, name, list(own_pictures.values()), file)
+        camera, told, original = _read_camera({**described, **entry}, name, [*own_pictures.values()], file)
+        notes += told
         background = source / "background_median" / f"{name}.jpg"
         stations.append(_Station(name, camera, original, own_pictures, own_masks,
                                  0.0 if measured else DOUBT * max(camera.size),
@@ -202,32 +200,14 @@ def _hole(pictures, masks, static):
     return masks[min(lost)] if lost else None
 
 
-def _read_camera(entry: dict, name: str, pictures: list[Path], file: Path) -> tuple[Camera, dict]:
-    """A camera at its pictures' size, and the source's own K, distortion and size."""
+def _read_camera(entry: dict, name: str, pictures: list[Path], file: Path) -> tuple[Camera, list[str], dict]:
+    """A camera at its pictures' size, notes on that, and the source's own K, distortion and size."""
     if missing := [key for key in ("K", "R", "t", "width", "height") if key not in entry]:
         raise ValueError(f"{file}: camera {name} has no {', '.join(missing)}.")
-    try:
-        K, R, t = (np.array(entry[key], np.float64).reshape(shape)
-                   for key, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))))
-        lens = np.array(entry.get("distortion", entry.get("dist", [])), np.float64).reshape(-1)
-        full = int(entry["height"]), int(entry["width"])
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file}: camera {name} is not K (3, 3), R (3, 3), t (3,), width and height in "
-                         f"numbers ({error}).") from None
-    if not (np.isfinite(K).all() and np.isfinite(t).all() and K[0, 0] > 0 and K[1, 1] > 0):
-        raise ValueError(f"{file}: camera {name} needs finite K and t, and positive focal lengths.")
-    if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
-        raise ValueError(f"{file}: R of camera {name} is no rotation (R R^T is not 1, or it mirrors).")
+    lens = entry.get("distortion", entry.get("dist", []))
+    calibration = checked(name, file, *(entry[key] for key in "KRt"), lens, (entry["height"], entry["width"]))
     size = common_size(pictures)
-    scale = np.array([size[1] / full[1], size[0] / full[0]])
-    if abs(scale[0] - scale[1]) * max(size) > 1.5:  # pixels: sizes are rounded when pictures are scaled
-        raise ValueError(f"{pictures[0]} is {size[1]}x{size[0]} pixels, but {file.name} says "
-                         f"{full[1]}x{full[0]} of camera {name}, which has another shape. Scale pictures, "
-                         "don't crop them.")
-    original = {"K": K.tolist(), "distortion": lens.tolist(), "size": list(full)}
-    K = np.diag([*scale, 1.0]) @ K
-    K, R, t, lens = (torch.tensor(value, dtype=torch.float32)[None] for value in (K, R, t, lens))
-    return Camera(K, R, t, lens if lens.any() else None, size=size), original
+    return *camera_for(calibration, name, size), original_of(calibration, size)
 
 
 def _read_keypoints(source: Path, stations: list[_Station]):

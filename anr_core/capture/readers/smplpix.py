@@ -19,8 +19,7 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import read_image
 from anr_core.capture.readers.clips import numbered
 from anr_core.capture.readers.plain import guessed_camera
-from anr_core.capture.readers.takes import picture_rate
-from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.readers.timing import EVERYTHING, Span, picture_rate
 from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, stated_licence
 
 ABOUT = "train/input and train/output"
@@ -32,8 +31,7 @@ def recognises(source: Path) -> bool:
     return (source / "train" / "input").is_dir()
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """All pairs; pictures are read only while the takes are asked for. fps says how many are a second."""
     pairs, notes = _numbered(_pairs(source))
     if not pairs:
@@ -43,8 +41,8 @@ def read(source: Path, fps: float | None = None, start: float | None = None,
     alone = sum(pair.target == pair.rendering for pair in pairs.values())
     notes += [f"{alone} of {len(pairs)} renderings have no picture in output/ and stand for it themselves."] \
         if alone else []
-    rate, assumed = picture_rate(fps)
-    wanted = wanted_frames(pairs, rate, fps, start, end)
+    rate, assumed = picture_rate(span.fps)
+    wanted = span.frames(pairs, rate)
     return Footage(
         format="smplpix", cameras={CAMERA: guessed_camera(size)},
         originals={CAMERA: {"K": None, "distortion": [], "size": list(size)}},

@@ -1,4 +1,4 @@
-"""From clips to footage: which frames to take, and how many of them are a second."""
+"""From clips to footage: which of their pictures are taken, and how many numbers are a second."""
 
 from __future__ import annotations
 
@@ -11,24 +11,8 @@ import numpy as np
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.clips import Clip
+from anr_core.capture.readers.timing import Span, fullest, picture_rate
 from anr_core.capture.sources import decoded, stated_licence
-
-ASSUMED_FPS = 30.0
-
-
-@dataclass(frozen=True)
-class Span:
-    """What of a source is asked for: frames a second, and from which second to which; None is all."""
-
-    fps: float | None = None
-    start: float | None = None
-    end: float | None = None
-
-    def __post_init__(self):
-        if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
-            raise ValueError(f"--fps {self.fps:g} was asked for; use a positive number of frames a second.")
-        if self.start is not None and self.end is not None and not self.start <= self.end:
-            raise ValueError(f"--start {self.start:g} comes after --end {self.end:g}. Exchange them.")
 
 
 def footage_of(format: str, root: Path, clips: list[Clip], cameras: dict[str, Camera],
@@ -40,12 +24,15 @@ def footage_of(format: str, root: Path, clips: list[Clip], cameras: dict[str, Ca
     if len(skeletons) > 1:
         raise ValueError(f"{root}: its cameras' keypoints are of {' and '.join(sorted(skeletons))}. Detect "
                          "all with one model.")
+    wanted = {clip.offset: choice([one for one in clips if one.offset == clip.offset], rate, span)
+              for clip in clips}
+    told = [note for clip in clips for note in (*clip.notes, *_without_pictures(clip, wanted[clip.offset]))]
     return Footage(
         format=format, cameras=cameras, originals=originals,
-        takes=(take for clip in clips for take in takes_of(clip, rate, span)),
+        takes=(take for clip in clips for take in takes_of(clip, wanted[clip.offset], span)),
         frames=np.zeros(0, np.int64), vertices=None, surface=None, fps=rate, up=up,
         backgrounds={clip.name: clip.background for clip in clips if clip.background},
-        notes=[note for clip in clips for note in clip.notes] + assumed + notes,
+        notes=told + assumed + notes,
         keypoints=next(iter(skeletons), None), uncalibrated=uncalibrated, **stated_licence(root))
 
 
@@ -64,31 +51,58 @@ def frame_rate(clips: list[Clip], span: Span) -> tuple[float, list[str]]:
     return picture_rate(None)
 
 
-def picture_rate(fps: float | None) -> tuple[float, list[str]]:
-    """Pictures a second: as the user says, or an assumption and the note that says so."""
-    if fps is not None:
-        return fps, []
-    return ASSUMED_FPS, [f"nothing tells how many pictures are a second: {ASSUMED_FPS:g} are assumed; "
-                         "state them with --fps."]
+@dataclass(frozen=True)
+class Choice:
+    """Which frames of clips that run at the same time are taken: of each of them the same.
+
+    low, high   numbers of the first and the last of the seconds that are asked for
+    step        from one to the next
+    phase       the remainder of their numbers, divided by the step
+    """
+
+    low: float
+    high: float
+    step: int
+    phase: int
+
+    def among_pictures(self, frame: int) -> bool:
+        return self.low <= frame <= self.high
+
+    def out_of_video(self, frame: int) -> bool:
+        return self.low <= frame <= self.high and frame % self.step == self.phase
 
 
-def takes_of(clip: Clip, rate: float, span: Span) -> Iterator[Take]:
-    """A clip's pictures, or its video's frames one every 1 / fps seconds; both where fps was asked for."""
-    begin = clip.first if clip.video is not None else min(clip.pictures)
-    low = -np.inf if span.start is None else begin + span.start * rate
-    high = np.inf if span.end is None else begin + span.end * rate
+def choice(clips: list[Clip], rate: float, span: Span) -> Choice:
+    """Seconds count from where the first clip begins. Every step-th frame is taken from there on, or such
+    ones as more keypoints and masks are known of."""
+    begin, step = min(clip.begin for clip in clips), span.step(rate)
+    known = [frame - begin for clip in clips for frame in (*clip.keypoints, *clip.masks)]
+    return Choice(*span.bounds(rate, begin), step, (begin + fullest(known, step)) % step)
+
+
+def takes_of(clip: Clip, wanted: Choice, span: Span) -> Iterator[Take]:
+    """A clip's pictures, or its video's frames; both where a number of frames a second was asked for."""
     for frame, file in clip.pictures.items():
-        if low <= frame <= high:
+        if wanted.among_pictures(frame):
             yield _take(clip, frame, file)
     if clip.video is None or clip.pictures and span.fps is None:
         return
-    step = 1 if span.fps is None else max(1, round(rate / span.fps))
     for index, image in decoded(clip.video):
         frame = clip.first + index
-        if frame > high:
+        if frame > wanted.high:
             return
-        if frame >= low and index % step == 0 and frame not in clip.pictures:
+        if wanted.out_of_video(frame) and frame not in clip.pictures:
             yield _take(clip, frame, image)
+
+
+def _without_pictures(clip: Clip, wanted: Choice) -> list[str]:
+    """A note where keypoints are there, but of none of the frames that are taken."""
+    frames = list(clip.keypoints)
+    if not frames or any(wanted.among_pictures(frame) and (frame in clip.pictures or clip.video is not None)
+                         for frame in frames):
+        return []
+    return [f"{clip.folder or clip.name}: its keypoints are of frames {min(frames)} to {max(frames)}, and "
+            "none of these is taken."]
 
 
 def _take(clip, frame, image):

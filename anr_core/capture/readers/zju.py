@@ -26,13 +26,12 @@ from anr_core.capture.pictures import read_mask
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.smpl_meshes import surface_of, without_model
-from anr_core.capture.readers.timing import wanted_frames
+from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
 from anr_core.capture.sources import common_size, upright_axis
 
 ABOUT = "annots.npy beside pictures and masks"
 LICENCE = "ZJU-MoCap: non-commercial research, not to be passed on; cite Peng et al., Neural Body, CVPR 2021"
 
-ASSUMED_FPS = 30.0
 MASK_DOUBT = 2.0  # pixels: Neural Body, too, leaves a band of five out of its losses
 
 # By subject, the first and the one after the last frame of training, and of what is held out as novel poses.
@@ -50,13 +49,12 @@ def recognises(source: Path) -> bool:
     return (source / "annots.npy").is_file()
 
 
-def read(source: Path, fps: float | None = None, start: float | None = None,
-         end: float | None = None) -> Footage:
+def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """Everything of a subject's folder; pictures are read only while the takes are asked for."""
     file = source / "annots.npy"
     annotations = read_npy(file)
     rows, calibrations = _rows(entry(annotations, "ims", file), file), _calibrations(annotations, file)
-    wanted = wanted_frames(rows, ASSUMED_FPS, fps, start, end)
+    wanted = span.frames(rows, ASSUMED_FPS)
     subject = next(iter(re.findall(r"3\d\d", source.resolve().name)), None)
     notes = [f"times are counted at {ASSUMED_FPS:g} frames a second, which the dataset doesn't state."]
     if subject not in PUBLISHED:

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from anr_core.capture.readers import find_reader, human_view
+from anr_core.capture.readers.timing import Span
 from anr_core.prepare import prepare
 from anr_core.skeleton import COCO17
-from tests.capture.readers.small_datasets import SIZE, make_human_view, standing_cameras, write_lmdb
+from tests.capture.readers.small_datasets import SIZE, encoded, make_human_view, standing_cameras, write_lmdb
 
-pytest.importorskip("lmdb")
+pytest.importorskip("lmdb")  # writes what is read here
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_keys_of_every_protocol_are_found(copied):
 def test_what_is_missing_is_left_out(copied):
     shutil.rmtree(copied / "Databases" / "Masks")
     shutil.rmtree(copied / "Databases" / "Poses")
-    footage = human_view.read(copied, end=0.04)
+    footage = human_view.read(copied, Span(end=0.04))
     assert [(take.frame, take.mask, take.keypoints) for take in footage.takes] == 2 * [
         (0, None, None), (1, None, None)]
     assert footage.keypoints is None and footage.licence == "not stated"
@@ -99,7 +100,7 @@ POSES, IMAGES, SPACE = "Poses/2D/CPN/00.lmdb", "Images/00.lmdb", "Poses/3D/Groun
 
 
 @pytest.mark.parametrize(("spoil", "complaint"), [
-    *((lambda f, share=share, name=name: truncated(f, name, share), "no whole LMDB|can't be read as LMDB")
+    *((lambda f, share=share, name=name: truncated(f, name, share), "no whole LMDB")
       for share in (0, 0.001, 0.01, 0.3, 0.5, 0.9) for name in (IMAGES, POSES, SPACE)),
     (lambda f: (f / "Databases" / IMAGES / "data.mdb").write_bytes(bytes(2**16)), "no whole LMDB"),
     (lambda f: replaced(f, POSES, {0: pickle.dumps(Evil())}), "frame 0 can't be read .it wants .*eval"),
@@ -121,7 +122,10 @@ def test_broken_databases_are_refused_in_one_line(copied, tmp_path, spoil, compl
     assert "\n" not in str(refused.value) and not (tmp_path / "capture").exists()
 
 
-def test_lmdb_is_asked_for_in_one_line(source, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "lmdb", None)
-    with pytest.raises(ImportError, match="pip install lmdb"):
-        human_view.read(source)
+def test_frames_are_the_same_of_all_views(copied):
+    shutil.rmtree(copied / "Databases" / "Images" / "01.lmdb")
+    picture = encoded(torch.rand(3, *SIZE), "RGB")
+    write_lmdb(copied / "Databases" / "Images" / "01.lmdb", {1: picture})
+    footage = human_view.read(copied, Span(fps=25))
+    assert [(take.camera, take.frame) for take in footage.takes] == [("00", 0), ("00", 2)]
+    assert footage.notes[0].startswith("01 has none of the frames")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from anr_core.capture.readers import find_reader, people_snapshot
+from anr_core.capture.readers.timing import Span
 from anr_core.prepare import prepare
 from tests.body.test_smpl import blend_skinning, tiny_model, write
 from tests.capture.readers.small_datasets import SIZE, make_people_snapshot, standing_cameras
@@ -66,7 +67,7 @@ def test_with_the_users_model_the_parameters_become_meshes(source, tmp_path, mon
 
 
 def test_seconds_choose_frames(source):
-    assert [take.frame for take in people_snapshot.read(source, start=0.04, end=0.08).takes] == [1, 2]
+    assert [take.frame for take in people_snapshot.read(source, Span(start=0.04, end=0.08)).takes] == [1, 2]
     assert find_reader(source)[0] == "people-snapshot"
 
 

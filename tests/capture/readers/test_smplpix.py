@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from anr_core.capture.readers import find_reader, smplpix
+from anr_core.capture.readers.timing import Span
 from anr_core.prepare import prepare
 
 
@@ -55,7 +56,7 @@ def test_training_alone_is_enough(source):
 
 
 def test_seconds_choose_pairs(source):
-    assert [take.frame for take in smplpix.read(source, fps=2, start=1, end=1.5).takes] == [2, 3]
+    assert [take.frame for take in smplpix.read(source, Span(2, 1, 1.5)).takes] == [2, 3]
 
 
 def test_broken_pairs_are_refused_in_one_line(source, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from anr_core.capture.readers import find_reader, zju
+from anr_core.capture.readers.timing import Span
 from anr_core.prepare import prepare
 from tests.capture.readers.small_datasets import SIZE, agreement, make_zju, standing_cameras
 
@@ -85,10 +86,10 @@ def test_frames_without_a_mesh_and_cameras_without_pictures_are_left_out(copied)
 
 
 def test_seconds_choose_frames(copied):
-    assert [take.frame for take in zju.read(copied, start=1 / 30).takes] == [1, 1, 2, 2]
-    assert [take.frame for take in zju.read(copied, fps=15).takes] == [0, 0, 2, 2]
+    assert [take.frame for take in zju.read(copied, Span(start=1 / 30)).takes] == [1, 1, 2, 2]
+    assert [take.frame for take in zju.read(copied, Span(fps=15)).takes] == [0, 0, 2, 2]
     with pytest.raises(ValueError, match="No frame is left"):
-        zju.read(copied, start=9)
+        zju.read(copied, Span(start=9))
 
 
 def changed(file, change):
