@@ -130,6 +130,26 @@ class Sheet:
 
 
 @dataclass(frozen=True)
+class Annotate:
+    """Find the person's keypoints and masks in the pictures of a capture; goes on where it was killed."""
+
+    # folder that `prepare` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # what finds people: torchvision or mediapipe, whichever is installed
+    annotator: Annotated[str, arg(metavar="NAME")] = "torchvision"
+    # make those anew that are there already
+    again: bool = False
+
+    def __call__(self) -> None:
+        from anr_core.prepare.annotate import annotate
+
+        try:
+            annotate(self.capture, self.annotator, self.again)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"The same command goes on with {self.capture}.") from None
+
+
+@dataclass(frozen=True)
 class Fit:
     """Fit a body to the person in a capture, from keypoints and masks, and write it into the capture."""
 
@@ -286,8 +306,8 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "fit": Fit,
-            "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
+COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "annotate": Annotate,
+            "fit": Fit, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

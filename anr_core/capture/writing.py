@@ -17,7 +17,7 @@ from anr_core.body import Body, Pose
 from anr_core.camera import Camera, undistort_image
 from anr_core.capture.folder import VERSION, Capture, Shot, load_capture
 from anr_core.capture.footage import Footage, Take
-from anr_core.capture.keypoints import straightened, write_keypoints
+from anr_core.capture.keypoints import Table, straightened, write_keypoints
 from anr_core.capture.outline import near_outline
 from anr_core.capture.pictures import read_image, read_mask, write_image, write_mask
 from anr_core.capture.posing import describe_body, write_poses, write_posing
@@ -131,15 +131,52 @@ def write_registration(capture: Capture, body: Body, poses: Pose, cameras: dict[
     for shot in index["shots"]:
         shot["registered"] = shot["frame"] in fitted
     index["body"] = describe_body(body)
-    with _exchanged(capture.path / "poses.npz") as fresh:
+    with exchanged(capture.path / "poses.npz") as fresh:
         write_poses(poses, fresh)
-    with _exchanged(file) as fresh:
-        fresh.write_text(json.dumps(index, indent=1), encoding="utf-8")
+    _write_index(index, file)
     return load_capture(capture.path)
 
 
+def write_annotations(capture: Capture, keypoints: Table, skeleton: str,
+                      masks: Iterable[tuple[Shot, np.ndarray]], outdated: set[Shot] = frozenset()) -> Capture:
+    """Give a capture on disk keypoints and masks that were found in its pictures, and read it again.
+
+    keypoints  all that it has from now on, of a set named `skeleton`
+    masks      pictures and their masks (H, W) uint8, which may be made while they are asked for
+    outdated   pictures that have no mask any more unless a new one is among them
+
+    capture.json is exchanged last, and names no keypoints while those of another set take their place: what
+    is killed leaves a capture, with the old annotations, some of them or none.
+    """
+    file = capture.path / "capture.json"
+    index = json.loads(file.read_text(encoding="utf-8"))
+    written = {}
+    for shot, mask in masks:
+        written[shot.camera, shot.frame] = name = f"masks/{shot.camera}/{shot.frame:04d}.png"
+        (capture.path / name).parent.mkdir(parents=True, exist_ok=True)
+        with exchanged(capture.path / name) as fresh:
+            write_mask(fresh, mask)
+    if index["keypoints"] not in (None, skeleton):
+        _write_index({**index, "keypoints": None}, file)
+    with exchanged(capture.path / "keypoints.npz") as fresh:
+        write_keypoints(fresh, keypoints)
+    dropped = {(shot.camera, shot.frame): shot.mask for shot in outdated if shot.mask is not None}
+    for shot in index["shots"]:
+        place = shot["camera"], shot["frame"]
+        shot["mask"] = written.get(place, None if place in dropped else shot["mask"])
+    _write_index({**index, "keypoints": skeleton}, file)
+    for place in dropped.keys() - written.keys():
+        (capture.path / dropped[place]).unlink(missing_ok=True)
+    return load_capture(capture.path)
+
+
+def _write_index(index, file):
+    with exchanged(file) as fresh:
+        fresh.write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
 @contextmanager
-def _exchanged(file: Path) -> Iterator[Path]:
+def exchanged(file: Path) -> Iterator[Path]:
     """A place to write to, which takes the file's once it is whole."""
     fresh = file.with_name(f".new.{file.name}")
     try:

@@ -47,14 +47,11 @@ def _prepare(source, capture, format, fps, start, end, keypoints_late, gbuffer) 
         raise ValueError(f"{source} lies in {capture}, where the capture is to be. Name another folder.")
     print(f"{source}: format {name}")
     footage = reader.read(source, Span(fps, start, end))
-    _stop_at_errors(check_footage(footage), source)
+    _stop_at_errors(check_footage(footage), f"{source} is not prepared")
     with whole_or_nothing(capture) as folder:
         notes = footage.notes + write_capture(footage, folder, keypoints_late)
         made = load_capture(folder)
-        overlap = mask_overlaps(made)
-        _say([*_described(made, overlap), *notes])
-        _stop_at_errors(check(made, overlap, capture), source)
-        write_sheet(made, folder / REPORT)
+        report(made, notes, capture, f"{source} is not prepared")
         if gbuffer:
             write_gbuffer(made, folder)
     _say([f"see {capture / REPORT}", f"written to {capture}"])
@@ -71,17 +68,28 @@ def _with_gbuffer(capture: Capture) -> Capture:
     return capture
 
 
+def report(made: Capture, notes: list[str], place: Path, failed: str) -> None:
+    """Say what a capture holds and what is wrong with it, and write its sheet; it is or will be in `place`.
+
+    Raises ValueError, which begins with `failed`, where there are errors.
+    """
+    overlap = mask_overlaps(made)
+    _say([*_described(made, overlap), *notes])
+    write_sheet(made, made.path / REPORT)
+    _stop_at_errors(check(made, overlap, place), failed)
+
+
 def _say(lines) -> None:
     for line in lines:
         print(f"  {line}")
 
 
-def _stop_at_errors(findings, source) -> None:
-    """Say all findings; raises ValueError where there are errors among them."""
+def _stop_at_errors(findings, failed) -> None:
+    """Say all findings; raises ValueError, which begins with `failed`, where there are errors among them."""
     _say(findings)
     if wrong := [finding for finding in findings if finding.error]:
         more = f" And {len(wrong) - 1} more, above." if len(wrong) > 1 else ""
-        raise ValueError(f"{source} is not prepared: {wrong[0].where}: {wrong[0].wrong}. "
+        raise ValueError(f"{failed}: {wrong[0].where}: {wrong[0].wrong}. "
                          f"{wrong[0].remedy}{more}")
 
 

@@ -81,7 +81,7 @@ def _volume(vertices, faces):
 
 def check(capture: Capture, overlap: dict[Shot, float], place: Path) -> list[Finding]:
     """All findings of a capture, which will be in `place`; `overlap` is what `mask_overlaps` told."""
-    return [*_missing(capture), *_masks_elsewhere(capture, overlap), *_gaps(capture),
+    return [*_missing(capture, place), *_masks_elsewhere(capture, overlap), *_gaps(capture),
             *_keypoints(capture), *_reprojection(capture, place), *_lag(capture)]
 
 
@@ -124,12 +124,13 @@ def _share_inside(mask, points):
     return float(near[rows[inside], columns[inside]].sum() / len(rows)) if len(rows) else None
 
 
-def _missing(capture) -> Iterator[Finding]:
+def _missing(capture, place) -> Iterator[Finding]:
     for what, files, there in (
             ("mask", "masks/", lambda shot: shot.mask is not None),
             ("keypoints", "keypoints/", lambda shot: (shot.camera, shot.frame) in capture.keypoints)):
         without = [shot for shot in capture.shots if not there(shot)]
-        remedy = f"Lay them into {files} of the source, as the README's Captures tell, and prepare it again."
+        remedy = (f"Find them: python -m anr_core annotate {place}, or with another --annotator. Or lay them "
+                  f"into {files} of the source, as the README's Captures tell, and prepare it again.")
         if not without or what == "keypoints" and capture.registration is not None:
             continue
         if len(without) == len(capture.shots):

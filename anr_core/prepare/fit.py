@@ -77,8 +77,9 @@ def _outline(capture: Capture, shot: Shot):
 def _chosen(capture, cameras):
     """Names of the cameras to look through."""
     if capture.skeleton is None:
-        raise ValueError(f"{capture.path} has no keypoints, which a fit needs. Lay OpenPose's JSON into "
-                         "keypoints/ of the source, as the README's Captures tell, and prepare it again.")
+        raise ValueError(f"{capture.path} has no keypoints, which a fit needs. Find them: python -m anr_core "
+                         f"annotate {capture.path}. Or lay OpenPose's JSON into keypoints/ of the source, as "
+                         "the README's Captures tell, and prepare it again.")
     if capture.skeleton not in KEYPOINT_SETS:
         raise ValueError(f"{capture.path} has keypoints of the set {capture.skeleton!r}; a fit knows "
                          f"{', '.join(KEYPOINT_SETS)}.")

@@ -32,12 +32,6 @@ def capture(source):
     return prepare(source, source.with_name("capture"))
 
 
-@pytest.fixture
-def copied(source, tmp_path):
-    """A source to damage."""
-    return shutil.copytree(source, tmp_path / "source")
-
-
 def found(capture):
     return [str(finding) for finding in check(capture, mask_overlaps(capture), "captures/x")]
 
@@ -77,7 +71,8 @@ def test_pictures_without_masks_are_counted_and_named(copied, capture):
     for frame in (3, 7):
         (copied / "mask" / "cam1" / f"{frame:06d}.png").unlink()
     made = prepare(copied, copied.with_name("capture"))
-    assert found(made) == ["warning: cam1/0003, cam1/0007: 2 of 48 pictures have no mask. Lay them into "
+    assert found(made) == ["warning: cam1/0003, cam1/0007: 2 of 48 pictures have no mask. Find them: python "
+                           "-m anr_core annotate captures/x, or with another --annotator. Or lay them into "
                            "masks/ of the source, as the README's Captures tell, and prepare it again."]
 
 
