@@ -1,6 +1,7 @@
 """Captures that many tests read: a small made-up one, and the real ones where they are."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,9 @@ def real_capture(tmp_path_factory):
         return prepared[name]
 
     return by_name
+
+
+@pytest.fixture
+def copied(source, tmp_path):
+    """A copy, to change or damage, of the `source` that a module makes for its tests."""
+    return shutil.copytree(source, tmp_path / source.name)

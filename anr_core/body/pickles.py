@@ -2,10 +2,13 @@
 
     read_pickle    any pickle: Python 2's and 3's, joblib's; dictionaries, lists, numbers, arrays
     read_npy       a .npy, also one that holds a pickled dictionary
+    read_npz       the arrays of a .npz by name
     unpickle       the same from bytes
 
+No file makes room for more than it can hold, whatever it says of its arrays' shapes.
+
 A pickle may name any function to be called. Here it gets only those that numpy's, scipy's sparse and torch's
-arrays are rebuilt with, or stand-ins for them that can't make room for more than the file holds. chumpy's
+arrays are rebuilt with, or stand-ins for them. chumpy's
 arrays, which files of SMPL's first years hold, are read without chumpy.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from math import prod
 from pathlib import Path
@@ -20,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 LARGEST_SPARSE = 10**8  # entries: a joint regressor of SMPL-X has 6e5
+MOST_DEFLATED = 1032  # bytes that a byte of a zip can stand for
 
 
 def read_pickle(file: Path):
@@ -37,6 +42,12 @@ def read_npy(file: Path):
     """The array of a .npy, or the object that it holds as its only entry."""
     with _opened(file) as stream:
         return _checked(file, lambda: _read_npy(stream, file.stat().st_size))
+
+
+def read_npz(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz by name."""
+    with _opened(file) as stream:
+        return _checked(file, lambda: _read_npz(stream, file.stat().st_size))
 
 
 def _opened(file):
@@ -71,6 +82,17 @@ def _read_npy(stream, size):
         raise ValueError(f"it promises {promised} bytes and holds {there}")
     stream.seek(0)
     return np.lib.format.read_array(stream)
+
+
+def _read_npz(stream, size):
+    found = {}
+    with zipfile.ZipFile(stream) as archive:
+        for member in archive.infolist():
+            if member.file_size > MOST_DEFLATED * min(member.compress_size, size):
+                raise ValueError(f"{member.filename} promises {member.file_size} bytes in {size}")
+            with archive.open(member) as array:
+                found[member.filename.removesuffix(".npy")] = _read_npy(array, member.file_size)
+    return found
 
 
 def plain_array(value) -> np.ndarray:
@@ -227,6 +249,10 @@ class PlainUnpickler(pickle._Unpickler):
     def load_build(self):
         if not isinstance(self.stack[-2], _FILLED):
             raise pickle.UnpicklingError(f"it wants to alter a {type(self.stack[-2]).__name__}")
+        if isinstance(self.stack[-2], np.ndarray):
+            _, shape, dtype, _, content = self.stack[-1]
+            if prod(shape) * (1 if dtype.hasobject else dtype.itemsize) > len(content):
+                raise pickle.UnpicklingError(f"an array of {shape} has only {len(content)} entries or bytes")
         super().load_build()
         if isinstance(self.stack[-1], _JoblibArray):
             self.stack[-1] = self.stack[-1].read(self._source)

@@ -3,7 +3,6 @@
     local_source(source, near)  whatever it is, as a folder or a file on this disk
     link_of(source)             the address, where a source is a link
     fetch(link, store)          its file, downloaded once; broken downloads go on where they stopped
-    unpack(archive, folder)     a zip's or tar's files, which can't end up anywhere else
 
 A file has its name only when it is whole. A link may end in `#sha256=...`, as pip writes it: then its file
 has to have that hash.
@@ -12,52 +11,69 @@ has to have that hash.
 from __future__ import annotations
 
 import hashlib
-import lzma
 import os
 import re
-import shutil
-import stat
-import tarfile
 import tempfile
 import time
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from anr_core.capture.archives import CHUNK, BrokenArchive, is_archive, make_room, unpack
+
 ATTEMPTS, PAUSE, TIMEOUT = 3, 1.0, 30.0  # tries in a row without a byte, seconds between them, seconds
-CHUNK = 2**20  # bytes
 
 BY_HAND = "Download it by hand and give the file."
-BROKEN_ARCHIVE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
-                  RuntimeError)  # the last is an encrypted zip, or an unknown compression
 
 
 @contextmanager
 def local_source(source: str | Path, near: Path) -> Iterator[Path]:
     """A source as a folder or a file on this disk: links are downloaded, archives unpacked near a folder.
 
-    What was unpacked is removed when the block ends; what was downloaded stays, for the next time.
+    What was unpacked is removed when the block ends; what was downloaded stays, for the next time. Errors
+    that the block raises name what the user gave in place of these.
     """
-    if link := link_of(source):
+    link, file = link_of(source), Path(source)
+    if link:
         print(f"{link}: downloading into {store()}")
-        source = fetch(link, store())
-    if not is_archive(Path(source)):
-        yield Path(source)
+        file = fetch(link, store())
+    if not is_archive(file):
+        with _told_as(file, source):
+            yield file
         return
     place = next(parent for parent in near.resolve().parents if parent.is_dir())
     with tempfile.TemporaryDirectory(prefix=f".{near.name}.", dir=place) as folder:
         print(f"{source}: unpacking")
-        name = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", Path(source).name, flags=re.IGNORECASE)
-        yield unpack(Path(source), Path(folder, name))
+        name = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", file.name, flags=re.IGNORECASE)
+        target = Path(folder, name or "archive")
+        try:
+            with _told_as(file, source):
+                unpacked = unpack(file, target)
+        except BrokenArchive:
+            if link:
+                file.unlink()  # else the next call would find it again
+            raise
+        with _told_as(target, source):
+            yield unpacked
+
+
+@contextmanager
+def _told_as(place: Path, source: str | Path) -> Iterator[None]:
+    """Errors of the block name a source where they would name its place."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if str(place) not in str(error):
+            raise
+        kind = next(kind for kind in (BrokenArchive, FileNotFoundError, ValueError, OSError)
+                    if isinstance(error, kind))
+        raise kind(str(error).replace(str(place), str(source))) from error
 
 
 def store() -> Path:
@@ -164,7 +180,7 @@ def _receive(address, part) -> tuple[str, int | None]:
                              f"itself. {BY_HAND}")
         length, done = fields.get("Content-Length"), have if resumed else 0
         total = done + int(length) if length and length.isdecimal() else None
-        _make_room((total or 0) - done, part.parent, address)
+        make_room((total or 0) - done, part.parent, address)
         tag = fields.get("ETag", "W/")  # weak ones don't promise the same bytes
         version.write_text(fields.get("Last-Modified", "") if tag.startswith("W/") else tag)
         with open(part, "ab" if resumed else "wb") as out, \
@@ -179,13 +195,6 @@ def _file_name(name):
     """A name without folders, control characters or leading dots, not too long for any file system."""
     plain = re.sub(r"[^\w .()+=,@-]", "_", name.replace("\\", "/").rpartition("/")[2]).lstrip(". ")
     return plain[-120:] or "download"
-
-
-def _make_room(size, folder, what):
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise ValueError(f"{what} needs {size / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free. "
-                         "Make room, or take another disk.")
 
 
 def _from_drive(address, home):
@@ -222,81 +231,3 @@ def _from_youtube(address, home):
     except yt_dlp.utils.DownloadError as error:
         raise ValueError(f"{address} can't be downloaded ({str(error).splitlines()[0]}). {BY_HAND}") from None
     os.replace(made, home / _file_name(made.name))
-
-
-# archives
-
-def is_archive(file: Path) -> bool:
-    """Whether a file is a zip or a tar, by what it begins with."""
-    return file.is_file() and (zipfile.is_zipfile(file) or tarfile.is_tarfile(file))
-
-
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack an archive into a folder that is made; returns it, or the one folder that everything lies in.
-
-    Raises ValueError for an archive that is broken or encrypted, and for one with a path that leads out of
-    the folder, a link or a device: what it holds then stays unpacked.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
-    try:
-        for name, size, stream in members(archive):
-            _make_room(size, fresh, archive)
-            target = fresh.joinpath(*_inside(archive, name))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with stream, open(target, "xb") as out:
-                shutil.copyfileobj(stream, out, CHUNK)
-        os.rename(fresh, folder)
-    except FileExistsError:
-        raise ValueError(f"{archive} holds {name!r} twice. Pack it again.") from None
-    except BROKEN_ARCHIVE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{archive} can't be unpacked ({reason}). Get it again.") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    entries = list(folder.iterdir())
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
-
-
-def _zip_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Name, size and stream of each file."""
-    with zipfile.ZipFile(archive) as opened:
-        for member in opened.infolist():
-            kind = stat.S_IFMT(member.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise ValueError(_unwanted(archive, member.filename))
-            if not member.is_dir() and not _clutter(member.filename):
-                yield member.filename, member.file_size, opened.open(member)
-
-
-def _tar_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
-    with tarfile.open(archive) as opened:
-        for member in opened:
-            if not member.isfile() and not member.isdir():
-                raise ValueError(_unwanted(archive, member.name))
-            if member.isfile() and not _clutter(member.name):
-                yield member.name, member.size, opened.extractfile(member)
-        opened.fileobj.seek(opened.offset)
-        if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile itself doesn't mind
-            raise tarfile.ReadError("it ends too early")
-        while opened.fileobj.read(CHUNK):  # up to the checksum that compressed ones end with
-            pass
-
-
-def _unwanted(archive, name):
-    return f"{archive} holds {name!r}, a link or a device, and is not unpacked. Pack plain files and folders."
-
-
-def _clutter(name):
-    """What macOS puts into archives beside the files."""
-    return name.startswith("__MACOSX/") or PurePosixPath(name).name in (".DS_Store", "Thumbs.db")
-
-
-def _inside(archive, name) -> list[str]:
-    """The parts of a member's path, which must stay in the folder."""
-    parts = re.split(r"[/\\]", name)
-    if parts[0] == "" or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise ValueError(f"{archive} holds {name!r}, which leads out of its folder, and is not unpacked. Get "
-                         "it from somebody you trust.")
-    return [part for part in parts if part not in ("", ".")]

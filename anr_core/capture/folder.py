@@ -281,7 +281,14 @@ def _float(image):
 def load_capture(path: str | Path) -> Capture:
     """Read a capture's index and body; its pictures stay on disk."""
     path = Path(path).resolve()
-    index = _read_index(path)
+    try:
+        return _described(path, _read_index(path))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path / 'capture.json'} is broken ({type(error).__name__}: {error}). Prepare it "
+                         "again.") from None
+
+
+def _described(path, index):
     cameras = {name: Camera(*(torch.tensor(entry[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
                             size=tuple(entry["size"])) for name, entry in index["cameras"].items()}
     shots, skeleton = [Shot(**shot) for shot in index["shots"]], index.get("keypoints")

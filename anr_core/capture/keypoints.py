@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
+from anr_core.body.pickles import read_npz
 from anr_core.camera import Camera
 
 Table = dict[tuple[str, int], torch.Tensor]  # (camera name, frame) -> (K, 3) pixels and confidence
@@ -23,10 +23,10 @@ def write_keypoints(file: Path, table: Table) -> None:
 
 def read_keypoints(file: Path) -> Table:
     try:
-        with np.load(file) as arrays:
-            names = zip(arrays["cameras"].tolist(), arrays["frames"].tolist(), strict=True)
-            return dict(zip(names, torch.from_numpy(arrays["points"]), strict=True))
-    except (FileNotFoundError, KeyError, ValueError, BadZipFile, EOFError) as error:
+        arrays = read_npz(file)
+        names = zip(arrays["cameras"].tolist(), arrays["frames"].tolist(), strict=True)
+        return dict(zip(names, torch.from_numpy(arrays["points"]), strict=True))
+    except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
 
 

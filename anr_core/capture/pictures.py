@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
+from typing import IO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 # What Pillow makes of what is no picture, is damaged, is a damaged PNG, or would fill the memory.
-BROKEN = (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError)
+BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+FORMATS = ("PNG", "JPEG", "WEBP")  # others of Pillow's formats start programs, or are no pictures of a camera
+TURNED = range(5, 9)  # values of EXIF's orientation for pictures that lie on their side
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -25,19 +28,25 @@ def read_mask(path: Path) -> np.ndarray:
 
 def _read(path, mode):
     try:
-        with Image.open(path) as image:
-            return np.array(image.convert(mode))
+        return decoded(path, mode)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing. Put it back, or prepare the capture again.") from None
     except BROKEN as error:
         raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
 
 
+def decoded(file: Path | IO[bytes], mode: str) -> np.ndarray:
+    """A picture as it is to be seen: phones save it as the sensor lies, and say how it is to be turned."""
+    with Image.open(file, formats=FORMATS) as image:
+        return np.array(ImageOps.exif_transpose(image).convert(mode))
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """(H, W) of a picture, from its header alone."""
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
+        with Image.open(path, formats=FORMATS) as image:
+            upright = image.getexif().get(ExifTags.Base.Orientation) not in TURNED
+            return (image.height, image.width) if upright else (image.width, image.height)
     except BROKEN as error:
         raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
 from anr_core.body import Body, Pose, Surface, TrackedBody
+from anr_core.body.pickles import read_npz
 from anr_core.capture.footage import Footage
 
 UNREGISTERED = {"model": None}
-
-BROKEN = (FileNotFoundError, KeyError, ValueError, BadZipFile, EOFError)
 
 
 def describe_body(body: Body) -> dict | None:
@@ -75,7 +73,7 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
 
 def _read(file, names):
     try:
-        with np.load(file) as arrays:
-            return [torch.from_numpy(arrays[name]) for name in names]
-    except BROKEN as error:
+        arrays = read_npz(file)
+        return [torch.from_numpy(arrays[name]) for name in names]
+    except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from anr_core.camera import Camera
 from anr_core.capture.pictures import picture_size, read_image
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+LICENCE_NAME = re.compile("licen[cs]e|copying", re.IGNORECASE)
 
 
 def read_json(file: Path):
@@ -26,10 +28,16 @@ def read_json(file: Path):
         raise ValueError(f"{file} is not whole JSON ({error}). Copy it again.") from None
 
 
-def stated_licence(source: Path) -> dict:
-    """The fields of a footage that tell the licence: a file LICENSE... beside the pictures, or none."""
-    file = next(iter(sorted(source.glob("LICENSE*"))), None)
-    return {"licence": f"stated in {file.name}" if file else "not stated", "licence_file": file}
+def licence_files(folder: Path) -> list[Path]:
+    """The files of a folder that state a licence, by their names."""
+    return [file for file in sorted(folder.glob("*")) if LICENCE_NAME.match(file.name) and file.is_file()]
+
+
+def stated_licence(source: Path, dataset: str | None = None) -> dict:
+    """The fields of a footage that tell the licence: of its dataset, and of a file beside."""
+    file = next(iter(licence_files(source)), None)
+    known = ([dataset] if dataset else []) + ([f"stated in {file.name}"] if file else [])
+    return {"licence": "; ".join(known) or "not stated", "licence_file": file}
 
 
 def numbered_pictures(folder: Path) -> dict[int, Path]:

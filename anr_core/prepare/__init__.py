@@ -35,23 +35,26 @@ def prepare(source: Path | str, capture: Path, format: str = "auto", fps: float 
     A capture that is already there is replaced, once the new one is whole; anything else is left alone.
     Errors in the report raise ValueError, and nothing is written.
     """
+    span = Span(fps, start, end)
     with local_source(source, Path(capture)) as found:
-        return _prepare(found, Path(capture), format, fps, start, end, keypoints_late, gbuffer)
+        return _prepare(found, str(source), Path(capture), format, span, keypoints_late, gbuffer)
 
 
-def _prepare(source, capture, format, fps, start, end, keypoints_late, gbuffer) -> Capture:
+def _prepare(source, named, capture, format, span, keypoints_late, gbuffer) -> Capture:
+    """`source` is on this disk; the user is told what they named."""
     if gbuffer and source.resolve() == capture.resolve():
         return _with_gbuffer(load_capture(capture))
     name, reader = find_reader(source, format)
     if source.resolve().is_relative_to(capture.resolve()):  # it would be lost when the capture is replaced
-        raise ValueError(f"{source} lies in {capture}, where the capture is to be. Name another folder.")
-    print(f"{source}: format {name}")
-    footage = reader.read(source, Span(fps, start, end))
-    _stop_at_errors(check_footage(footage), f"{source} is not prepared")
+        raise ValueError(f"{named} lies in {capture}, where the capture is to be. Name another folder.")
+    print(f"{named}: format {name}")
+    footage = reader.read(source, span)
+    _stop_at_errors(check_footage(footage), f"{named} is not prepared")
     with whole_or_nothing(capture) as folder:
-        notes = footage.notes + write_capture(footage, folder, keypoints_late)
+        notes = [note.replace(str(source), named) for note in footage.notes]
+        notes += write_capture(footage, folder, keypoints_late)
         made = load_capture(folder)
-        report(made, notes, capture, f"{source} is not prepared")
+        report(made, notes, capture, f"{named} is not prepared")
         if gbuffer:
             write_gbuffer(made, folder)
     _say([f"see {capture / REPORT}", f"written to {capture}"])

@@ -5,13 +5,15 @@ import collections
 import io
 import os
 import pickle
+import struct
+import zipfile
 import zlib
 
 import numpy as np
 import pytest
 import torch
 
-from anr_core.body.pickles import read_npy, read_pickle, unpickle
+from anr_core.body.pickles import read_npy, read_npz, read_pickle, unpickle
 
 # joblib 1.6's dump of the dictionary in the test below
 JOBLIB = """eNplUMtKw0AUbZIG45NWQRR/oG66cuFCaERwYSCgG1cSJs3oRPMYMomSRSFuaoTZebP31/wD/6DeZCwqHua+Zu7hnjtVv/no
@@ -149,7 +151,39 @@ def test_a_npy_that_promises_more_than_it_holds_is_refused_before_room_is_made(t
         read_npy(tmp_path / "huge.npy")
 
 
+def archive_of(file, header, size=None, held=64):
+    """A .npz of one array, whose header and whose length in the list of members may lie."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": header})
+    with zipfile.ZipFile(file, "w") as out:
+        out.writestr("a.npy", stream.getvalue() + bytes(held))
+    if size is not None:  # the length unpacked, in the list at the end
+        data = bytearray(file.read_bytes())
+        struct.pack_into("<I", data, data.rindex(b"PK\1\2") + 24, size)
+        file.write_bytes(data)
+
+
+def test_an_archive_that_promises_more_than_it_holds_is_refused_before_room_is_made(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(10**6), b=np.arange(3))
+    whole = read_npz(tmp_path / "a.npz")
+    assert whole["a"].shape == (10**6,) and whole["b"].tolist() == [0, 1, 2]
+    archive_of(tmp_path / "a.npz", (2**40, 3))
+    with pytest.raises(ValueError, match="promises 26388279066624 bytes and holds 64"):
+        read_npz(tmp_path / "a.npz")
+    archive_of(tmp_path / "a.npz", (2**28,), 2**31)
+    with pytest.raises(ValueError, match="a.npy promises 2147483648 bytes in"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_an_array_of_objects_has_no_more_entries_than_the_file(tmp_path):
+    whole = pickle.dumps(np.array([None, "a"], object), 2)
+    assert unpickle(whole, "file").tolist() == [None, "a"]
+    assert whole.count(b"K\x02\x85") == 1  # its shape, (2,)
+    with pytest.raises(ValueError, match=r"an array of \(1099511627776,\) has only 2 entries"):
+        unpickle(whole.replace(b"K\x02\x85", b"\x8a\x06\0\0\0\0\0\x01\x85"), "file")
+
+
 def test_a_missing_file_is_named(tmp_path):
-    for read in (read_npy, read_pickle):
+    for read in (read_npy, read_npz, read_pickle):
         with pytest.raises(FileNotFoundError, match="none.npy is missing. Put it back"):
             read(tmp_path / "none.npy")

@@ -22,18 +22,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from anr_core.body.pickles import unpickle
 from anr_core.capture.footage import Footage, Take
-from anr_core.capture.pictures import BROKEN
+from anr_core.capture.pictures import BROKEN, decoded
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.lmdb import Entries, open_entries
 from anr_core.capture.readers.panoptic import FPS as PANOPTIC_FPS
 from anr_core.capture.readers.panoptic import LICENCE as PANOPTIC_LICENCE
 from anr_core.capture.readers.timing import EVERYTHING, Span
-from anr_core.capture.sources import read_json, upright_axis
+from anr_core.capture.sources import read_json, stated_licence, upright_axis
 from anr_core.skeleton import COCO17
 
 ABOUT = "cameras.json and Databases/Images"
@@ -86,9 +85,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
         format="human-view-synthesis", cameras=cameras, originals=originals,
         takes=(take for view in views for take in _takes(root, view, kind, sorted(frames[view]))),
         frames=np.zeros(0, np.int64), vertices=None, surface=None, fps=rate,
-        up=upright_axis(list(cameras.values())), licence=LICENCES.get(kind, "not stated"),
-        person=source.resolve().name, notes=notes,
+        up=upright_axis(list(cameras.values())), person=source.resolve().name, notes=notes,
         keypoints={"CPN": "coco17", "BODY_135": "body25b"}.get(kind),
+        **stated_licence(source, LICENCES.get(kind)),
         foreign=_joints(body, wanted) if body and body.exists() else None)
 
 
@@ -106,8 +105,7 @@ def _takes(root: Path, view: str, kind: str | None, frames: list[int]) -> Iterat
 
 def _picture(pictures, frame: int, mode: str = "RGB") -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(pictures.data(frame))) as image:
-            return np.array(image.convert(mode))
+        return decoded(io.BytesIO(pictures.data(frame)), mode)
     except BROKEN as error:
         raise ValueError(f"{pictures.path}: frame {frame} can't be read as a picture ({error}). Copy it "
                          "again.") from None

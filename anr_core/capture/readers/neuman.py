@@ -30,10 +30,10 @@ from anr_core.capture.readers.calibration import camera_for, checked, original_o
 from anr_core.capture.readers.colmap import read_photographs
 from anr_core.capture.readers.smpl_meshes import posed, surface_of, without_model
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
-from anr_core.capture.sources import common_size
+from anr_core.capture.sources import common_size, stated_licence
 
 ABOUT = "images, sparse and alignments.npy"
-LICENCE = "NeuMan: research, see its LICENSE; cite Jiang et al., NeuMan, ECCV 2022"
+LICENCE = "NeuMan: research; cite Jiang et al., NeuMan, ECCV 2022"
 FITS = ("smpl_output_optimized.pkl", "smpl_output_romp.pkl")
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 MASK_DOUBT = 2.0  # pixels, of a network's segmentation
@@ -74,8 +74,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
         takes=(Take(f"{frame:05d}", frame, files[frame], _mask(source, files[frame]), MASK_DOUBT,
                     body["surface"] is not None, splits.get(files[frame].name, "train"), points[frame])
                for frame in wanted),
-        fps=ASSUMED_FPS, up=_upwards(list(cameras.values())), licence=LICENCE, person=source.resolve().name,
-        notes=notes, keypoints="coco17" if any(one is not None for one in points.values()) else None, **body)
+        fps=ASSUMED_FPS, up=_upwards(list(cameras.values())), person=source.resolve().name, notes=notes,
+        keypoints="coco17" if any(one is not None for one in points.values()) else None,
+        **stated_licence(source, LICENCE), **body)
 
 
 def _upwards(cameras: list[Camera]) -> tuple[float, float, float]:

@@ -9,13 +9,12 @@ one the second point is an eye; of BODY_25 it is the neck, which lies in the mid
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from anr_core.body.pickles import read_npz
 from anr_core.capture.keypoints import SURE
 from anr_core.capture.sources import read_json
 
@@ -75,11 +74,11 @@ def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], s
     The table holds cameras (c,), frames (n,) and keypoints2d (c, n, K, 3): pixels and confidence, which is 0
     where the person was not found.
     """
+    arrays = read_npz(file)
     try:
-        with np.load(file) as arrays:
-            cameras, frames, table = (arrays[name] for name in ("cameras", "frames", "keypoints2d"))
-            frames, table = frames.astype(np.int64), table.astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        cameras, frames, table = (arrays[name] for name in ("cameras", "frames", "keypoints2d"))
+        frames, table = frames.astype(np.int64), table.astype(np.float32)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is no table of cameras, frames and keypoints2d ({error}). Copy it again."
                          ) from None
     if table.ndim != 4 or table.shape[:2] != (len(cameras), len(frames)) or table.shape[3] != 3:

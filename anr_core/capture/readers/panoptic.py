@@ -24,7 +24,7 @@ from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.clips import first_frame, numbered
 from anr_core.capture.readers.timing import EVERYTHING, Span
-from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, decoded, read_json
+from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, decoded, read_json, stated_licence
 from anr_core.skeleton import BODY25
 
 ABOUT = "calibration_NAME.json and hdPose3d_stage1_coco19"
@@ -65,7 +65,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
         takes=(Take(name, frame, image, None, registered=False, keypoints=_seen(joints[frame], cameras[name]))
                for name, recording in recordings.items() for frame, image in _images(recording, wanted)),
         frames=np.zeros(0, np.int64), vertices=None, surface=None, fps=FPS, up=(0.0, -1.0, 0.0),
-        licence=LICENCE, person=source.resolve().name, notes=notes, keypoints="body25",
+        person=source.resolve().name, notes=notes, keypoints="body25", **stated_licence(source, LICENCE),
         foreign={"frames": frames, "joints": np.stack([joints[frame] for frame in frames])})
 
 

@@ -27,7 +27,7 @@ from anr_core.capture.readers.hdf5 import open_arrays
 from anr_core.capture.readers.openpose import LAYOUTS
 from anr_core.capture.readers.smpl_meshes import posed, without_model
 from anr_core.capture.readers.timing import EVERYTHING, Span
-from anr_core.capture.sources import decoded
+from anr_core.capture.sources import decoded, stated_licence
 
 ABOUT = "camera.pkl, masks.hdf5 and a video"
 LICENCE = "People-Snapshot: non-commercial research, not to be passed on; cite Alldieck et al., CVPR 2018"
@@ -57,8 +57,8 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     return Footage(
         format="people-snapshot", cameras={CAMERA: camera}, originals={CAMERA: original},
         takes=_takes(source / "masks.hdf5", video, wanted, keypoints, body["surface"] is not None), fps=rate,
-        up=(0.0, -1.0, 0.0), licence=LICENCE, person=source.resolve().name, notes=notes,
-        keypoints=None if keypoints is None else SKELETON, **body)
+        up=(0.0, -1.0, 0.0), person=source.resolve().name, notes=notes,
+        keypoints=None if keypoints is None else SKELETON, **stated_licence(source, LICENCE), **body)
 
 
 def _video(source: Path) -> Path:

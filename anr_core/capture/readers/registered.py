@@ -16,15 +16,14 @@ Static cameras' frames between two registered ones get a mesh in between, and it
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from anr_core.body import Surface, make_surface
+from anr_core.body.pickles import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.folder import DOUBT
@@ -95,11 +94,7 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
     file = next((source / name for name in MESH_FILES if (source / name).is_file()), None)
     if file is None:
         raise FileNotFoundError(f"{source} has no {' or '.join(MESH_FILES)}, the mesh of every frame.")
-    try:
-        with np.load(file) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file} can't be read ({error}). Copy it again.") from None
+    arrays = read_npz(file)
     if missing := [name for name in ("frames", "vertices", "faces") if name not in arrays]:
         raise ValueError(f"{file} has no {', '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}.")
     frames, vertices = arrays["frames"].astype(np.int64), arrays["vertices"].astype(np.float32)

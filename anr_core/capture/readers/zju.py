@@ -27,7 +27,7 @@ from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.smpl_meshes import surface_of, without_model
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
-from anr_core.capture.sources import common_size, upright_axis
+from anr_core.capture.sources import common_size, stated_licence, upright_axis
 
 ABOUT = "annots.npy beside pictures and masks"
 LICENCE = "ZJU-MoCap: non-commercial research, not to be passed on; cite Peng et al., Neural Body, CVPR 2021"
@@ -86,8 +86,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     return Footage(
         format="zju", cameras=cameras, originals=originals,
         takes=(_take(shot, points, body["surface"] is not None) for shot in shots),
-        fps=ASSUMED_FPS, up=upright_axis(list(cameras.values())), licence=LICENCE,
-        person=source.resolve().name, notes=notes, keypoints="body25" if points else None, **body)
+        fps=ASSUMED_FPS, up=upright_axis(list(cameras.values())), person=source.resolve().name,
+        notes=notes, keypoints="body25" if points else None,
+        **stated_licence(source, LICENCE), **body)
 
 
 # annots.npy

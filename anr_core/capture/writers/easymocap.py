@@ -16,6 +16,7 @@ from anr_core.camera import Camera
 from anr_core.capture.folder import Capture
 from anr_core.capture.readers.easymocap import FILES, OURS, PARAMETER_FOLDERS
 from anr_core.capture.readers.smpl_json import FIELDS
+from anr_core.capture.sources import licence_files
 
 KEPT = ("capture.json", "body.npz", "poses.npz", "certain", "truth")
 
@@ -33,7 +34,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
                               capture.cameras[shot.camera].size, f"images/{place}{Path(shot.image).suffix}")
     for name, picture in capture.backgrounds.items():
         _copy(capture.path / picture, folder / "background" / f"{name}{Path(picture).suffix}")
-    for licence in capture.path.glob("LICENSE*"):
+    for licence in licence_files(capture.path):
         _copy(licence, folder / licence.name)
     for name in KEPT:
         _copy(capture.path / name, folder / OURS / name)

@@ -20,6 +20,7 @@ from anr_core.body import Posed
 from anr_core.camera import Camera
 from anr_core.capture.folder import Capture
 from anr_core.capture.pictures import write_image
+from anr_core.capture.sources import licence_files
 from anr_core.rasterizer import gbuffer
 from anr_core.texture import Unwrapping, bilinear, table
 
@@ -41,7 +42,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
         for kind, picture, mask in (("input", drawn, covered), ("output", view.image, view.mask)):
             (folder / split / kind).mkdir(parents=True, exist_ok=True)
             write_image(folder / split / kind / name, _over_white(picture, mask, size))
-    licences = list(capture.path.glob("LICENSE*"))
+    licences = licence_files(capture.path)
     for licence in licences:
         shutil.copyfile(licence, folder / licence.name)
     if not licences and capture.licence != "not stated":

@@ -160,7 +160,7 @@ def write_lmdb(path: Path, entries: dict[int, bytes], protocol: int = 4) -> None
     import lmdb
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lmdb.open(str(path), map_size=2**24) as opened, opened.begin(write=True) as transaction:
+    with lmdb.open(str(path), map_size=2**24, sync=False) as opened, opened.begin(write=True) as transaction:
         transaction.put(b"protocol", pickle.dumps(protocol))
         transaction.put(pickle.dumps("keys", protocol), pickle.dumps(list(entries), protocol))
         for frame, value in entries.items():

@@ -41,12 +41,6 @@ def capture(source):
     return prepare(source, source.with_name("capture"))
 
 
-@pytest.fixture
-def copied(source, tmp_path):
-    """A source to change."""
-    return shutil.copytree(source, tmp_path / "source")
-
-
 def test_cameras_are_the_ones_of_the_files(source, capture):
     assert recognises(source) and capture.format == "easymocap"
     for name, camera in cameras().items():

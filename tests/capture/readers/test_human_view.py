@@ -24,11 +24,6 @@ def source(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def copied(source, tmp_path):
-    return shutil.copytree(source, tmp_path / source.name)
-
-
 def test_human36m_becomes_a_capture(source):
     footage = human_view.read(source)
     takes = {(take.camera, take.frame): take for take in footage.takes}

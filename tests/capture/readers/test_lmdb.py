@@ -11,7 +11,8 @@ lmdb = pytest.importorskip("lmdb")
 
 def write(path, changes, folder=True):
     """One transaction: what to put, and what to delete where the value is None."""
-    with lmdb.open(str(path), map_size=2**26, subdir=folder) as opened, opened.begin(write=True) as begun:
+    with lmdb.open(str(path), map_size=2**26, sync=False, subdir=folder) as opened, \
+            opened.begin(write=True) as begun:
         for key, value in changes.items():
             begun.delete(key) if value is None else begun.put(key, value)
 

@@ -21,11 +21,6 @@ def source(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def copied(source, tmp_path):
-    return shutil.copytree(source, tmp_path / source.name)
-
-
 def test_a_scene_becomes_a_registered_capture_in_metres(source, tmp_path, capsys):
     capture = prepare(source, tmp_path / "capture")
     said = capsys.readouterr().out

@@ -1,7 +1,6 @@
 """People-Snapshot, in the layout that its authors hand out."""
 
 import pickle
-import shutil
 
 import numpy as np
 import pytest
@@ -21,11 +20,6 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("snapshot") / "female-9-casual"
     np.save(folder.with_suffix(".npy"), make_people_snapshot(folder))
     return folder
-
-
-@pytest.fixture
-def copied(source, tmp_path):
-    return shutil.copytree(source, tmp_path / source.name)
 
 
 def test_the_dataset_becomes_a_capture(source, tmp_path, capsys):

@@ -19,12 +19,6 @@ def source(tmp_path_factory):
     return write_pose2sim(tmp_path_factory.mktemp("pose2sim") / "source")
 
 
-@pytest.fixture
-def copied(source, tmp_path):
-    """A source to change."""
-    return shutil.copytree(source, tmp_path / "source")
-
-
 def toml(source):
     return source / "calibration" / "Calib.toml"
 

@@ -19,11 +19,6 @@ def source(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def copied(source, tmp_path):
-    return shutil.copytree(source, tmp_path / source.name)
-
-
 def test_the_dataset_becomes_a_registered_capture(source, tmp_path, capsys):
     capture = prepare(source, tmp_path / "capture")
     assert "format zju" in capsys.readouterr().out

@@ -1,0 +1,119 @@
+"""Archives of strangers: a zip's or tar's files, which can't end up anywhere but in their folder."""
+
+from __future__ import annotations
+
+import errno
+import lzma
+import os
+import re
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+CHUNK = 2**20  # bytes
+ZIP_BEGINS = b"PK\3\4"
+ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
+          RuntimeError, NotImplementedError)  # the last two are an encrypted zip and an unknown compression
+
+
+class BrokenArchive(ValueError):
+    """An archive that can't be unpacked, now or ever: another copy of it may."""
+
+
+def is_archive(file: Path) -> bool:
+    """Whether a file is a zip or a tar, or is named so though it is broken."""
+    named = file.name.lower().endswith(ENDINGS)
+    return file.is_file() and (named or _is_zip(file) or tarfile.is_tarfile(file))
+
+
+def _is_zip(file):
+    with open(file, "rb") as stream:
+        return stream.read(len(ZIP_BEGINS)) == ZIP_BEGINS or zipfile.is_zipfile(file)
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack an archive into a folder that is made; returns it, or the one folder that everything lies in.
+
+    Raises BrokenArchive for an archive that is broken or encrypted, and for one with a path that leads out of
+    the folder, a link or a device: what it holds then stays packed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    members = _zip_members if _is_zip(archive) or archive.suffix.lower() == ".zip" else _tar_members
+    try:
+        for name, size, stream in members(archive):
+            make_room(size, fresh, archive)
+            target = fresh.joinpath(*_inside(archive, name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with stream, open(target, "xb") as out:
+                shutil.copyfileobj(stream, out, CHUNK)
+        os.rename(fresh, folder)
+    except FileExistsError:
+        raise BrokenArchive(f"{archive} holds {name!r} twice. Pack it again.") from None
+    except BROKEN as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+            raise  # of this disk, not of the archive
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BrokenArchive(f"{archive} can't be unpacked ({reason}). Get it again.") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    entries = list(folder.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
+
+
+def _zip_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """Name, size and stream of each file."""
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise BrokenArchive(_unwanted(archive, member.filename))
+            if not member.is_dir() and not _clutter(member.filename):
+                yield member.filename, member.file_size, opened.open(member)
+
+
+def _tar_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
+    with tarfile.open(archive) as opened:
+        for member in opened:
+            if not member.isfile() and not member.isdir():
+                raise BrokenArchive(_unwanted(archive, member.name))
+            if member.isfile() and not _clutter(member.name):
+                yield member.name, member.size, opened.extractfile(member)
+        opened.fileobj.seek(opened.offset)
+        if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile itself doesn't mind
+            raise tarfile.ReadError("it ends too early")
+        while opened.fileobj.read(CHUNK):  # up to the checksum that compressed ones end with
+            pass
+
+
+def _unwanted(archive, name):
+    return f"{archive} holds {name!r}, a link or a device, and is not unpacked. Pack plain files and folders."
+
+
+def _clutter(name):
+    """What macOS puts into archives beside the files."""
+    return name.startswith("__MACOSX/") or PurePosixPath(name).name in (".DS_Store", "Thumbs.db")
+
+
+def _inside(archive, name) -> list[str]:
+    """The parts of a member's path, which must stay in the folder."""
+    parts = re.split(r"[/\\]", name)
+    if parts[0] == "" or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise BrokenArchive(f"{archive} holds {name!r}, which leads out of its folder, and is not unpacked. "
+                            "Get it from somebody you trust.")
+    return [part for part in parts if part not in ("", ".")]
+
+
+def make_room(size, folder, what):
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ValueError(f"{what} needs {size / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free. "
+                         "Make room, or take another disk.")

@@ -1,0 +1,112 @@
+"""Archives stay in their folder, whatever they hold; broken ones are told in one line."""
+
+import io
+import os
+import stat
+import tarfile
+import types
+import zipfile
+
+import pytest
+
+from anr_core.capture import archives
+from anr_core.capture.archives import is_archive, unpack
+from anr_core.cli import main
+
+FILES = {"walk/videos/cam01.mp4": b"film", "walk/intri.yml": b"K", "__MACOSX/walk/._x": b"",
+         "walk/.DS_Store": b""}
+
+
+def packed(file, files, kind="zip"):
+    """An archive of files by name; a value may also be a TarInfo or ZipInfo."""
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as out:
+            for name, content in files.items():
+                out.writestr(content if isinstance(content, zipfile.ZipInfo) else name,
+                             b"../outside" if isinstance(content, zipfile.ZipInfo) else content)
+        return file
+    with tarfile.open(file, f"w:{kind}") as out:
+        for name, content in files.items():
+            member = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            if not isinstance(content, tarfile.TarInfo):
+                member.size = len(content)
+            out.addfile(member, None if isinstance(content, tarfile.TarInfo) else io.BytesIO(content))
+    return file
+
+
+@pytest.mark.parametrize("kind", ["zip", "", "gz", "bz2", "xz"])
+def test_archives_are_unpacked_and_their_only_folder_is_found(tmp_path, kind):
+    archive = packed(tmp_path / "a", FILES, kind)
+    assert is_archive(archive)
+    folder = unpack(archive, tmp_path / "out")
+    assert folder == tmp_path / "out" / "walk"
+    assert (folder / "videos" / "cam01.mp4").read_bytes() == b"film"
+    assert sorted(os.listdir(tmp_path)) == ["a", "out"]
+    assert sorted(os.listdir(folder)) == ["intri.yml", "videos"]
+
+
+def test_several_entries_are_left_where_they_are(tmp_path):
+    archive = packed(tmp_path / "a", {"one/x": b"1", "two/x": b"2"})
+    assert unpack(archive, tmp_path / "out") == tmp_path / "out"
+
+
+def linked(kind):
+    member = tarfile.TarInfo("link")
+    member.type, member.linkname = kind, "../outside"
+    return member
+
+
+ZIP_LINK = zipfile.ZipInfo("link")
+ZIP_LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
+
+
+@pytest.mark.parametrize(("kind", "files"), [
+    *((kind, {"fine": b"1", name: b"2"}) for kind in ("zip", "gz")
+      for name in ("../outside", "a/../../outside", "/outside", "..\\outside", "C:\\outside", "\\\\host\\x")),
+    ("zip", {"fine": b"1", "link": ZIP_LINK}),
+    *(("gz", {"fine": b"1", "link": linked(kind)})
+      for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)),
+])
+def test_nothing_is_written_outside_nor_left_behind(tmp_path, kind, files):
+    archive = packed(tmp_path / "a", files, kind)
+    with pytest.raises(ValueError, match="is not unpacked"):
+        unpack(archive, tmp_path / "deep" / "out")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "deep"]
+
+
+def test_broken_and_doubled_archives_are_refused_in_one_line(tmp_path):
+    whole = packed(tmp_path / "whole", FILES, "gz").read_bytes()
+    for length in range(20, len(whole), 15):
+        (tmp_path / "short").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"\A[^\n]*short can't be unpacked \([^\n]*\Z"):
+            unpack(tmp_path / "short", tmp_path / "out")
+    damaged = bytearray(packed(tmp_path / "zip", {"x": b"A" * 100}).read_bytes())
+    damaged[50] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
+    with pytest.raises(ValueError, match="damaged can't be unpacked"):
+        unpack(tmp_path / "damaged", tmp_path / "out")
+    with pytest.raises(ValueError, match="holds 'x' twice|holds './x' twice"):
+        unpack(packed(tmp_path / "twice", {"x": b"1", "./x": b"2"}), tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
+    archive = packed(tmp_path / "a", FILES)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=0))
+    with pytest.raises(ValueError, match="Make room"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_half_of_a_zip_is_a_broken_archive_and_not_an_unknown_source(tmp_path, capsys):
+    whole = packed(tmp_path / "walk.zip", FILES).read_bytes()
+    (tmp_path / "walk.zip").write_bytes(whole[:len(whole) // 2])
+    assert main(["prepare", str(tmp_path / "walk.zip"), str(tmp_path / "capture")]) == 2
+    assert "walk.zip can't be unpacked (File is not a zip file)" in capsys.readouterr().err
+
+
+def test_what_is_wrong_in_an_archive_is_told_as_a_path_in_it(tmp_path, capsys):
+    source = packed(tmp_path / "walk.zip", {"walk/images/1.jpg": b"no picture", "walk/images/2.jpg": b""})
+    assert main(["prepare", str(source), str(tmp_path / "capture")]) == 2
+    said = capsys.readouterr()
+    assert f"{source}: format plain" in said.out
+    assert f"Error: {source}/walk/images/1.jpg can't be read as a picture" in said.err
