@@ -28,14 +28,19 @@ MOST_PEOPLE = 5
 def annotator() -> Annotator:
     try:
         import mediapipe
-    except ImportError as error:
+
+        vision = mediapipe.tasks.vision
+    except (ImportError, OSError, AttributeError) as error:  # not there; a system library isn't; too old
         raise ImportError(unavailable("mediapipe", error, "Install it (python -m pip install mediapipe).")
                           ) from None
-    vision, model = mediapipe.tasks.vision, _model()
-    # pictures one by one: its tracking over time is made for one person
-    landmarker = vision.PoseLandmarker.create_from_options(vision.PoseLandmarkerOptions(
-        base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)), num_poses=MOST_PEOPLE,
-        output_segmentation_masks=True))
+    model = _model()
+    try:
+        # pictures one by one: its tracking over time is made for one person
+        landmarker = vision.PoseLandmarker.create_from_options(vision.PoseLandmarkerOptions(
+            base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)), num_poses=MOST_PEOPLE,
+            output_segmentation_masks=True))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ValueError(unavailable("mediapipe", error, f"Remove {model}, to download it again.")) from None
 
     def find(pictures: Iterable[np.ndarray]) -> Iterator[list[Person]]:
         for picture in pictures:
