@@ -150,6 +150,25 @@ class Annotate:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """Mask the person in the pictures of cameras that stand still, by what differs from the scene behind."""
+
+    # folder that `prepare` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # picture of the scene without the person; auto takes the capture's own, and what the pictures show
+    plate: Annotated[str, arg(metavar="IMAGE")] = "auto"
+    # mask these cameras' pictures alone, such as cam01,cam02
+    cameras: Annotated[str | None, optional("LIST")] = None
+    # make masks that are there already anew
+    again: bool = False
+
+    def __call__(self) -> None:
+        from anr_core.prepare.mask import mask
+
+        mask(self.capture, self.plate, self.cameras and self.cameras.split(","), self.again)
+
+
+@dataclass(frozen=True)
 class Fit:
     """Fit a body to the person in a capture, from keypoints and masks, and write it into the capture."""
 
@@ -307,7 +326,7 @@ class Bench:
 
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "annotate": Annotate,
-            "fit": Fit, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
+            "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:
