@@ -27,6 +27,9 @@ RECENT = 5
 GHOST = 0.06
 # Nobody becomes so many times as large or as small while out of sight.
 LARGEST_CHANGE = 2.0
+# A chain's next track has to be worth more pictures of somebody prominent than this: who is found once or
+# twice, somewhere else, is mostly nobody.
+JOINING = 2.5
 # How many pictures' worth of prominence it is that somebody is known to be the person.
 KNOWN = 1000.0
 
@@ -74,7 +77,9 @@ def follow(people: Sequence[np.ndarray], frames: Sequence[int], size: tuple[int,
     solid = [_solid(everyone, weight) for everyone, weight in zip(people, weights, strict=True)]
     found = tracks(people, weights, solid, times, farthest_step(people, solid))
     chosen = [None] * len(people)
-    for track in chain(found, times):
+    usual = np.median([max(prominence(points, size) for points in everyone)
+                       for everyone in people if len(everyone)] or [0])
+    for track in chain(found, times, JOINING * usual):
         for picture, who in zip(track.pictures, track.who, strict=True):
             chosen[picture] = who
     return chosen
@@ -138,16 +143,17 @@ def _cheapest(costs):
             yield column, row
 
 
-def chain(found: list[Track], times: np.ndarray) -> list[Track]:
-    """Of the tracks those that are one person's, who is the most prominent that there can be."""
+def chain(found: list[Track], times: np.ndarray, price: float) -> list[Track]:
+    """Of the tracks those of the one person who is the most prominent; each join has its price."""
     found = sorted(found, key=lambda track: track.pictures[-1])
     best, before = [], []
     for track in found:
-        earlier = [row for row in range(len(best)) if found[row].pictures[-1] < track.pictures[0]]
+        earlier = [row for row in range(len(best))
+                   if best[row] > price and found[row].pictures[-1] < track.pictures[0]]
         goes_on = next((row for row in sorted(earlier, key=lambda row: -best[row])
                         if _can_be(found[row], track, times)), None)
         before.append(goes_on)
-        best.append(track.weight + (best[goes_on] if goes_on is not None else 0))
+        best.append(track.weight + (best[goes_on] - price if goes_on is not None else 0))
     row, links = (int(np.argmax(best)) if best else None), []
     while row is not None:
         links.append(found[row])
