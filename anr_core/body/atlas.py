@@ -28,6 +28,8 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
         uv_faces = faces
     uv_faces = _indices(uv_faces, "uv_faces", len(uv))
     uv = torch.as_tensor(uv, dtype=torch.float32)
+    if uv.ndim != 2 or uv.shape[1] != 2:
+        raise ValueError(f"uv has the shape {tuple(uv.shape)}, expected (U, 2).")
     if uv_faces.shape != faces.shape:
         raise ValueError(f"The mesh has {len(faces)} faces but {len(uv_faces)} uv_faces; "
                          "each face needs the UV indices of its three corners.")
@@ -35,6 +37,8 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
         raise ValueError(f"UVs lie between {float(uv.min()):.3g} and {float(uv.max()):.3g}, expected [0, 1]; "
                          "pack them into one tile, or leave them out to have an atlas made.")
     part = torch.ones(len(faces), dtype=torch.int64) if part is None else torch.as_tensor(part).long()
+    if part.shape != faces.shape[:1] or bool((part < 1).any()):
+        raise ValueError(f"part has the shape {tuple(part.shape)}, expected ({len(faces)},), from 1 on.")
     return Surface(faces, uv, uv_faces, part, skeleton)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -14,6 +15,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 FORMATS = ("PNG", "JPEG", "WEBP")  # others of Pillow's formats start programs, or are no pictures of a camera
 TURNED = range(5, 9)  # values of EXIF's orientation for pictures that lie on their side
+
+# Pillow warns of half of what it refuses; two lines of a warning tell nobody what to do.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anr_core.body import Body, Pose, Surface, TrackedBody
+from anr_core.body import Body, Pose, TrackedBody, make_surface
 from anr_core.body.pickles import read_npz
 from anr_core.capture.footage import Footage
+from anr_core.capture.readers.arrays import frame_numbers, numbers
 
 UNREGISTERED = {"model": None}
 
@@ -64,16 +65,30 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
     if description == UNREGISTERED:
         return None, None
     if description is None:
-        arrays = _read(folder / "body.npz", ("frames", "vertices", "faces", "uv", "uv_faces", "part"))
-        frames, vertices, *surface = arrays
-        return TrackedBody(frames, vertices, Surface(*surface)), None
-    frames, *poses = _read(folder / "poses.npz", ("frames", "rotations", "root_rotation", "root_translation"))
-    return make_body(description), Pose(*poses, frames)[frames.argsort()]
+        return _read(folder / "body.npz", _tracked), None
+    body, poses = make_body(description), _read(folder / "poses.npz", _poses)
+    if (found := poses.rotations.shape[1]) != (known := body.rest_pose().rotations.shape[1]):
+        raise ValueError(f"{folder / 'poses.npz'} turns {found} joints, but the body has {known}. Prepare the "
+                         "capture again.")
+    return body, poses
 
 
-def _read(file, names):
+def _tracked(arrays):
+    vertices = numbers(arrays["vertices"], (None, None, 3), "vertices")
+    surface = make_surface(vertices[0], *(arrays[name] for name in ("faces", "uv", "uv_faces", "part")))
+    return TrackedBody(frame_numbers(arrays["frames"], "frames"), vertices, surface)
+
+
+def _poses(arrays):
+    frames = torch.from_numpy(frame_numbers(arrays["frames"], "frames"))
+    turns = (torch.from_numpy(numbers(arrays[name], (len(frames), *shape), name)).float() for name, shape in (
+        ("rotations", (None, 3)), ("root_rotation", (3,)), ("root_translation", (3,))))
+    return Pose(*turns, frames)[frames.argsort()]
+
+
+def _read(file, make):
+    """What is made of a file's arrays."""
     try:
-        arrays = read_npz(file)
-        return [torch.from_numpy(arrays[name]) for name in names]
-    except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
+        return make(read_npz(file))
+    except (FileNotFoundError, KeyError, ValueError, TypeError, IndexError) as error:
         raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None

@@ -15,6 +15,7 @@ from anr_core.camera import Camera
 from anr_core.capture.pictures import picture_size, read_image
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+LONGEST_NUMBER = 12  # digits, of OpenPose's files
 LICENCE_NAME = re.compile("licen[cs]e|copying", re.IGNORECASE)
 
 
@@ -40,13 +41,18 @@ def stated_licence(source: Path, dataset: str | None = None) -> dict:
     return {"licence": "; ".join(known) or "not stated", "licence_file": file}
 
 
+def is_number(word: str) -> bool:
+    """Whether a word is the number of a frame: times in nanoseconds, for example, have more digits."""
+    return word.isascii() and word.isdigit() and len(word) <= LONGEST_NUMBER
+
+
 def numbered_pictures(folder: Path) -> dict[int, Path]:
     """The pictures of a folder by the number that is their name; none where there is no folder."""
     numbered = {}
     for file in sorted(folder.glob("*")):
         if file.suffix.lower() not in PICTURE_SUFFIXES:
             continue
-        if not file.stem.isdigit():
+        if not is_number(file.stem):
             raise ValueError(f"{file} is not named by its frame number, as in 0008{file.suffix}.")
         if (other := numbered.setdefault(int(file.stem), file)) != file:
             raise ValueError(f"{file} and {other.name} are both frame {int(file.stem)}. Keep one.")

@@ -119,9 +119,9 @@ def _overlap(one, other):
 def _share_inside(mask, points):
     """Of sure points (K, 3), those in a mask; one beside its outline counts."""
     near = binary_dilation(mask, iterations=4)
-    rows, columns = points[points[:, 2] > SURE, 1::-1].T.astype(int)
-    inside = (rows >= 0) & (rows < mask.shape[0]) & (columns >= 0) & (columns < mask.shape[1])
-    return float(near[rows[inside], columns[inside]].sum() / len(rows)) if len(rows) else None
+    places = points[points[:, 2] > SURE, 1::-1]
+    rows, columns = places[((places >= 0) & (places < mask.shape)).all(1)].astype(int).T
+    return float(near[rows, columns].sum() / len(places)) if len(places) else None
 
 
 def _missing(capture, place) -> Iterator[Finding]:

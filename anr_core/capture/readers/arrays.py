@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body.pickles import plain_array
+from anr_core.capture.sources import LONGEST_NUMBER
 
 
 def entry(record, key: str, file: Path):
@@ -25,10 +26,7 @@ def numbers(values, shape: tuple[int | None, ...], what: str) -> np.ndarray:
 
     Axes of size one may be missing or too many: datasets write (3,), (1, 3) and (3, 1) for the same thing.
     """
-    try:
-        found = np.asarray(plain_array(values), np.float64)
-    except (ValueError, TypeError, OverflowError):
-        raise ValueError(f"{what} is no array of numbers. Copy it again.") from None
+    found = real(values, what)
     fitted = _fitted(found, shape)
     if fitted is None:
         expected = ", ".join("n" if size is None else str(size) for size in shape)
@@ -37,6 +35,26 @@ def numbers(values, shape: tuple[int | None, ...], what: str) -> np.ndarray:
         raise ValueError(f"{what} has {broken} values that are NaN or infinite. Copy it again, or leave it "
                          "out.")
     return fitted
+
+
+def frame_numbers(values, what: str) -> np.ndarray:
+    """Numbers of frames (n,) int64, which must be whole, not negative and not beyond any film."""
+    found = numbers(values, (None,), what)
+    if ((found % 1 != 0) | (found < 0) | (found >= 10.0**LONGEST_NUMBER)).any():
+        raise ValueError(f"{what} hold {found.min():g} to {found.max():g}, which are no numbers of frames. "
+                         "Copy it again.")
+    return found.astype(np.int64)
+
+
+def real(values, what: str) -> np.ndarray:
+    """Real numbers of whatever shape, float64."""
+    try:
+        found = plain_array(values)
+        if found.dtype.kind in "biufO":
+            return found.astype(np.float64)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise ValueError(f"{what} is no array of numbers. Copy it again.")
 
 
 def _fitted(found, shape):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from anr_core.camera import COEFFICIENT_COUNTS, Camera
+from anr_core.capture.readers.arrays import real
 
 # Video encoders cut pictures to multiples of 8 or 16 pixels; what is missing more is another picture.
 MOST_CUT = 16 / 1000
@@ -32,8 +33,8 @@ class Calibration:
 def checked(name: str, file: Path, K, R, t, distortion, size=None) -> Calibration:
     """A calibration out of numbers in a file, R as a matrix or a rotation vector; errors name the camera."""
     try:
-        K, t = np.array(K, np.float64).reshape(3, 3), np.array(t, np.float64).reshape(3)
-        R, distortion = np.array(R, np.float64), np.array(distortion, np.float64).reshape(-1)
+        K, R, t, distortion = (real(value, "one of them") for value in (K, R, t, distortion))
+        K, t, distortion = K.reshape(3, 3), t.reshape(3), distortion.reshape(-1)
         R = _matrix(R.reshape(3)) if R.size == 3 else R.reshape(3, 3)
         size = None if size is None else (int(size[0]), int(size[1]))
     except (ValueError, TypeError, OverflowError) as error:

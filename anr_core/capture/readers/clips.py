@@ -23,7 +23,7 @@ import numpy as np
 
 from anr_core.capture.pictures import read_image
 from anr_core.capture.readers.openpose import read_keypoint_files
-from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, decoded
+from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, decoded, is_number
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 PICTURE_FOLDERS = ("frames", "images", "image", "color")
@@ -34,7 +34,6 @@ KEYPOINT_FOLDERS = ("keypoints", "openpose", "openpose_json", "annots", "pose", 
 # Of colours, out of 255, that a picture and the same video's frame differ by: both were compressed.
 SAME_PICTURE = 8.0
 HIGHEST_RATE = 10_000  # frames a second: nobody films a person faster
-LONGEST_NUMBER = 12  # digits: frames of OpenPose's files; times in nanoseconds are longer
 
 
 @dataclass(frozen=True)
@@ -195,12 +194,12 @@ def _parent(pictures):
 def numbered(folder: Path, suffixes) -> dict[int, Path]:
     """A folder's files by the last number in their names; by their order where one has none."""
     files = [file for file in _files(folder, suffixes) if not file.stem.startswith("background")]
-    numbers = [re.findall(r"\d+", file.stem.removesuffix("_keypoints")) for file in files]
+    numbers = [re.findall("[0-9]+", file.stem.removesuffix("_keypoints")) for file in files]
     if not all(numbers):
         return dict(enumerate(files))
     found = {}
     for file, number in zip(files, numbers, strict=True):
-        if len(number[-1]) > LONGEST_NUMBER:
+        if not is_number(number[-1]):
             raise ValueError(f"{file} is named by {number[-1]}, which is no number of a frame. Rename the "
                              "files of that folder, as in 0008.")
         if (other := found.setdefault(int(number[-1]), file)) != file:

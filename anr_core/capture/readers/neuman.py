@@ -30,7 +30,7 @@ from anr_core.capture.readers.calibration import camera_for, checked, original_o
 from anr_core.capture.readers.colmap import read_photographs
 from anr_core.capture.readers.smpl_meshes import posed, surface_of, without_model
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
-from anr_core.capture.sources import common_size, stated_licence
+from anr_core.capture.sources import common_size, is_number, stated_licence
 
 ABOUT = "images, sparse and alignments.npy"
 LICENCE = "NeuMan: research; cite Jiang et al., NeuMan, ECCV 2022"
@@ -47,7 +47,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """All pictures of a scene; they are read only while the takes are asked for."""
     photographs = {}
     for name, photograph in read_photographs(source / "sparse").items():
-        if not Path(name).stem.isdecimal():
+        if not is_number(Path(name).stem):
             raise ValueError(f"{source / 'sparse' / 'images.txt'} has {name}, expected names like 00000.png.")
         photographs[int(Path(name).stem)] = name, photograph
     wanted = sorted(span.frames(photographs, ASSUMED_FPS))

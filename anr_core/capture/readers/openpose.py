@@ -16,6 +16,7 @@ import numpy as np
 
 from anr_core.body.pickles import read_npz
 from anr_core.capture.keypoints import SURE
+from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.capture.sources import read_json
 
 # By the number of points: the skeleton, and the places of its points in the file. 18 is OpenPose's COCO, 26
@@ -77,7 +78,7 @@ def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], s
     arrays = read_npz(file)
     try:
         cameras, frames, table = (arrays[name] for name in ("cameras", "frames", "keypoints2d"))
-        frames, table = frames.astype(np.int64), table.astype(np.float32)
+        frames, table = frame_numbers(frames, f"{file}: frames"), table.astype(np.float32)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is no table of cameras, frames and keypoints2d ({error}). Copy it again."
                          ) from None

@@ -22,7 +22,7 @@ from anr_core.body.pickles import read_pickle
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
-from anr_core.capture.readers.clips import VIDEO_SUFFIXES, first_frame, video_rate
+from anr_core.capture.readers.clips import VIDEO_SUFFIXES, first_frame, frame_count, video_rate
 from anr_core.capture.readers.hdf5 import open_arrays
 from anr_core.capture.readers.openpose import LAYOUTS
 from anr_core.capture.readers.smpl_meshes import posed, without_model
@@ -49,6 +49,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     if tuple(mask_size) != size or not count:
         raise ValueError(f"{masks.file}: masks have the shape {(count, *mask_size)}, but the video's "
                          f"pictures are {size[1]}x{size[0]}; expected (n, {size[0]}, {size[1]}).")
+    if count > 2 * frame_count(video) + 100:  # the video's length is stated roughly
+        raise ValueError(f"{masks.file} has {count} masks, but {video.name} has about {frame_count(video)} "
+                         "pictures. Copy both again.")
     camera, original = _camera(source / "camera.pkl", size)
     wanted = span.frames(range(count), rate)
     notes, keypoints = [], _keypoints(source / "keypoints.hdf5", count)

@@ -28,12 +28,14 @@ from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.folder import DOUBT
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.clips import HIGHEST_RATE, numbered
 from anr_core.capture.readers.openpose import read_keypoint_files, read_keypoint_table
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
 from anr_core.capture.sources import (
     common_size,
+    is_number,
     numbered_pictures,
     read_json,
     stated_licence,
@@ -97,10 +99,12 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
     arrays = read_npz(file)
     if missing := [name for name in ("frames", "vertices", "faces") if name not in arrays]:
         raise ValueError(f"{file} has no {', '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}.")
-    frames, vertices = arrays["frames"].astype(np.int64), arrays["vertices"].astype(np.float32)
-    if frames.ndim != 1 or not len(frames) or vertices.ndim != 3 or vertices.shape[::2] != (len(frames), 3):
-        raise ValueError(f"{file}: frames {frames.shape} and vertices {vertices.shape} don't belong "
-                         "together. Expected (n,) and (n, V, 3).")
+    frames, vertices = frame_numbers(arrays["frames"], f"{file}: frames"), arrays["vertices"]
+    if not len(frames) or vertices.ndim != 3 or vertices.shape[::2] != (len(frames), 3) or \
+            vertices.dtype.kind != "f":
+        raise ValueError(f"{file}: frames {frames.shape} and vertices {vertices.shape} of {vertices.dtype} "
+                         "don't belong together. Expected (n,) and (n, V, 3) in metres.")
+    vertices = vertices.astype(np.float32)
     order = frames.argsort()
     frames, vertices = frames[order], vertices[order]
     if len(twice := frames[1:][np.diff(frames) == 0]):
@@ -111,7 +115,7 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
                              "infinite. Register that frame again, or take it out.")
     try:
         surface = make_surface(vertices[0], arrays["faces"], arrays.get("uv"), arrays.get("uv_faces"))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{file}: {error}") from None
     return frames, vertices, surface
 
@@ -174,9 +178,9 @@ def _entries(described, file):
                          "height}}`, or `frames: [{name, K, R, t}]` with width and height.")
     names = [name for name, _, static in entries if not static]
     for name in names:
-        if not name.isdigit() or names.count(name) > 1:
+        if not is_number(name) or names.count(name) > 1:
             raise ValueError(f"{file}: frame {name!r} "
-                             f"{'occurs twice' if name.isdigit() else 'is not named by its number'}.")
+                             f"{'occurs twice' if is_number(name) else 'is not named by its number'}.")
     return entries
 
 

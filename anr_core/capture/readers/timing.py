@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -45,9 +45,10 @@ class Span:
         phase = fullest(there, step)
         kept = {frame for frame in there if low <= frame <= high and frame % step == phase}
         if not kept and there:
-            raise ValueError(f"No frame is left between --start {self.start} and --end {self.end} at --fps "
-                             f"{self.fps}; there are frames {min(there)} to {max(there)} at {rate:g} a "
-                             "second.")
+            asked = " ".join(f"--{field.name} {getattr(self, field.name):g}" for field in fields(self)
+                             if getattr(self, field.name) is not None)
+            raise ValueError(f"No frame is left by {asked}; there are frames {min(there)} to {max(there)} at "
+                             f"{rate:g} a second.")
         return kept
 
 

@@ -27,7 +27,7 @@ from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.smpl_meshes import surface_of, without_model
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
-from anr_core.capture.sources import common_size, stated_licence, upright_axis
+from anr_core.capture.sources import common_size, is_number, stated_licence, upright_axis
 
 ABOUT = "annots.npy beside pictures and masks"
 LICENCE = "ZJU-MoCap: non-commercial research, not to be passed on; cite Peng et al., Neural Body, CVPR 2021"
@@ -124,9 +124,9 @@ def _rows(listed, file: Path) -> dict[int, _Row]:
 def _number(path, file) -> tuple[int, int]:
     """The frame's number in a picture's name, and the number of the first frame."""
     stem, fields = PurePosixPath(path).stem, PurePosixPath(path).stem.split("_")
-    if stem.isdecimal():
+    if is_number(stem):
         return int(stem), 0
-    if len(fields) > 4 and fields[4].isdecimal():  # CoreView_313_Camera_(1)_0001_2019-08-23_...
+    if len(fields) > 4 and is_number(fields[4]):  # CoreView_313_Camera_(1)_0001_2019-08-23_...
         return int(fields[4]), 1
     raise ValueError(f"{file} lists {path}, whose name has no frame number, as 000000.jpg does.")
 
