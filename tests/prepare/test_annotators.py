@@ -140,7 +140,7 @@ def test_a_torchvision_that_cannot_be_used_is_said_with_every_way_on(lacking, mo
         monkeypatch.setitem(sys.modules, "torchvision.models", ModuleType("torchvision.models"))
         sys.modules["torchvision.models"].detection = None
     error = told(capsys, lacking)
-    for way in ("torchvision==0.", "mediapipe", "OpenPose", "prepare again"):
+    for way in ("torchvision==0.", "mediapipe", "OpenPose", "prepare again", "anr_core mask"):
         assert way in error
     assert "nms does not exist" in error or module is None
 

@@ -63,4 +63,5 @@ def unavailable(name: str, reason: object, remedy: str) -> str:
              "mediapipe": "torchvision's networks (annotate without --annotator)"}
     return (f"{name} can't be used here ({told}). {remedy} Other ways on: {other[name]}; or keypoints that "
             "OpenPose or another detector wrote as JSON elsewhere, and masks, both laid beside the pictures "
-            "as the README's Captures tell, and prepare again.")
+            "as the README's Captures tell, and prepare again. Masks alone, where the camera stands still: "
+            "python -m anr_core mask CAPTURE.")
