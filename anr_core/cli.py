@@ -36,13 +36,17 @@ def optional(metavar: str):
 class Prepare:
     """Make a capture, the folder that everything else reads, of a source in a known format."""
 
-    # what there is: a folder, a video, a zip or tar of one, or a link to it (HTTP, Dropbox, Google Drive)
+    # what there is: a folder, a video, a zip or tar of one, or a link to it (HTTP, Dropbox, Google Drive,
+    # YouTube with yt-dlp)
     source: Annotated[Positional[str], arg(metavar="SOURCE")]
     # folder to make
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
-    # the source's format, such as registered; auto looks what it is
+    # the source's format: plain (videos or pictures that nobody calibrated), easymocap, pose2sim, registered,
+    # zju, people-snapshot, neuman, panoptic, human-view-synthesis, smplpix or dynamic-texture; auto looks
+    # what it is
     format: Annotated[str, arg(metavar="NAME")] = "auto"
-    # take this many frames a second
+    # take about this many frames a second: every second one, every third ..., also of a video beside pictures;
+    # of pictures alone, whose rate nothing tells, this is their rate
     fps: Annotated[float | None, optional("F")] = None
     # leave out what lies before this second of the source
     start: Annotated[float | None, optional("S")] = None
@@ -68,7 +72,8 @@ class Convert:
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
     # folder to make
     out: Annotated[Positional[Path], arg(metavar="OUT")]
-    # easymocap or smplpix
+    # easymocap (pictures, masks, cameras, keypoints, body; `prepare` reads the same capture back) or smplpix
+    # (pairs of the mesh in colour and the person, over white)
     format: Annotated[str, arg(metavar="NAME")] = "easymocap"
 
     def __call__(self) -> None:
@@ -170,7 +175,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class Fit:
-    """Fit a body to the person in a capture, from keypoints and masks, and write it into the capture."""
+    """Fit a body to the person in a capture, to pictures or to registered meshes, and write it into it."""
 
     # folder that `prepare` made
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
@@ -180,11 +185,15 @@ class Fit:
     cameras: Annotated[str | None, optional("LIST")] = None
     # the calibration is doubtful: correct the cameras' places along
     refine_cameras: bool = False
+    # pictures (their keypoints and masks), meshes (registered ones of any topology); auto: meshes where there
+    # are no keypoints, or where their faces are unknown
+    to: Annotated[str, arg(metavar="NAME")] = "auto"
 
     def __call__(self) -> None:
         from anr_core.prepare.fit import fit
 
-        fit(self.capture, self.body, self.cameras and self.cameras.split(","), self.refine_cameras)
+        fit(self.capture, self.body, self.cameras and self.cameras.split(","), self.refine_cameras,
+            self.to)
 
 
 @dataclass(frozen=True)
@@ -221,12 +230,18 @@ class Train:
     frames: Annotated[str | None, optional("LIST")] = None
     # train on these cameras alone, such as cam01,cam02
     cameras: Annotated[str | None, optional("LIST")] = None
+    # make CAPTURE first, of the archive or video behind this link, unless it is there already
+    data_url: Annotated[str | None, optional("URL")] = None
 
     def __call__(self) -> None:
         from anr_core.avatars.run import people_of
         from anr_core.capture import load_capture
         from anr_core.training import train
 
+        if self.data_url is not None:
+            from anr_core.prepare import prepare_link
+
+            prepare_link(self.data_url, self.capture, self.system)
         folders = [self.capture, *([] if self.with_ is None else self.with_.split(","))]
         captures = [load_capture(folder) for folder in folders]
         there = set.intersection(*({shot.frame for shot in capture.shots} for capture in captures))

@@ -15,22 +15,48 @@ from anr_core.capture.writing import write_registration
 from anr_core.prepare.check import mask_overlaps
 from anr_core.prepare.fitting import fit_person
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
+from anr_core.prepare.onto_meshes import fit_to_meshes, registered_meshes
 from anr_core.skeleton import KEYPOINT_SETS
 
 
 def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
-        refine_cameras: bool = False) -> Capture:
+        refine_cameras: bool = False, to: str = "auto") -> Capture:
     """Fit a body to the person in a capture, write it into the capture, and say how well it fits.
 
     body            "anny"
     cameras         look through these alone; all that know keypoints if not given
     refine_cameras  the cameras' places are doubtful: correct them along
+    to              "pictures": keypoints and masks; "meshes": those that somebody registered, of another
+                    topology; "auto": the pictures, but the meshes where there are no keypoints, or where
+                    nobody knows the meshes' faces, so that they are of no use else
 
-    Focal lengths that are guesses are found along. Raises ValueError where there are no keypoints.
+    Focal lengths that are guesses are found along. Raises ValueError where there is nothing to fit to.
     """
     capture = load_capture(folder)
     if body != "anny":
         raise ValueError(f"A fit of the body {body!r} is unknown; use anny.")
+    if to not in ("auto", "pictures", "meshes"):
+        raise ValueError(f"A fit to {to!r} is unknown; use auto, pictures or meshes.")
+    asked = cameras is not None or refine_cameras
+    if to == "meshes" and asked:
+        raise ValueError("A fit to meshes looks through no camera: leave out --cameras and "
+                         "--refine-cameras, or use --to pictures.")
+    target = None if to == "pictures" or to == "auto" and asked else registered_meshes(capture)
+    if to == "meshes" and target is None:
+        raise ValueError(f"{capture.path} has no registered meshes. Use --to pictures.")
+    if target is None or to == "auto" and target.faces is not None and capture.skeleton is not None:
+        made, lines = _to_pictures(capture, cameras, refine_cameras)
+        if target is not None:
+            lines.append("these are the pictures; the capture's own meshes are fitted with --to meshes")
+    else:
+        made, lines = fit_to_meshes(capture, target, _keypoints(capture, target.frames))
+    for line in lines:
+        print(f"  {line}")
+    return made
+
+
+def _to_pictures(capture, cameras, refine_cameras):
+    """The capture with the body that is fitted to keypoints and masks, and what to say of it."""
     names = _chosen(capture, cameras)
     seen = observed(capture, names)
     guessed = capture.uncalibrated & set(names)
@@ -45,13 +71,21 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
     if overlap:
         lines.append(f"silhouettes: {sum(overlap) / len(overlap):.3f} IoU in the mean, "
                      f"{min(overlap):.3f} at least")
-    for line in lines:
-        print(f"  {line}")
-    return made
+    return made, lines
 
 
-def observed(capture: Capture, names: list[str]) -> Observations:
-    """What some cameras of a capture saw, at all of its frames."""
+def _keypoints(capture, frames):
+    """The keypoints that calibrated cameras saw in frames that have meshes, or None."""
+    if capture.skeleton not in KEYPOINT_SETS:
+        return None
+    names = sorted({camera for camera, _ in capture.keypoints} - capture.uncalibrated)
+    meshed = set(frames.tolist())
+    seen = observed(capture.only(lambda shot: shot.frame in meshed), names, masks=False) if names else None
+    return seen if seen is not None and bool(seen.seen_well().any()) else None
+
+
+def observed(capture: Capture, names: list[str], masks: bool = True) -> Observations:
+    """What some cameras of a capture saw, at all of its frames; without masks, their keypoints alone."""
     frames = sorted({shot.frame for shot in capture.shots})
     moment = {frame: row for row, frame in enumerate(frames)}
     shots = [shot for shot in capture.shots if shot.camera in names]
@@ -63,7 +97,7 @@ def observed(capture: Capture, names: list[str]) -> Observations:
                         torch.tensor([names.index(shot.camera) for shot in shots]),
                         torch.tensor([moment[shot.frame] for shot in shots]),
                         torch.tensor(frames), capture.fps, points, belief,
-                        [_outline(capture, shot) for shot in shots],
+                        [_outline(capture, shot) if masks else None for shot in shots],
                         openpose=capture.skeleton.startswith("body25"))
 
 
