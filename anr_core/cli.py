@@ -45,8 +45,8 @@ class Prepare:
     # zju, people-snapshot, neuman, panoptic, human-view-synthesis, smplpix or dynamic-texture; auto looks
     # what it is
     format: Annotated[str, arg(metavar="NAME")] = "auto"
-    # take about this many frames a second: every second one, every third ..., also of a video beside pictures;
-    # of pictures alone, whose rate nothing tells, this is their rate
+    # take about this many frames a second: every second one, every third ..., from a video beside pictures
+    # too; of pictures alone, whose rate nothing tells, this is their rate
     fps: Annotated[float | None, optional("F")] = None
     # leave out what lies before this second of the source
     start: Annotated[float | None, optional("S")] = None

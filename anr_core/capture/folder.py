@@ -91,6 +91,7 @@ class Capture:
     keypoints     (K, 3) pixels and confidence by camera name and frame
     skeleton      name of the skeleton that the keypoints belong to, such as "coco23"
     uncalibrated  names of the cameras whose focal length is a guess; each stands at the world's origin
+    link          address that its source was downloaded from, or None
     """
 
     path: Path
@@ -107,6 +108,7 @@ class Capture:
     keypoints: Table = field(default_factory=dict)
     skeleton: str | None = None
     uncalibrated: frozenset[str] = frozenset()
+    link: str | None = None
     memory: Memory = field(default_factory=lambda: Memory(MEMORY), repr=False, compare=False)
 
     @property
@@ -299,7 +301,7 @@ def _described(path, index):
     return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],
                    torch.tensor(index["up"]), index["person"], index["backgrounds"], poses,
                    read_keypoints(path / "keypoints.npz") if skeleton else {}, skeleton,
-                   frozenset(uncalibrated))
+                   frozenset(uncalibrated), index.get("link"))
 
 
 def _read_index(path):

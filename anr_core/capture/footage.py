@@ -57,6 +57,7 @@ class Footage:
     keypoints     name of the skeleton that the takes' keypoints belong to
     foreign       body parameters of another system, as the source has them; kept, and used by nobody here
     uncalibrated  names of the cameras whose focal length is a guess; each is the world's origin
+    link          address that the source was downloaded from, or None
     """
 
     format: str
@@ -78,6 +79,7 @@ class Footage:
     keypoints: str | None = None
     foreign: dict[str, np.ndarray] | None = None
     uncalibrated: frozenset[str] = frozenset()
+    link: str | None = None
 
     @property
     def registered(self) -> bool:

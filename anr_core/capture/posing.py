@@ -68,8 +68,8 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
         return _read(folder / "body.npz", _tracked), None
     body, poses = make_body(description), _read(folder / "poses.npz", _poses)
     if (found := poses.rotations.shape[1]) != (known := body.rest_pose().rotations.shape[1]):
-        raise ValueError(f"{folder / 'poses.npz'} turns {found} joints, but the body has {known}. Prepare the "
-                         "capture again.")
+        raise ValueError(f"{folder / 'poses.npz'} turns {found} joints, but the body has {known}. Prepare "
+                         "the capture again.")
     return body, poses
 
 

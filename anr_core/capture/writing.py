@@ -37,10 +37,7 @@ def whole_or_nothing(target: Path) -> Iterator[Path]:
     fresh, old = (target.with_name(f".{target.name}.{state}") for state in ("new", "old"))
     if old.exists() and not target.exists():
         old.rename(target)  # killed between the two renames below
-    empty = not target.exists() or target.is_dir() and not any(target.iterdir())
-    if not empty and not (target / "capture.json").is_file():
-        raise ValueError(f"{target} is something else than a capture, so it is not overwritten. Name another "
-                         "folder, or remove this one.")
+    check_replaceable(target)
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -52,6 +49,14 @@ def whole_or_nothing(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def check_replaceable(target: Path) -> None:
+    """Raise ValueError where there is something that isn't a capture and must not be lost."""
+    empty = not target.exists() or target.is_dir() and not any(target.iterdir())
+    if not empty and not (target / "capture.json").is_file():
+        raise ValueError(f"{target} is something else than a capture, so it is not overwritten. Name another "
+                         "folder, or remove this one.")
 
 
 def write_capture(footage: Footage, folder: Path, keypoints_late: int = 0) -> list[str]:
@@ -93,7 +98,8 @@ def write_capture(footage: Footage, folder: Path, keypoints_late: int = 0) -> li
     if footage.foreign:
         np.savez(folder / "foreign.npz", **footage.foreign)
     index = {
-        "version": VERSION, "format": footage.format, "licence": footage.licence, "fps": footage.fps,
+        "version": VERSION, "format": footage.format, "link": footage.link, "licence": footage.licence,
+        "fps": footage.fps,
         "up": list(footage.up), "person": footage.person,
         "cameras": {name: {**_numbers(camera), "size": list(camera.size),
                            "original": footage.originals[name],

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from anr_core.capture import Capture, Shot, load_capture
-from anr_core.capture.fetching import local_source
+from anr_core.capture.fetching import link_of, local_source
 from anr_core.capture.readers import find_reader
-from anr_core.capture.readers.timing import Span
+from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sheet import write_sheet
-from anr_core.capture.writing import whole_or_nothing, write_capture
+from anr_core.capture.writing import check_replaceable, whole_or_nothing, write_capture
 from anr_core.prepare.check import check, check_footage, mask_overlaps
 from anr_core.prepare.gbuffer import write_gbuffer
 
@@ -36,19 +37,45 @@ def prepare(source: Path | str, capture: Path, format: str = "auto", fps: float 
     Errors in the report raise ValueError, and nothing is written.
     """
     span = Span(fps, start, end)
+    if link_of(source):
+        check_replaceable(Path(capture))  # before anything is downloaded
     with local_source(source, Path(capture)) as found:
         return _prepare(found, str(source), Path(capture), format, span, keypoints_late, gbuffer)
 
 
-def _prepare(source, named, capture, format, span, keypoints_late, gbuffer) -> Capture:
+def prepare_link(link: str, capture: Path, system: str) -> Capture:
+    """The capture of a link's file, made unless it is there already, to train a system with.
+
+    Raises ValueError where the folder holds a capture of something else, and for a source that can't train
+    the system: this is known when it was downloaded, which has not to be done again.
+    """
+    if (address := link_of(link)) is None:
+        raise ValueError(f"--data_url {link} is no link. Of what is on this disk make a capture first: "
+                         f"python -m anr_core prepare {link} {capture}")
+    if (capture / "capture.json").is_file():
+        made = load_capture(capture)
+        if made.link != address:
+            raise ValueError(f"{capture} is a capture of {made.link or 'something on this disk'}, not of "
+                             f"{address}. Name another folder, or leave --data_url away.")
+        return made
+    check_replaceable(capture)
+    with local_source(address, capture) as found:
+        return _prepare(found, address, capture, system=system)
+
+
+def _prepare(source, named, capture, format="auto", span=EVERYTHING, keypoints_late=0, gbuffer=False,
+             system=None) -> Capture:
     """`source` is on this disk; the user is told what they named."""
     if gbuffer and source.resolve() == capture.resolve():
         return _with_gbuffer(load_capture(capture))
     name, reader = find_reader(source, format)
+    if system not in (None, *getattr(reader, "TRAINS", [system])):
+        raise ValueError(f"{named} is of format {name}: pictures without cameras and a body, which system "
+                         f"{system} needs. Train it with a capture of another format.")
     if source.resolve().is_relative_to(capture.resolve()):  # it would be lost when the capture is replaced
         raise ValueError(f"{named} lies in {capture}, where the capture is to be. Name another folder.")
     print(f"{named}: format {name}")
-    footage = reader.read(source, span)
+    footage = replace(reader.read(source, span), link=link_of(named))
     _stop_at_errors(check_footage(footage), f"{named} is not prepared")
     with whole_or_nothing(capture) as folder:
         notes = [note.replace(str(source), named) for note in footage.notes]

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import json
 import re
 import sys
 import threading
 import types
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anr_core.capture import archives, fetching
+from anr_core.capture import archives, fetching, load_capture
 from anr_core.capture.fetching import fetch, link_of
 from anr_core.cli import main
 from tests.capture.test_archives import packed
@@ -209,3 +211,56 @@ def test_a_broken_archive_is_downloaded_anew_by_the_next_call(site, tmp_path, mo
         assert main(["prepare", site.link, str(tmp_path / "capture")]) == 2
         assert f"Error: {site.link} can't be unpacked" in capsys.readouterr().err
     assert len(site.asked) == 2
+
+
+# train --data_url
+
+def zipped(folder, file):
+    with zipfile.ZipFile(file, "w") as out:
+        for path in sorted(folder.rglob("*")):
+            out.write(path, Path(folder.name, path.relative_to(folder)))
+    return file.read_bytes()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_training_begins_with_a_link_and_finds_its_capture_again(site, small_source, cache, tmp_path, capsys):
+    site.files["/data/walk.zip"] = (zipped(small_source, tmp_path / "a"), {})
+    settings = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
+    (tmp_path / "tiny.json").write_text(json.dumps(settings))
+    capture, run = str(tmp_path / "capture"), str(tmp_path / "run")
+    command = ["train", capture, run, "--data_url", site.link, "--steps", "2", "--config",
+               str(tmp_path / "tiny.json")]
+    for _ in range(2):
+        assert main(command) == 0
+    assert len(site.asked) == 1 and capsys.readouterr().out.count("format registered") == 1
+    assert load_capture(capture).link == site.link and (tmp_path / "run" / "checkpoint.safetensors").is_file()
+    assert main([*command[:3], "--data_url", site.link.replace("walk", "other")]) == 2
+    assert f"is a capture of {site.link}, not of" in capsys.readouterr().err and len(site.asked) == 1
+
+
+def test_pairs_of_pictures_cannot_train_what_needs_a_body(site, cache, tmp_path, capsys):
+    for kind in ("input", "output"):
+        (tmp_path / "smplpix_data" / "train" / kind).mkdir(parents=True)
+        Image.new("RGB", (4, 3)).save(tmp_path / "smplpix_data" / "train" / kind / "1.png")
+    site.files["/data/walk.zip"] = (zipped(tmp_path / "smplpix_data", tmp_path / "a"), {})
+    for _ in range(2):
+        assert main(["train", str(tmp_path / "capture"), str(tmp_path / "run"), "--data_url", site.link]) == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert f"Error: {site.link} is of format smplpix" in line and "system anr needs" in line
+    assert len(site.asked) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "cache", "smplpix_data"]
+
+
+def test_nothing_is_downloaded_for_a_place_that_is_taken_or_what_is_no_link(site, cache, tmp_path, capsys):
+    (tmp_path / "capture").mkdir()
+    (tmp_path / "capture" / "thesis.tex").write_text("")
+    for command in (["prepare", site.link, str(tmp_path / "capture")],
+                    ["train", str(tmp_path / "capture"), str(tmp_path / "run"), "--data_url", site.link]):
+        assert main(command) == 2
+        assert "something else than a capture" in capsys.readouterr().err
+    assert main(["train", str(tmp_path / "new"), str(tmp_path / "run"), "--data_url", "a.zip"]) == 2
+    assert "--data_url a.zip is no link" in capsys.readouterr().err and site.asked == []

@@ -4,6 +4,9 @@ import hashlib
 
 import pytest
 
+from anr_core.capture.readers import READERS
+from anr_core.capture.writers import WRITERS
+from anr_core.cli import main
 from anr_core.prepare import prepare
 
 
@@ -47,3 +50,11 @@ def test_a_source_is_not_buried_in_its_capture(small_source):
     for capture in (small_source, small_source.parent):
         with pytest.raises(ValueError, match="where the capture is to be"):
             prepare(small_source, capture)
+
+
+def test_help_names_every_format(capsys):
+    for command, formats in (("prepare", READERS), ("convert", WRITERS)):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        told = capsys.readouterr().out
+        assert all(name in told for name in formats)

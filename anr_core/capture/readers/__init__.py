@@ -3,6 +3,7 @@
     ABOUT                   what makes a folder one of this format, for messages
     recognises(source)      whether a folder, or a file, is
     read(source, span) -> Footage
+    TRAINS                  the only systems that its captures can train, where no body can ever be fitted
 
 span (timing.py) says how many frames a second are asked for, also from videos, and which seconds.
 """

@@ -9,6 +9,8 @@ import numpy as np
 from anr_core.body.pickles import plain_array
 from anr_core.capture.sources import LONGEST_NUMBER
 
+LARGEST = 1e15  # of whatever unit; squares of it are still numbers in single precision
+
 
 def entry(record, key: str, file: Path):
     """One entry of a dictionary that a file holds."""
@@ -31,9 +33,9 @@ def numbers(values, shape: tuple[int | None, ...], what: str) -> np.ndarray:
     if fitted is None:
         expected = ", ".join("n" if size is None else str(size) for size in shape)
         raise ValueError(f"{what} has the shape {found.shape}, expected ({expected}). Copy it again.")
-    if broken := int((~np.isfinite(fitted)).sum()):
-        raise ValueError(f"{what} has {broken} values that are NaN or infinite. Copy it again, or leave it "
-                         "out.")
+    if broken := int((~measurable(fitted)).sum()):
+        raise ValueError(f"{what} has {broken} values that are NaN, infinite or beyond {LARGEST:g}. Copy it "
+                         "again, or leave it out.")
     return fitted
 
 
@@ -44,6 +46,11 @@ def frame_numbers(values, what: str) -> np.ndarray:
         raise ValueError(f"{what} hold {found.min():g} to {found.max():g}, which are no numbers of frames. "
                          "Copy it again.")
     return found.astype(np.int64)
+
+
+def measurable(values: np.ndarray) -> np.ndarray:
+    """Which numbers may be a measure of anything: neither NaN, nor infinite, nor too large."""
+    return np.abs(values) < LARGEST
 
 
 def real(values, what: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from anr_core.camera import COEFFICIENT_COUNTS, Camera
-from anr_core.capture.readers.arrays import real
+from anr_core.capture.readers.arrays import measurable, real
 
 # Video encoders cut pictures to multiples of 8 or 16 pixels; what is missing more is another picture.
 MOST_CUT = 16 / 1000
@@ -40,8 +40,7 @@ def checked(name: str, file: Path, K, R, t, distortion, size=None) -> Calibratio
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{file}: camera {name} is not K (3, 3), R (3, 3) or (3,), t (3,), distortion and "
                          f"size in numbers ({error}).") from None
-    if not (np.isfinite(K).all() and np.isfinite(t).all() and np.isfinite(distortion).all() and K[0, 0] > 0
-            and K[1, 1] > 0):
+    if not (measurable(np.concatenate([K.ravel(), t, distortion])).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise ValueError(f"{file}: camera {name} needs finite K, t and distortion, and positive focal "
                          "lengths.")
     if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:

@@ -16,7 +16,7 @@ import numpy as np
 
 from anr_core.body.pickles import read_npz
 from anr_core.capture.keypoints import SURE
-from anr_core.capture.readers.arrays import frame_numbers
+from anr_core.capture.readers.arrays import LARGEST, frame_numbers, measurable
 from anr_core.capture.sources import read_json
 
 # By the number of points: the skeleton, and the places of its points in the file. 18 is OpenPose's COCO, 26
@@ -88,7 +88,7 @@ def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], s
     if table.shape[2] not in LAYOUTS:
         raise ValueError(f"{file} has {table.shape[2]} points a person; {', '.join(map(str, LAYOUTS))} are "
                          "known.")
-    table = np.where(np.isfinite(table).all(-1, keepdims=True), table, 0)
+    table = np.where(measurable(table).all(-1, keepdims=True), table, 0)
     name, places = LAYOUTS[table.shape[2]]
     found = {str(camera): {int(frame): points[places] for frame, points in zip(frames, row, strict=True)
                            if points[:, 2].any()} for camera, row in zip(cameras, table, strict=True)}
@@ -164,8 +164,9 @@ def _read_people(file: Path, size) -> list[tuple[int | None, np.ndarray]]:
         except (ValueError, TypeError):
             raise ValueError(f"{file}: keypoints are not x, y and confidence, three numbers a "
                              "point.") from None
-        if not np.isfinite(points).all():
-            raise ValueError(f"{file} has points that are NaN or infinite. Detect again, or remove the file.")
+        if not measurable(points).all():
+            raise ValueError(f"{file} has points that are NaN, infinite or beyond {LARGEST:g}. Detect again, "
+                             "or remove the file.")
         if (points[:, 2] > 0).any():
             found.append((person, points.astype(np.float32)))
     if isinstance(content, dict) and {"height", "width"} <= content.keys():

@@ -25,6 +25,7 @@ from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, stated_licen
 ABOUT = "train/input and train/output"
 SPLITS = ("train", "validation", "test")
 CAMERA = "camera"
+TRAINS = ("smplpix",)  # the systems that ask for no body
 
 
 def recognises(source: Path) -> bool:

@@ -69,7 +69,7 @@ def test_openposes_two_models_of_25_points_are_told_apart(tmp_path):
     ([[np.ones((7, 3))]], "has 7 points a person, but 17, 18"),
     ([[np.ones((17, 3))], [np.ones((25, 3))]], "mixes skeletons: 17 in 0000_keypoints.json, 25 in 0001"),
     ([[np.ones((25, 2))]], "not x, y and confidence"),
-    ([[np.full((25, 3), np.nan)]], "0000_keypoints.json has points that are NaN or infinite"),
+    ([[np.full((25, 3), np.nan)]], "0000_keypoints.json has points that are NaN, infinite"),
 ])
 def test_what_is_no_skeleton_is_refused(people, complaint, tmp_path):
     with pytest.raises(ValueError, match=complaint):

@@ -118,7 +118,7 @@ def test_broken_annotations_are_refused_in_one_line(copied, change, complaint, t
     ("annots.npy", [1, 2], "expected a dictionary with ims|has no ims"),
     ("vertices/1.npy", np.zeros((840, 2)), r"1.npy has the shape \(840, 2\), expected \(n, 3\)"),
     ("vertices/1.npy", np.zeros((839, 3)), "mixes meshes"),
-    ("vertices/1.npy", np.full((840, 3), np.inf), "NaN or infinite"),
+    ("vertices/1.npy", np.full((840, 3), np.inf), "NaN, infinite"),
     ("params/1.npy", {"Rh": 1}, "1.npy: Rh|1.npy has no"),
     ("lbs/faces.npy", np.full((5, 3), 900), "faces.npy: faces names indices"),
 ])
