@@ -1,0 +1,1 @@
+"""Measurements that take longer than a test may: each is a command that prints a table."""
