@@ -170,7 +170,10 @@ class Mask:
     def __call__(self) -> None:
         from anr_core.prepare.mask import mask
 
-        mask(self.capture, self.plate, self.cameras and self.cameras.split(","), self.again)
+        try:
+            mask(self.capture, self.plate, self.cameras and self.cameras.split(","), self.again)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"The same command goes on with {self.capture}.") from None
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,9 @@ def tidy(person: np.ndarray, guide: Guide) -> np.ndarray:
 
 
 def certainty(person: np.ndarray, share: np.ndarray, told: np.ndarray, guide: Guide) -> np.ndarray:
-    """Where a label can be believed: neither undecided nor, near the outline, against what colour told."""
+    """Where a label can be believed: not undecided, cut off or, near the outline, against its colour."""
     undecided = (share > DOUBT[0]) & (share < DOUBT[1])
+    islands = (share > 0.5) & ~person  # a limb whose keypoints nobody saw, or what only looks like one
     against = np.where(person, -told, told) > MISLED
     distance = ndimage.distance_transform_edt(person) + ndimage.distance_transform_edt(~person)
-    return ~(undecided | against & (distance < NEAR_OUTLINE * guide.height))
+    return ~(undecided | islands | against & (distance < NEAR_OUTLINE * guide.height))
