@@ -63,7 +63,10 @@ def unwrap(vertices, faces) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _indices(faces, name: str, count: int) -> torch.Tensor:
-    faces = torch.as_tensor(np.asarray(faces, dtype=np.int64))
+    faces = np.asarray(faces)
+    if faces.dtype.kind not in "iuf" or not np.isfinite(faces).all():
+        raise ValueError(f"{name} holds {faces.dtype}, or NaN; expected whole numbers.")
+    faces = torch.as_tensor(faces.astype(np.int64))
     if faces.ndim != 2 or faces.shape[1] != 3:
         raise ValueError(f"{name} has shape {tuple(faces.shape)}, expected (F, 3); triangulate the mesh.")
     if faces.numel() and not 0 <= int(faces.min()) <= int(faces.max()) < count:

@@ -54,6 +54,19 @@ def side(name):
     return next((word for word in name.split("_") if word in (LEFT, RIGHT)), MIDDLE)
 
 
+def test_gender_0_is_male():
+    """The grown man is taller than the grown woman, and broader across his shoulders."""
+    sizes = []
+    for gender in (0, 1):
+        body = AnnyBody(Shape(gender=gender))
+        posed = body(body.rest_pose())
+        left, right = (body.skeleton.names.index(f"{side}_shoulder") for side in (LEFT, RIGHT))
+        sizes.append((float(posed.vertices[0, :, 2].max() - posed.vertices[0, :, 2].min()),
+                      float((posed.joints[0, left] - posed.joints[0, right]).norm())))
+    (height, shoulders), (other_height, other_shoulders) = sizes
+    assert height > 1.05 * other_height and shoulders > 1.1 * other_shoulders
+
+
 @pytest.fixture(scope="module")
 def annys():
     anny = pytest.importorskip("anny", reason="anny is not installed: make body installs it")

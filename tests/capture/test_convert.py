@@ -114,6 +114,19 @@ def test_a_damaged_index_beside_is_refused(damage, small_capture, tmp_path, caps
     assert "capture.json" in capsys.readouterr().err and not (tmp_path / "back").exists()
 
 
+@pytest.mark.parametrize(("name", "array"), [
+    ("faces", np.full((1440, 3), np.nan)), ("faces", np.full((1440, 3), "x")), ("uv", np.zeros(910)),
+    ("part", np.zeros(3)), ("frames", np.zeros(5)), ("vertices", np.zeros((5, 840, 2)))])
+def test_a_damaged_body_beside_is_refused(name, array, small_capture, tmp_path, capsys):
+    assert main(["convert", str(small_capture.path), str(tmp_path / "written")]) == 0
+    file = tmp_path / "written" / "anr_core" / "body.npz"
+    with np.load(file) as arrays:
+        changed = {**arrays, name: array}
+    np.savez(file, **changed)
+    assert main(["prepare", str(tmp_path / "written"), str(tmp_path / "back")]) == 2
+    assert "body.npz is missing or broken" in capsys.readouterr().err and not (tmp_path / "back").exists()
+
+
 def pairs_of(capture, folder, name="written"):
     assert main(["convert", str(capture.path), str(folder / name), "--format", "smplpix"]) == 0
     return prepare(folder / name, folder / f"{name} back")

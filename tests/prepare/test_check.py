@@ -238,7 +238,12 @@ def test_the_published_calibration_of_beam_walker_is_found_to_be_off(real_captur
     published = {name: replace(camera, **{
         key: torch.tensor(described[name][f"{key}_original"], dtype=torch.float32)[None] for key in "Rt"})
         for name, camera in refined.cameras.items()}
-    assert max(reprojection_errors(replace(refined, cameras=published))[0].values()) > 6
+    moved = replace(refined, cameras=published)
+    errors, culprit, _ = reprojection_errors(moved)
+    assert max(errors.values()) > 6
+    line = next(str(one) for one in check(moved, {}, "captures/x") if "meet only to" in one.wrong)
+    assert line.startswith(f"warning: {culprit or 'cameras'}: ") and "--refine-cameras" in line
+    assert all(f"{name} {error:.1f}" in line for name, error in errors.items())
 
 
 def test_beam_walkers_keypoints_are_in_time(real_capture):

@@ -48,6 +48,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     beside |= {name: _files(source / name, (".flo",), len(frames) - 1) for name in ("flow", "flow_inv")}
     beside |= {f"LaplaceProj/{half}": _files(source / "LaplaceProj" / half, PICTURE_SUFFIXES, len(frames))
                for half in ("123", "456")}
+    common_size([*frames.values(), *beside["densepose"]])
+    if laplace := beside["LaplaceProj/123"] + beside["LaplaceProj/456"]:
+        common_size(laplace)
     detected = _files(source / "openpose_json", (".json",), len(frames))
     keypoints, skeleton = read_keypoint_files(dict(enumerate(detected)), size) if detected else ({}, None)
     notes = [f"{name}/ is missing or empty." for name, files in beside.items() if not files]

@@ -34,7 +34,7 @@ from anr_core.capture.sources import read_json, upright_axis
 ABOUT = "intri.yml and extri.yml beside images or videos"
 OURS = "anr_core"
 FILES = ("intri.yml", "extri.yml")
-PARAMETER_FOLDERS = ("smpl", "output/smpl", "output-smpl-3d/smpl", "output-smpl-3d/smplfull")
+PARAMETER_FOLDERS = ("smpl", "output/smpl", "output-smpl-3d/smpl")  # before any output.../smpl...
 
 
 def recognises(source: Path) -> bool:
@@ -105,8 +105,8 @@ def _as_they_were(takes, shots, folder) -> Iterator[Take]:
 
 def _with_body(footage: Footage, source: Path) -> Footage:
     """The same, with the body parameters that lie beside, and with their meshes where a model is at hand."""
-    files = next((found for folder in PARAMETER_FOLDERS if (found := numbered(source / folder, (".json",)))),
-                 None)
+    folders = [*(source / name for name in PARAMETER_FOLDERS), *sorted(source.glob("output*/smpl*"))]
+    files = next((found for folder in folders if (found := numbered(folder, (".json",)))), None)
     if files is None:
         return footage
     parameters = read_parameters(files)

@@ -49,7 +49,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     for name, photograph in read_photographs(source / "sparse").items():
         if not is_number(Path(name).stem):
             raise ValueError(f"{source / 'sparse' / 'images.txt'} has {name}, expected names like 00000.png.")
-        photographs[int(Path(name).stem)] = name, photograph
+        if photographs.setdefault(int(Path(name).stem), (name, photograph))[0] != name:
+            raise ValueError(f"{source / 'sparse' / 'images.txt'} has frame {int(Path(name).stem)} "
+                             f"twice, once as {name}. Keep one.")
     wanted = sorted(span.frames(photographs, ASSUMED_FPS))
     alignments = _alignments(source / "alignments.npy", {frame: photographs[frame][0] for frame in wanted})
     unit = float(np.median([np.cbrt(np.linalg.det(turn[:3])) for turn in alignments.values()])) \
@@ -127,8 +129,8 @@ def _body(source: Path, alignments: dict[int, np.ndarray], unit: float) -> tuple
     if file is None or not alignments:
         return empty, [f"there is no {' or '.join(FITS)} with an alignment; let fit find a body."]
     record, frames = _person(file), sorted(alignments)
-    poses = numbers(np.stack(_list(record, "pose", file)), (None, 72), f"{file}: pose")
-    betas = numbers(np.stack(_list(record, "betas", file)), (len(poses), None), f"{file}: betas")
+    poses = numbers(_stacked(record, "pose", file), (None, 72), f"{file}: pose")
+    betas = numbers(_stacked(record, "betas", file), (len(poses), None), f"{file}: betas")
     frames = [frame for frame in frames if frame < len(poses)]
     if not frames:
         raise ValueError(f"{file} has {len(poses)} poses, but pictures are numbered from {min(alignments)}.")
@@ -159,19 +161,24 @@ def _person(file: Path):
     if not isinstance(record, dict) or len(record) != 1:
         raise ValueError(f"{file} holds {len(record) if isinstance(record, dict) else 'no'} people, expected "
                          "one. Copy it again.")
-    return next(iter(record.values()))
+    person = next(iter(record.values()))
+    if not isinstance(person, dict):
+        raise ValueError(f"{file} holds a {type(person).__name__} as its person, expected a dictionary. "
+                         "Copy it again.")
+    return person
 
 
-def _list(record, key, file):
-    values = list(entry(record, key, file))
-    if not values or len({np.shape(value) for value in values}) > 1:
-        raise ValueError(f"{file}: {key} is empty or of different lengths. Copy it again.")
-    return values
+def _stacked(record, key, file) -> np.ndarray:
+    values = entry(record, key, file)
+    try:
+        return np.stack(list(values))
+    except (ValueError, TypeError):
+        raise ValueError(f"{file}: {key} is empty, or its entries differ in length. Copy it again.") from None
 
 
 def _romp_vertices(file: Path, frames: list[int]) -> np.ndarray | None:
     """Vertices (n, V, 3) that ROMP left, or None."""
     if not file.is_file() or "verts" not in (record := _person(file)):
         return None
-    vertices = numbers(np.stack(_list(record, "verts", file)), (None, None, 3), f"{file}: verts")
+    vertices = numbers(_stacked(record, "verts", file), (None, None, 3), f"{file}: verts")
     return vertices[frames] if max(frames) < len(vertices) else None

@@ -115,6 +115,8 @@ def _rows(listed, file: Path) -> dict[int, _Row]:
         points = row.get("kpts2d")
         if points is not None:
             points = numbers(points, (len(paths), 25, 3), f"{file}: kpts2d of frame {number}")
+        if number - first in rows:
+            raise ValueError(f"{file} lists frame {number} twice. Copy it again.")
         rows[number - first] = _Row(number, paths, points)
     if not rows:
         raise ValueError(f"{file} lists no pictures.")

@@ -116,6 +116,7 @@ def test_broken_flow_is_refused(tmp_path, content):
     (lambda f: save(f / "texture.jpg", np.zeros((9, 8, 3))), "texture.jpg is 8x9 pixels, expected 4 x 6"),
     (lambda f: save(f / "mask" / "8.png", np.full((3, 3), 255)), "mask of frame 8 is 3x3 pixels"),
     (lambda f: save(f / "densepose" / "frame8_IUV.png", np.full((H, W, 3), 90)), "has a part 90"),
+    (lambda f: save(f / "densepose" / "frame8_IUV.png", np.zeros((3, 3, 3))), "frame8_IUV.png is 3x3 pixels"),
     (lambda f: (f / "openpose_json" / "8_keypoints.json").write_text("{"), "8_keypoints.json is not whole"),
     (lambda f: (f / "dance1" / "000008.png").write_bytes(b"\x89PNG"), "000008.png can't be read"),
     (lambda f: shutil.rmtree(f / "dance1"), "has no frames"),

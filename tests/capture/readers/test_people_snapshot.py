@@ -93,6 +93,11 @@ def linked(file):
         out["masks"] = h5py.ExternalLink("elsewhere.hdf5", "/masks")
 
 
+def endless(file):
+    with h5py.File(file, "w") as out:
+        out.create_dataset("masks", (10**12, *SIZE), "u1", chunks=True)
+
+
 def huge(file):
     with h5py.File(file, "w") as out:
         out.create_dataset("pose", (10**9, 72), "f8", chunks=True)
@@ -104,6 +109,7 @@ def huge(file):
     (lambda f: rewritten(f / "masks.hdf5", masks=np.zeros((4, 9, 9), "u1")), r"the shape \(4, 9, 9\)"),
     (lambda f: rewritten(f / "masks.hdf5", masks=np.zeros((0, *SIZE), "u1")), r"masks have the shape \(0,"),
     (lambda f: rewritten(f / "masks.hdf5", masks=np.ones((9, *SIZE), "u1")), "for 9 masks"),
+    (lambda f: endless(f / "masks.hdf5"), "has 1000000000000 masks, but female-9-casual.mp4 has about"),
     (lambda f: rewritten(f / "masks.hdf5", masks=np.array([b"x"])), "has no array masks"),
     (lambda f: borrowed(f / "masks.hdf5"), "has no array masks"),
     (lambda f: linked(f / "masks.hdf5"), "has no array masks"),

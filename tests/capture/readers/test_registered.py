@@ -233,6 +233,12 @@ BROKEN = {
     "NaN vertices": (with_nan, "3 of 840 vertices of frame 2 are NaN"),
     "a frame twice": (lambda s: change_meshes(s, frames=np.array([0, 2, 2])), "frame 2 is registered twice"),
     "a mesh too few": (lambda s: change_meshes(s, frames=np.array([0, 2])), "don't belong together"),
+    "frames of no film": (lambda s: change_meshes(s, frames=np.array([-1e14, 0, 2])), "no numbers of frames"),
+    "half a frame": (lambda s: change_meshes(s, frames=np.array([0, 0.5, 2])), "no numbers of frames"),
+    "faces of NaN": (lambda s: change_meshes(s, faces=np.full((1440, 3), np.nan)), "expected whole numbers"),
+    "UVs in words": (lambda s: change_meshes(s, uv=np.full((1440, 2), "x")), "mesh.npz: .*str"),
+    "flat UVs": (lambda s: change_meshes(s, uv=np.zeros((910, 1))), "mesh.npz: uv has the shape"),
+    "rates of no film": (lambda s: change_cameras(s, lambda d: d.update(fps=1e300)), "states 1e.300 frames"),
     "other faces": (lambda s: change_meshes(s, faces=np.full((1440, 3), 9999)), "mesh.npz: faces names"),
     "a picture of another shape": (lambda s: resized(s / "frames/cam01/0002.jpg", (160, 200)),
                                    "0002.jpg is 160x200 pixels, but others of the same camera are 160x240"),
@@ -282,6 +288,7 @@ def test_beam_walker(real_capture):
     capture = load_capture(real_capture("beam-walker").path)
     assert {name: camera.size for name, camera in capture.cameras.items()} == {
         "cam01": (960, 540), "cam02": (960, 540), "cam03": (960, 544)}
+    assert capture.up.tolist() == [0, 0, 1] and "pose2sim" in capture.licence
     assert sum(shot.registered for shot in capture.shots) == 30 and len(capture.shots) == 57
     assert all(overlap > 0.999 for overlap in mask_overlaps(capture).values())  # the masks are the mesh
     view = capture.views(cameras=["cam02"], frames=[8])[0]

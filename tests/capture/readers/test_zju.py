@@ -106,6 +106,9 @@ def changed(file, change):
     (lambda a: a["ims"][0].update(ims=["Camera_B1/x.jpg"]), "no frame number"),
     (lambda a: a["ims"][0].update(kpts2d=np.zeros((2, 24, 3))), "kpts2d of frame 0 has the shape"),
     (lambda a: a["ims"][0].pop("ims"), "has no ims"),
+    (lambda a: a["ims"][1].update(ims=a["ims"][0]["ims"]), "lists frame 0 twice"),
+    (lambda a: a["cams"]["K"][0].__imul__(1e30), "camera 0 needs finite K"),
+    (lambda a: a["cams"]["K"].__setitem__(0, 1j * np.eye(3)), "camera 0 is not K"),
 ])
 def test_broken_annotations_are_refused_in_one_line(copied, change, complaint, tmp_path):
     changed(copied / "annots.npy", change)
