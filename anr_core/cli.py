@@ -6,6 +6,7 @@ stderr and exit code 2.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -353,6 +354,8 @@ def main(arguments: list[str] | None = None) -> int:
         COMMANDS, prog="python -m anr_core", args=arguments, config=(tyro.conf.FlagCreatePairsOff,),
         description="Avatars of people from captures. Each command explains itself: COMMAND --help. "
                     "ANR_CORE_TRACEBACK=1 shows where an error comes from.")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files need not be text
     try:
         command()
         sys.stdout.flush()

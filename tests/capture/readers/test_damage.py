@@ -1,9 +1,13 @@
 """Damaged sources: one clear line and exit code 2, or a whole capture; never a traceback or half of one."""
 
+import os
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from anr_core.capture import load_capture
 from anr_core.cli import main
 from tests.small_sources import write_easymocap, write_pose2sim
 
+CHECKOUT = Path(__file__).parents[3]
 FIRST_NUMBER = re.compile(rb'(data: \[ |matrix = \[\[|2d": \[)-?[\d.]+')  # of every array
 
 
@@ -122,3 +127,12 @@ def test_an_old_capture_outlives_a_damaged_source(sources, tmp_path, capsys):
     assert main(["prepare", str(source), str(tmp_path / "capture")]) == 2
     assert "000001.jpg can't be read as a picture" in capsys.readouterr().err
     assert (tmp_path / "capture" / "capture.json").read_bytes() == before
+
+
+def test_a_folder_whose_name_is_no_text_is_read(sources, tmp_path):
+    source = shutil.copytree(sources["easymocap"], tmp_path / os.fsdecode(b"caf\xe9"))
+    command = [sys.executable, "-m", "anr_core", "prepare", str(source), str(tmp_path / "capture")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT,
+                          env=os.environ | {"PYTHONUTF8": "1"})
+    assert done.returncode == 0 and r"caf\udce9: format easymocap" in done.stdout, done.stderr
+    assert len(load_capture(tmp_path / "capture").shots) == 6
