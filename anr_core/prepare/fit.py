@@ -44,7 +44,8 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
     target = None if to == "pictures" or to == "auto" and asked else registered_meshes(capture)
     if to == "meshes" and target is None:
         raise ValueError(f"{capture.path} has no registered meshes. Use --to pictures.")
-    if target is None or to == "auto" and target.faces is not None and capture.skeleton is not None:
+    drawable = (capture.path / "body.npz").is_file()  # else points, which are of no other use
+    if target is None or to == "auto" and drawable and capture.skeleton is not None:
         made, lines = _to_pictures(capture, cameras, refine_cameras)
         if target is not None:
             lines.append("these are the pictures; the capture's own meshes are fitted with --to meshes")

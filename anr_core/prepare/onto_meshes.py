@@ -20,8 +20,9 @@ from anr_core.capture.writing import write_registration
 from anr_core.prepare.check import mask_overlaps
 from anr_core.prepare.fitting.figures import AnnyFigure
 from anr_core.prepare.fitting.initialisation import facings, first_motion
-from anr_core.prepare.fitting.meshes import Target, fit_meshes, measured
+from anr_core.prepare.fitting.meshes import COMPARED, Target, fit_meshes, measured
 from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.surfaces import fans
 from anr_core.skeleton import BODY25, COCO23, shared_joints
 
 FACINGS = 8  # ways that a person may face, where no keypoints tell
@@ -41,8 +42,9 @@ def registered_meshes(capture: Capture) -> Target | None:
     points = numbers(arrays["vertices"], (len(frames), None, 3), f"{file}: vertices")
     rows = np.flatnonzero(np.isin(frames, [shot.frame for shot in capture.shots]))
     rows = rows[np.argsort(frames[rows])]
-    return Target(torch.from_numpy(frames[rows]), torch.from_numpy(np.float32(points[rows])), None,
-                  capture.fps)
+    points = torch.from_numpy(np.float32(points[rows]))
+    some = torch.linspace(0, len(points) - 1, min(len(points), COMPARED)).round().long()
+    return Target(torch.from_numpy(frames[rows]), points, fans(points[some]), capture.fps)
 
 
 def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None) -> tuple[Capture, list[str]]:

@@ -91,7 +91,7 @@ class AnnyFigure:
         ends = self.choose(torch.stack([height.argmin(), height.argmax()]))
         optimiser = torch.optim.Adam([shape], lr=0.1)
         for _ in range(60):
-            low, high = self.rest(shape, ends)[0][2]
+            low, high = (ends.mean + (self.puppet.coefficients(shape) @ ends.basis).view(3, -1))[2]
             cost = 0.5 * ((high - low - metres) / TALL_ERROR).square() + build_cost(self.puppet, shape)
             optimiser.zero_grad()
             cost.backward()

@@ -46,25 +46,27 @@ ACROSS, ALONG, OUTLIER, EVIDENCE = 0.006, 0.03, 3.0, 400.0
 
 POSE = ("rotations", "root_rotation", "root_translation")
 STEP = {"rotations": 0.04, "root_rotation": 0.03, "root_translation": 0.02, "shape": 0.15}  # at first
+# Steps: from each start alone; to all frames; of all with the shape; of those in between.
+ALONE, CARRIED, AGREED, FOLLOWED = 120, 80, 150, 70
 NEW_PARTNERS = 10  # steps after which points find new partners
 
 
 @dataclass(frozen=True)
 class Target:
-    """Meshes of one registration: frames (F,) that rise, points (F, N, 3) in metres, and faces, if known."""
+    """Meshes of one registration: frames (F,) that rise, points (F, N, 3) in metres, and faces."""
 
     frames: torch.Tensor
     points: torch.Tensor
-    faces: torch.Tensor | None
+    faces: torch.Tensor
     fps: float
 
     def __getitem__(self, rows: torch.Tensor) -> Target:
         return replace(self, frames=self.frames[rows], points=self.points[rows])
 
     @property
-    def normals(self) -> torch.Tensor | None:
-        """(F, N, 3), or None where there are no faces."""
-        return None if self.faces is None else vertex_normals(self.points, self.faces)
+    def normals(self) -> torch.Tensor:
+        """(F, N, 3)"""
+        return vertex_normals(self.points, self.faces)
 
     @property
     def linked(self) -> torch.Tensor:
@@ -136,8 +138,8 @@ def _length(points):
 def _first(figure, shape, target, starts):
     """Of frames (n) and their starts (n * S), the row of the frame that is fitted best, and its pose (1)."""
     frame = torch.arange(len(target.frames)).repeat_interleave(len(starts) // len(target.frames))
-    normals, thin = target.normals, evenly(target.points[0], COARSE)
-    theirs = described(target.points, normals)[:, thin]
+    thin = evenly(target.points[0], COARSE)
+    theirs = described(target.points, target.normals)[:, thin]
     mesh = _mesh(figure, shape, starts)
     vertex = evenly(mesh[0], COARSE)
     chosen = figure.choose(vertex)
@@ -147,7 +149,7 @@ def _first(figure, shape, target, starts):
     def pairing(shape, pose):
         mesh = _mesh(figure, shape, pose)
         normal = vertex_normals(mesh, figure.faces)[:, vertex]
-        mine = described(mesh[:, vertex], None if normals is None else normal)
+        mine = described(mesh[:, vertex], normal)
         rows, places = [], []
         for points, which in zip(mine, frame, strict=True):
             rows.append(torch.cat([torch.arange(len(vertex)), nearest(theirs[which], points)]))
@@ -156,7 +158,7 @@ def _first(figure, shape, target, starts):
         row = torch.stack(rows)
         return Pairs(chosen, row, torch.stack(places), normal.gather(1, row[..., None].expand(-1, -1, 3)))
 
-    _, pose, costs = moved(figure, shape, pose, pairing, POSE, 120, sharp=(0.1, 0.5))
+    _, pose, costs = moved(figure, shape, pose, pairing, POSE, ALONE, sharp=(0.1, 0.5))
     best = int(costs.argmin())
     return int(frame[best]), pose[best:best + 1]
 
@@ -167,13 +169,13 @@ def _agreed(figure, shape, target, row, pose):
     together = _together(figure, shape, pose, target[torch.tensor([row])])
     pose = Pose(*(getattr(pose, name).repeat_interleave(len(target.frames), 0) for name in POSE))
     pose = _turned(figure, shape, pose, target, together)
-    _, pose, _ = moved(figure, shape, pose, partial(_pairs, figure, target, together), POSE, 80,
+    _, pose, _ = moved(figure, shape, pose, partial(_pairs, figure, target, together), POSE, CARRIED,
                        sharp=(0.2, 0.2), along=ACROSS)
 
     def pairing(shape, pose):
         return _pairs(figure, target, _together(figure, shape, pose[compared], target[compared]), shape, pose)
 
-    shape, pose, _ = moved(figure, shape, pose, pairing, (*POSE, "shape"), 150, sharp=(0.2, 1.0),
+    shape, pose, _ = moved(figure, shape, pose, pairing, (*POSE, "shape"), AGREED, sharp=(0.2, 1.0),
                            target=target, fingers=0.7)
     return (shape, replace(pose, frame=target.frames),
             _together(figure, shape, pose[compared], target[compared]))
@@ -182,17 +184,17 @@ def _agreed(figure, shape, target, row, pose):
 def _followed(figure, shape, target, known, together):
     """Poses of frames between those that are known."""
     pose = _turned(figure, shape, replace(known.at(target.frames), frame=None), target, together)
-    return moved(figure, shape, pose, partial(_pairs, figure, target, together), POSE, 70, sharp=(0.3, 1.0),
-                 target=target, fingers=0.5)[1]
+    return moved(figure, shape, pose, partial(_pairs, figure, target, together), POSE, FOLLOWED,
+                 sharp=(0.3, 1.0), target=target, fingers=0.5)[1]
 
 
 # what belongs together
 
 def _together(figure, shape, pose, target):
     """Vertices of the figure (P,) and points of the target (P,) that belong together, from either side."""
-    mesh, normals = _mesh(figure, shape, pose), target.normals
-    mine = described(mesh, None if normals is None else vertex_normals(mesh, figure.faces))
-    theirs = described(target.points, normals)
+    mesh = _mesh(figure, shape, pose)
+    mine = described(mesh, vertex_normals(mesh, figure.faces))
+    theirs = described(target.points, target.normals)
     my_some, their_some = _some(mesh[0]), _some(target.points[0])
     return (torch.cat([my_some, partners(theirs[:, their_some], mine)]),
             torch.cat([partners(mine[:, my_some], theirs), their_some]))

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from scipy.spatial import cKDTree
 from torch.nn import functional
 
 # Metres: how far apart a right angle between normals counts, and from where on it doesn't matter how far.
 RIGHT_ANGLE, FAR = 0.10, 0.10
+
+# Of bare points: how many are looked at for neighbours, and how many of them become a fan of triangles.
+AROUND, FAN = 24, 8
 
 CENTRES = 12  # nearest centres, of whose faces one is the nearest
 
@@ -27,6 +32,46 @@ def vertex_normals(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     return functional.normalize(summed, dim=-1)
 
 
+def fans(points: torch.Tensor) -> torch.Tensor:
+    """Faces (N FAN, 3) around each of bare points (F, N, 3), which look out: enough to have normals by.
+
+    Neighbours are those that stay near in all frames. Planes through them look the same way as those beside,
+    along a tree of the most alike, and out at its top. Source: Hoppe et al., "Surface reconstruction from
+    unorganized points", 1992, section 3.3.
+    """
+    near = torch.from_numpy(cKDTree(points[0].numpy()).query(points[0].numpy(), AROUND + 1)[1][:, 1:])
+    apart = torch.stack([(frame[near] - frame[:, None]).norm(dim=-1) for frame in points]).amax(0)
+    near = near.gather(1, apart.argsort(1)[:, :FAN])
+    to_near = points[0][near] - points[0][:, None]
+    about = to_near - to_near.mean(1, keepdim=True)
+    axes = torch.linalg.eigh(about.mT @ about)[1]
+    normal = _looking_out(points[0], axes[..., 0], near)
+    side = axes[..., 2]
+    angle = torch.atan2((to_near * torch.linalg.cross(normal, side)[:, None]).sum(-1),
+                        (to_near * side[:, None]).sum(-1))
+    around = near.gather(1, angle.argsort(1))
+    centre = torch.arange(len(near))[:, None].expand_as(around)
+    return torch.stack([centre, around, around.roll(-1, 1)], -1).flatten(0, 1)
+
+
+def _looking_out(points, normal, near):
+    """Normals (N, 3) with the signs that make neighbours (N, K) look the same way."""
+    row, column = torch.arange(len(near)).repeat_interleave(near.shape[1]), near.flatten()
+    unlike = 1.001 - (normal[row] * normal[column]).sum(-1).abs()  # zero would be no edge
+    graph = coo_array((unlike.numpy(), (row.numpy(), column.numpy())), shape=(len(near),) * 2).tocsr()
+    tree, normal = minimum_spanning_tree(graph), normal.clone()
+    todo = np.ones(len(near), bool)
+    while todo.any():  # fingers may be islands
+        top = int(np.flatnonzero(todo)[points.numpy()[todo, 2].argmax()])
+        normal[top] *= 1.0 if normal[top, 2] >= 0 else -1.0
+        order, parents = breadth_first_order(tree, top, directed=False)
+        for one in order[1:].tolist():
+            if normal[one] @ normal[parents[one]] < 0:
+                normal[one] *= -1
+        todo[order] = False
+    return normal
+
+
 def evenly(points: torch.Tensor, spacing: float) -> torch.Tensor:
     """(N,) of points (V, 3) about one in each cube of a side of `spacing`."""
     cube = np.floor(points.numpy() / spacing).astype(np.int64)
@@ -38,9 +83,9 @@ def nearest(points: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(cKDTree(among.numpy()).query(points.numpy())[1])
 
 
-def described(points: torch.Tensor, normals: torch.Tensor | None) -> torch.Tensor:
-    """(..., 3 or 6) in which distance counts place and direction; normals may be unknown."""
-    return points if normals is None else torch.cat([points, RIGHT_ANGLE / 2**0.5 * normals], -1)
+def described(points: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
+    """(..., 6) in which distance counts place and direction."""
+    return torch.cat([points, RIGHT_ANGLE / 2**0.5 * normals], -1)
 
 
 def partners(query: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
