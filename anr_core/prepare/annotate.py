@@ -58,8 +58,7 @@ def annotate(folder: Path, annotator: str | Annotator = "torchvision", again: bo
     _detect(capture, lacking, annotator, work)
     found, notes = {}, []
     for name in capture.cameras:
-        chosen = _follow(capture, [shot for shot in capture.shots if shot.camera == name], set(lacking),
-                         annotator, work, again)
+        chosen = _follow(capture, name, set(lacking), annotator, work, again)
         nobody = [shot.frame for shot in lacking if shot.camera == name and shot not in chosen]
         if nobody:
             notes.append(f"{name}: the person was not found in {len(nobody)} pictures: {ranges(nobody)}")
@@ -181,32 +180,40 @@ def _stored_mask(file, who):
 
 # following one
 
-def _follow(capture: Capture, shots: list[Shot], lacking: set[Shot], annotator: Annotator, work: Path,
+def _follow(capture: Capture, camera: str, lacking: set[Shot], annotator: Annotator, work: Path,
             again: bool) -> dict[Shot, int]:
-    """Who of the people that were found in one camera's pictures is the person; without who is not there."""
-    shots = sorted(shots, key=lambda shot: shot.frame)
-    people, rows, known = [], [], []
+    """Who of the people that were found in a camera's pictures is the person; without who is not there."""
+    shots = sorted((shot for shot in capture.shots if shot.camera == camera), key=lambda shot: shot.frame)
+    size, people, rows, known = capture.cameras[camera].size, [], [], []
     for shot in shots:
-        anchor = None if again else capture.keypoints.get((shot.camera, shot.frame))
+        anchor = None if again else capture.keypoints.get((camera, shot.frame))
         if anchor is not None:
             anchor = _in_set(anchor.numpy(), capture.skeleton, annotator.skeleton)
+        mask = None if again or shot.mask is None else shot.mask
+        known.append(anchor is not None or mask is not None)
         if shot not in lacking:
             people.append(anchor[None])
             rows.append([None])
-            known.append(True)
             continue
         everyone = _stored_keypoints(_file(work, shot))
-        mask = None if again or shot.mask is None else read_mask(capture.path / shot.mask) > 127
-        kept = [row for row, points in enumerate(everyone)
-                if (anchor is None or distance(anchor, points) < SAME)
-                and (mask is None or inside(points, mask) > INSIDE)]
-        people.append(everyone[kept])
-        rows.append(kept)
-        known.append(anchor is not None or mask is not None)
-    size = capture.cameras[shots[0].camera].size if shots else (1, 1)
+        rows.append(list(range(len(everyone))))
+        if anchor is not None:
+            rows[-1] = _best(SAME - distance(anchor, points) for points in everyone)
+        elif mask is not None:
+            covered = read_mask(capture.path / mask) > 127
+            # a small one who stands in front of the person is wholly in it, the person mostly
+            rows[-1] = _best((inside(points, covered) > INSIDE) * prominence(points, size)
+                             for points in everyone)
+        people.append(everyone[rows[-1]])
     chosen = follow(people, [shot.frame for shot in shots], size, known)
-    return {shot: rows[place][who] for place, (shot, who) in enumerate(zip(shots, chosen, strict=True))
+    return {shot: kept[who] for shot, kept, who in zip(shots, rows, chosen, strict=True)
             if who is not None and shot in lacking}
+
+
+def _best(agreements: Iterable[float]) -> list[int]:
+    """The place of the largest, if it is above 0."""
+    agreements = list(agreements)
+    return [int(np.argmax(agreements))] if max(agreements, default=0) > 0 else []
 
 
 def _in_set(points: np.ndarray, name: str, other: str) -> np.ndarray:

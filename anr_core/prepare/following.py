@@ -196,8 +196,9 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _extent(points):
-    """A person's height or width, whichever is larger, pixels."""
-    return float(max(np.ptp(points[_seen(points), :2], axis=0).max(), 1.0))
+    """A person's height or width, whichever is larger, pixels; at least 1."""
+    seen = points[_seen(points), :2]
+    return float(max(np.ptp(seen, axis=0).max(), 1.0)) if len(seen) else 1.0
 
 
 def _seen(points):

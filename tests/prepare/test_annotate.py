@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anr_core.capture import load_capture
+from anr_core.capture import load_capture, writing
 from anr_core.capture.pictures import read_image, read_mask
 from anr_core.cli import main
 from anr_core.prepare import prepare
@@ -171,6 +171,25 @@ def test_keypoints_and_masks_that_are_there_tell_who_the_person_is(half_done):
         assert np.allclose(made.keypoints["camera", frame].numpy()[4], seen(cameras()["cam2"], frame)[4])
 
 
+def test_masks_become_those_of_the_person_whom_the_keypoints_show_and_the_other_way_round(bare_source,
+                                                                                         tmp_path):
+    """Somebody larger stands beside in every picture, and has a mask too."""
+    all_white = np.full(SIZE, 255, np.uint8)
+    people = [[Person(aside(played(frame=frame), -25, 1.4).keypoints, all_white), played(frame=frame)]
+              for frame in FRAMES]
+    film = shutil.copytree(bare_source.parent, tmp_path / "keypoints")
+    write_openpose(film / "keypoints", "cam2", FRAMES)
+    made = annotate(prepare(film / "frames", tmp_path / "first").path, recorded(people))
+    assert all(np.array_equal(read_mask(made.path / shot.mask), played(frame=shot.frame).mask)
+               for shot in made.shots)
+    shutil.rmtree(film / "keypoints"), (film / "masks").mkdir()
+    for frame in FRAMES:
+        Image.fromarray(played(frame=frame).mask).save(film / "masks" / f"{frame:04d}.png")
+    made = annotate(prepare(film / "frames", tmp_path / "second").path, recorded(people))
+    assert all(np.array_equal(points.numpy(), played(frame=frame).keypoints)
+               for (_, frame), points in made.keypoints.items()) and len(made.keypoints) == 12
+
+
 def test_nothing_is_done_where_nothing_is_missing_unless_again(bare, capsys):
     annotate(bare, recorded(everyone()))
     idle = recorded([])
@@ -226,14 +245,24 @@ def test_nothing_half_written_is_taken_for_done(bare, damage):
     assert np.array_equal(made.keypoints["camera", 3].numpy(), played(frame=3).keypoints)
 
 
-@pytest.mark.parametrize("write", ["write_mask", "write_keypoints", "json.dumps"])
-def test_what_is_killed_while_it_writes_leaves_a_capture_and_goes_on(half_done, write, monkeypatch):
+@pytest.mark.parametrize(("write", "times"), [("write_mask", 1), ("write_mask", 5), ("write_keypoints", 1),
+                                              ("_write_index", 1), ("_write_index", 2)])
+def test_what_is_killed_while_it_writes_leaves_a_capture_and_goes_on(half_done, write, times, monkeypatch):
+    original, calls = getattr(writing, write), []
+
+    def killed(*arguments):
+        calls.append(arguments)
+        if len(calls) == times:
+            raise Killed
+        original(*arguments)
+
     with monkeypatch.context() as patch:
-        patch.setattr(f"anr_core.capture.writing.{write}", lambda *_, **__: (_ for _ in ()).throw(Killed))
+        patch.setattr(writing, write, killed)
         with pytest.raises(Killed):
             annotate(half_done, recorded(everyone()), again=True)
     left = load_capture(half_done)
     assert left.skeleton in ("body25", None) and not list(half_done.rglob(".new*"))
+    assert all(len(points) == 25 for points in left.keypoints.values())
     assert all(read_mask(half_done / shot.mask).shape == SIZE for shot in left.shots if shot.mask)
     idle = recorded([])
     made = annotate(half_done, idle, again=True)
