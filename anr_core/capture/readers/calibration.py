@@ -40,8 +40,9 @@ def checked(name: str, file: Path, K, R, t, distortion, size=None) -> Calibratio
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{file}: camera {name} is not K (3, 3), R (3, 3) or (3,), t (3,), distortion and "
                          f"size in numbers ({error}).") from None
-    if not (measurable(np.concatenate([K.ravel(), t, distortion])).all() and K[0, 0] > 0 and K[1, 1] > 0):
-        raise ValueError(f"{file}: camera {name} needs finite K, t and distortion, and positive focal "
+    everything = np.concatenate([K.ravel(), R.ravel(), t, distortion])
+    if not (measurable(everything).all() and K[0, 0] > 0 and K[1, 1] > 0):
+        raise ValueError(f"{file}: camera {name} needs finite K, R, t and distortion, and positive focal "
                          "lengths.")
     if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
         raise ValueError(f"{file}: R of camera {name} is no rotation (R R^T is not 1, or it mirrors).")
