@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import zipfile
 from collections import OrderedDict
 from math import prod
@@ -44,10 +45,14 @@ def read_npy(file: Path):
         return _checked(file, lambda: _read_npy(stream, file.stat().st_size))
 
 
-def read_npz(file: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz by name."""
+def read_npz(file: Path, mapped: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """The arrays of a .npz by name.
+
+    mapped  those that stay on disk until they are looked at, unless they are compressed; changes of them stay
+            in memory
+    """
     with _opened(file) as stream:
-        return _checked(file, lambda: _read_npz(stream, file.stat().st_size))
+        return _checked(file, lambda: _read_npz(stream, file.stat().st_size, mapped))
 
 
 def _opened(file):
@@ -69,11 +74,7 @@ def _load(stream):
 
 
 def _read_npy(stream, size):
-    version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in read_header:
-        raise ValueError(f"version {version} of the format is not known")
-    shape, _, dtype = read_header[version](stream)
+    shape, _, dtype = _read_header(stream)
     if dtype.hasobject:
         found = _load(stream)
         return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
@@ -84,15 +85,39 @@ def _read_npy(stream, size):
     return np.lib.format.read_array(stream)
 
 
-def _read_npz(stream, size):
+def _read_header(stream):
+    """Shape, whether it lies in Fortran's order, and dtype."""
+    version = np.lib.format.read_magic(stream)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read_header:
+        raise ValueError(f"version {version} of the format is not known")
+    return read_header[version](stream)
+
+
+def _read_npz(stream, size, mapped=()):
     found = {}
     with zipfile.ZipFile(stream) as archive:
         for member in archive.infolist():
             if member.file_size > MOST_DEFLATED * min(member.compress_size, size):
                 raise ValueError(f"{member.filename} promises {member.file_size} bytes in {size}")
+            name = member.filename.removesuffix(".npy")
+            if name in mapped and member.compress_type == zipfile.ZIP_STORED:
+                found[name] = _map(stream, member)
+                continue
             with archive.open(member) as array:
-                found[member.filename.removesuffix(".npy")] = _read_npy(array, member.file_size)
+                found[name] = _read_npy(array, member.file_size)
     return found
+
+
+def _map(stream, member):
+    """An array that an archive holds as it is, in the file itself."""
+    stream.seek(member.header_offset + 26)  # where the lengths of the name and of what follows it stand
+    start = member.header_offset + 30 + sum(struct.unpack("<HH", stream.read(4)))
+    stream.seek(start)
+    shape, fortran, dtype = _read_header(stream)
+    if dtype.hasobject or stream.tell() - start + prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{member.filename} is not whole")
+    return np.memmap(stream, dtype, "c", stream.tell(), shape, "F" if fortran else "C")
 
 
 def plain_array(value) -> np.ndarray:

@@ -26,13 +26,16 @@ class TrackedBody(Body):
         if len(frames.unique()) < len(frames):
             raise ValueError(f"Frame {int(frames.mode().values)} is registered more than once; "
                              "keep one mesh a frame.")
-        broken = frames[~vertices.isfinite().flatten(1).all(1)]
+        finite = [bool(mesh.isfinite().all()) for mesh in vertices]  # one by one: they may lie on disk
+        broken = frames[~torch.tensor(finite)]
         if len(broken):
             raise ValueError(f"The mesh of frame {_listed(broken)} holds NaN or infinite vertices; "
                              "register it anew or leave it out.")
-        order = frames.argsort()
-        self.register_buffer("frames", frames[order], persistent=False)
-        self.register_buffer("vertices", vertices[order].contiguous(), persistent=False)
+        if bool((frames.diff() < 0).any()):
+            order = frames.argsort()
+            frames, vertices = frames[order], vertices[order]
+        self.register_buffer("frames", frames, persistent=False)
+        self.register_buffer("vertices", vertices.contiguous(), persistent=False)
         self.interpolate = interpolate
 
     def forward(self, pose: Pose) -> Posed:

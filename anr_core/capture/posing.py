@@ -74,7 +74,11 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
 
 
 def _tracked(arrays):
-    vertices = numbers(arrays["vertices"], (None, None, 3), "vertices")
+    vertices = arrays["vertices"]
+    if vertices.dtype != np.float32 or vertices.ndim != 3:
+        vertices = numbers(vertices, (None, None, 3), "vertices")
+    for mesh in vertices:  # one by one: all together may be larger than memory
+        numbers(mesh, (None, 3), "vertices")
     surface = make_surface(vertices[0], *(arrays[name] for name in ("faces", "uv", "uv_faces", "part")))
     return TrackedBody(frame_numbers(arrays["frames"], "frames"), vertices, surface)
 
@@ -89,6 +93,6 @@ def _poses(arrays):
 def _read(file, make):
     """What is made of a file's arrays."""
     try:
-        return make(read_npz(file))
+        return make(read_npz(file, mapped=("vertices",)))
     except (FileNotFoundError, KeyError, ValueError, TypeError, IndexError) as error:
         raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None

@@ -1,11 +1,16 @@
-"""Preparing and annotating hold a few pictures at a time, however many there are."""
+"""Preparing, annotating and training hold a few pictures and meshes at a time, however many there are."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from anr_core.body import Pose
+from anr_core.capture.pictures import Memory
+from anr_core.capture.posing import read_posing
 from anr_core.prepare import prepare
 from anr_core.prepare.annotate import annotate
 from anr_core.prepare.annotators import Annotator, Person
@@ -52,3 +57,30 @@ def test_memory_does_not_grow_with_the_number_of_annotated_pictures(folder, tmp_
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] - peaks[1] < 240 * 48_600 / 4, peaks
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures_that_are_trained_on(folder, tmp_path):
+    made = prepare(folder / "frames", tmp_path / "capture")
+    made = replace(made, memory=Memory(2**20))  # of decoded pictures that are kept
+    peaks = []
+    for count in (5, 60, 300):
+        views = made.evenly(count).views()
+        tracemalloc.start()
+        for view in views:
+            assert view.image.shape[-2:] == (180, 90)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 240 * 48_600 / 4, peaks
+
+
+def test_meshes_of_many_frames_stay_on_disk_until_they_are_asked_for(tmp_path):
+    vertices = np.random.default_rng(0).normal(size=(300, 2000, 3)).astype(np.float32)
+    faces = np.array([[0, 1, 2], [2, 1, 3]])
+    np.savez(tmp_path / "body.npz", frames=np.arange(300), vertices=vertices, faces=faces,
+             uv=np.zeros((3, 2), np.float32), uv_faces=np.zeros((2, 3), np.int64), part=np.ones(2, np.int64))
+    tracemalloc.start()
+    body, _ = read_posing(tmp_path, None)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < vertices.nbytes / 4
+    assert (body(Pose.of_frame(torch.tensor([217]))).vertices[0].numpy() == vertices[217]).all()
