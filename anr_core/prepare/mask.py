@@ -47,23 +47,32 @@ def mask(folder: Path, plate: str | Path = "auto", cameras: Iterable[str] | None
         print(f"all {len(capture.shots)} pictures have masks; --again makes them anew")
         return capture
     work = _work_folder(capture, plate)
-    made, lost = [], []
+    try:
+        lost = _mask_all(capture, names, lacking, plate, work)
+        written = _write(capture, [shot for shot in lacking if shot not in lost], work)
+    finally:
+        if not any(work.rglob("*.png")):  # nothing to go on from
+            shutil.rmtree(work, ignore_errors=True)
+    print(f"  {len(lacking) - len(lost)} pictures have new masks{_told(lost)}")
+    print(f"  look at them: python -m anr_core sheet {capture.path} sheet.jpg")
+    return written
+
+
+def _mask_all(capture, names, lacking, plate, work) -> dict[Shot, None]:
+    """Keep a mask of every picture in the working folder; returns, in order, those that have none."""
+    lost = {}
     with tqdm(total=len(lacking), unit="picture") as bar:
         for name in names:
             shots = [shot for shot in lacking if shot.camera == name]
             bar.set_description(name)
-            left = {shot for shot in shots if not _files(work, shot)[1].is_file()}
+            left = [shot for shot in shots if not _files(work, shot)[1].is_file()]
+            bar.update(len(shots) - len(left))
             scene = _learned(capture, name, plate) if left else None
-            for shot in shots:
-                if shot in left and not _mask_one(capture, shot, scene, work):
-                    lost.append(shot)
-                else:
-                    made.append(shot)
+            for shot in left:
+                if not _mask_one(capture, shot, scene, work):
+                    lost[shot] = None
                 bar.update()
-    written = _write(capture, made, work)
-    print(f"  {len(made)} pictures have new masks{_told(lost)}")
-    print(f"  look at them: python -m anr_core sheet {capture.path} sheet.jpg")
-    return written
+    return lost
 
 
 def _chosen(capture, cameras, plate):
@@ -83,7 +92,7 @@ def _chosen(capture, cameras, plate):
 def _told(lost):
     if not lost:
         return ""
-    named = ", ".join(f"{shot.camera}/{shot.frame:04d}" for shot in lost[:4])
+    named = ", ".join(f"{shot.camera}/{shot.frame:04d}" for shot in list(lost)[:4])
     return f"; {len(lost)} have none, as nobody knows where the person is there: {named}" + \
         (", ..." if len(lost) > 4 else "")
 

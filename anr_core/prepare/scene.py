@@ -52,8 +52,8 @@ def learn(capture: Capture, camera: str, given: np.ndarray | None = None) -> Sce
              np.unique(np.linspace(0, len(shots) - 1, LOOKED_AT).round().astype(int))]
     guides = {shot: guide for shot in shots if (guide := guide_for(capture, shot)) is not None}
     if len(guides) < 2:
-        raise ValueError(f"{camera}: the person was found in {len(guides)} of {len(shots)} pictures; a plate "
-                         "needs 2 or more that show where the person is not.")
+        raise ValueError(f"{camera}: the person was found in {len(guides)} of {len(shots)} pictures; "
+                         "what is behind needs 2 or more to be told from. annotate finds masks without.")
     shrink = max(1, round(float(np.median([guide.height for guide in guides.values()])) / WORKING_HEIGHT))
     if shrink > 1:
         guides = {shot: guide_for(capture, shot, shrink) for shot in guides}
