@@ -35,7 +35,7 @@ def registered_meshes(capture: Capture) -> Target | None:
         body, _ = read_posing(capture.path, None)
         there = {shot.frame for shot in capture.shots if shot.registered}  # others' meshes are in between
         rows = [row for row, frame in enumerate(body.frames.tolist()) if frame in there]
-        return Target(body.frames[rows], body.vertices[rows], body.surface.faces, capture.fps)
+        return Target(body.frames[rows], body.vertices[rows], body.surface.faces)
     if not (file := capture.path / "foreign.npz").is_file() or "vertices" not in (arrays := read_npz(file)):
         return None
     frames = frame_numbers(arrays["mesh_frames"], f"{file}: mesh_frames")
@@ -44,7 +44,7 @@ def registered_meshes(capture: Capture) -> Target | None:
     rows = rows[np.argsort(frames[rows])]
     points = torch.from_numpy(np.float32(points[rows]))
     some = torch.linspace(0, len(points) - 1, min(len(points), COMPARED)).round().long()
-    return Target(torch.from_numpy(frames[rows]), points, fans(points[some]), capture.fps)
+    return Target(torch.from_numpy(frames[rows]), points, fans(points[some]))
 
 
 def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None) -> tuple[Capture, list[str]]:

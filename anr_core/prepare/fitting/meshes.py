@@ -5,7 +5,7 @@
 A registration's meshes know where a point of the person is in every frame. So one frame is fitted first, by
 nearest surfaces, from every start; then it is known what belongs together at all frames, and no pose is too
 far away to be found. That and the shape are found ever better in frames spread over the whole; the others
-follow in windows.
+follow in windows. How people move is in the meshes already, so no smoothness is asked for.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import torch
 
 from anr_core.body import Body, Pose
 from anr_core.prepare.fitting import windows
-from anr_core.prepare.fitting.energy import PUSH, robust, smoothness_weight
+from anr_core.prepare.fitting.energy import robust
 from anr_core.prepare.fitting.figures import AnnyFigure
-from anr_core.prepare.fitting.initialisation import LIMB_SPEED
 from anr_core.prepare.fitting.surfaces import (
     described,
     distances,
@@ -58,7 +57,6 @@ class Target:
     frames: torch.Tensor
     points: torch.Tensor
     faces: torch.Tensor
-    fps: float
 
     def __getitem__(self, rows: torch.Tensor) -> Target:
         return replace(self, frames=self.frames[rows], points=self.points[rows])
@@ -67,13 +65,6 @@ class Target:
     def normals(self) -> torch.Tensor:
         """(F, N, 3)"""
         return vertex_normals(self.points, self.faces)
-
-    @property
-    def linked(self) -> torch.Tensor:
-        """(F - 1,) how much a frame tells of the next: nothing where people can't move that fast."""
-        about = self.points - self.points.mean(1, keepdim=True)
-        speed = about.diff(dim=0).norm(dim=-1).mean(1) * self.fps / self.frames.diff()
-        return 1 / (1 + (speed / LIMB_SPEED) ** 6)
 
 
 @dataclass(frozen=True)
@@ -168,24 +159,29 @@ def _agreed(figure, shape, target, row, pose):
     compared = _spread(len(target.frames), COMPARED)
     together = _together(figure, shape, pose, target[torch.tensor([row])])
     pose = Pose(*(getattr(pose, name).repeat_interleave(len(target.frames), 0) for name in POSE))
-    pose = _turned(figure, shape, pose, target, together)
-    _, pose, _ = moved(figure, shape, pose, partial(_pairs, figure, target, together), POSE, CARRIED,
-                       sharp=(0.2, 0.2), along=ACROSS)
+    pose = _carried(figure, shape, pose, target, together)
 
     def pairing(shape, pose):
         return _pairs(figure, target, _together(figure, shape, pose[compared], target[compared]), shape, pose)
 
     shape, pose, _ = moved(figure, shape, pose, pairing, (*POSE, "shape"), AGREED, sharp=(0.2, 1.0),
-                           target=target, fingers=0.7)
+                           fingers=0.7)
     return (shape, replace(pose, frame=target.frames),
             _together(figure, shape, pose[compared], target[compared]))
 
 
 def _followed(figure, shape, target, known, together):
     """Poses of frames between those that are known."""
-    pose = _turned(figure, shape, replace(known.at(target.frames), frame=None), target, together)
+    pose = _carried(figure, shape, replace(known.at(target.frames), frame=None), target, together)
     return moved(figure, shape, pose, partial(_pairs, figure, target, together), POSE, FOLLOWED,
-                 sharp=(0.3, 1.0), target=target, fingers=0.5)[1]
+                 sharp=(0.3, 1.0), fingers=0.5)[1]
+
+
+def _carried(figure, shape, pose, target, together):
+    """Poses near to the target's, from any: as a whole, then joint by joint, each point to its own place."""
+    pose = _turned(figure, shape, pose, target, together)
+    return moved(figure, shape, pose, partial(_pairs, figure, target, together), POSE, CARRIED,
+                 sharp=(0.2, 0.2), along=ACROSS)[1]
 
 
 # what belongs together
@@ -232,14 +228,13 @@ def _turned(figure, shape, pose, target, together):
 # the search
 
 def moved(figure: AnnyFigure, shape: torch.Tensor, pose: Pose, pairing: Callable[..., Pairs],
-          free: tuple[str, ...], steps: int, sharp: tuple[float, float], target: Target | None = None,
+          free: tuple[str, ...], steps: int, sharp: tuple[float, float],
           fingers: float = 1.0, along: float = ALONG) -> tuple[torch.Tensor, Pose, torch.Tensor]:
     """The likeliest shape and poses near to those given, and what each frame's pairs cost (F,).
 
     pairing  gives the pairs of a shape and poses, every NEW_PARTNERS steps
     free     what may change: fields of Pose, or "shape"
     sharp    divides the distances that are expected, first and last
-    target   whose frames follow each other; without they have nothing to do with each other
     fingers  share of the steps after which they move, too: before, the nearest may be the next finger
     along    metres that pairs are apart along the surface
     """
@@ -254,14 +249,14 @@ def moved(figure: AnnyFigure, shape: torch.Tensor, pose: Pose, pairing: Callable
         if done < fingers:
             values["rotations"] = torch.where(figure.fingers[:, None], given["rotations"],
                                               values["rotations"])
-        turned = roma.rotvec_to_rotmat(change["root_rotation"]) @ root
-        return values.pop("shape"), Pose(**{**values, "root_rotation": roma.rotmat_to_rotvec(turned)}), turned
+        turned = roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(change["root_rotation"]) @ root)
+        return values.pop("shape"), Pose(**values | {"root_rotation": turned})
 
     for step in range(steps):
         done = step / steps
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * (1 - done) ** 0.7
-        shape, pose, turned = now(done)
+        shape, pose = now(done)
         if step % NEW_PARTNERS == 0:
             with torch.no_grad():
                 pairs = pairing(shape, pose)
@@ -272,13 +267,11 @@ def moved(figure: AnnyFigure, shape: torch.Tensor, pose: Pose, pairing: Callable
         scale = sharp[0] + (sharp[1] - sharp[0]) * min(1.5 * done, 1)
         costs = EVIDENCE * robust(scale**2 * _apart(points, pairs, along), OUTLIER).mean(1)
         cost = costs.sum() + figure.cost(shape, pose)
-        if target is not None and len(pose) > 2:
-            cost = cost + _smoothness(target, pose, turned)
         optimiser.zero_grad()
         cost.backward()
         optimiser.step()
     with torch.no_grad():
-        shape, pose, _ = now(1.0)
+        shape, pose = now(1.0)
     return shape, pose, costs.detach()
 
 
@@ -287,14 +280,3 @@ def _apart(points, pairs, along):
     off = points - pairs.place
     across = (off * pairs.normal).sum(-1).square()
     return across / ACROSS**2 + (off.square().sum(-1) - across) / along**2
-
-
-def _smoothness(target, pose, turned):
-    """What `energy.smoothness_cost` is of a Motion."""
-    seconds, total = target.frames.diff() / target.fps, 0.0
-    for name, values in (("controls", pose.rotations), ("turn", turned / 2**0.5),
-                         ("place", pose.root_translation[:, None])):
-        change = (values.diff(dim=0) / seconds[:, None, None]).diff(dim=0)
-        weight = smoothness_weight(seconds, target.linked, PUSH[name])
-        total = total + 0.5 * (weight * change.square().sum((1, 2))).sum()
-    return total
