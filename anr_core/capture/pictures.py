@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -68,10 +69,14 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     Image.fromarray(mask).save(path, optimize=True)
 
 
+# Bytes of an entry from which it gets pages of its own: a process may have some ten thousand such.
+LEAST_APART = 2**14
+
+
 class Memory:
     """What was read last, by key, up to a number of bytes: training comes back to the same views.
 
-    Entries are tuples of arrays. Several threads may ask at once.
+    Entries are tuples of arrays of bytes. Several threads may ask at once.
     """
 
     def __init__(self, limit: int):
@@ -86,7 +91,7 @@ class Memory:
             if key in self._entries:
                 self._entries.move_to_end(key)
                 return self._entries[key]
-        entry = read()
+        entry = _apart(read()) if self.limit else read()
         with self._lock:
             if key not in self._entries:
                 self._entries[key] = entry
@@ -100,6 +105,22 @@ class Memory:
 
     def __setstate__(self, limit):
         self.__init__(limit)
+
+
+def _apart(entry):
+    """The same arrays in pages of their own.
+
+    On the heap, small ones that stay would lie between large ones that go, and pin several times their size.
+    """
+    if _bytes(entry) < LEAST_APART:
+        return entry
+    pages, start, moved = mmap.mmap(-1, _bytes(entry), access=mmap.ACCESS_COPY), 0, []
+    for array in entry:
+        copy = np.frombuffer(pages, array.dtype, array.size, start).reshape(array.shape)
+        copy[...] = array
+        start += array.nbytes
+        moved.append(copy)
+    return tuple(moved)
 
 
 def _bytes(entry):

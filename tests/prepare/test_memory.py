@@ -84,3 +84,14 @@ def test_meshes_of_many_frames_stay_on_disk_until_they_are_asked_for(tmp_path):
     tracemalloc.stop()
     assert held < vertices.nbytes / 4
     assert (body(Pose.of_frame(torch.tensor([217]))).vertices[0].numpy() == vertices[217]).all()
+
+
+def test_pictures_that_are_kept_are_those_that_were_read():
+    random = np.random.default_rng(0)
+    read = random.integers(0, 256, (80, 90, 3)).astype(np.uint8), random.random((80, 90)) > 0.5
+    memory = Memory(2**20)
+    for _ in range(2):
+        kept = memory.get("key", lambda: read)
+        assert all((one == other).all() and one.dtype == other.dtype
+                   for one, other in zip(kept, read, strict=True))
+        assert torch.from_numpy(kept[0]).shape == (80, 90, 3)
