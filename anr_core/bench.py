@@ -21,7 +21,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -38,6 +37,7 @@ from anr_core.body import Pose, Posed, Surface, TrackedBody
 from anr_core.body.anny import AnnyBody
 from anr_core.camera import Camera, orbit
 from anr_core.rasterizer import gbuffer, rasterize
+from anr_core.threads import running_on
 
 REPEATS = 100
 SIZES, FRAME_SIZES = (256, 512, 1024), (256, 512)
@@ -167,17 +167,6 @@ def clock_inside(work: Callable[[], object], modules: list[nn.Module], repeats: 
     for handle in handles:
         handle.remove()
     return (1000 * np.reshape(spent, (repeats, -1)).sum(1)).tolist()
-
-
-@contextmanager
-def running_on(threads: int) -> Iterator[int]:
-    """Let torch use so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(before)
 
 
 # the made-up person

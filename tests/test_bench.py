@@ -70,10 +70,3 @@ def test_time_inside_modules_is_part_of_the_whole():
     inside = bench.clock_inside(work, [module], 5)
     assert len(inside) == 5 and all(milliseconds > 0 for milliseconds in inside)
     assert not module._forward_hooks and not module._forward_pre_hooks
-
-
-def test_threads_are_what_they_were_afterwards():
-    before = torch.get_num_threads()
-    with bench.running_on(before + 1):
-        assert torch.get_num_threads() == before + 1
-    assert torch.get_num_threads() == before

@@ -26,6 +26,7 @@ from anr_core.camera import Camera
 from anr_core.capture import Capture
 from anr_core.capture.view import View
 from anr_core.skeleton import Skeleton
+from anr_core.threads import running_on
 
 # What a registration errs by: the unit of its correction.
 METRES, RADIANS, JOINT_RADIANS, CAMERA_RADIANS = 0.004, 0.008, 0.02, 0.002
@@ -83,6 +84,7 @@ class Refinement(nn.Module):
         return replace(posed, vertices=(posed.vertices - middle) @ rotation.mT + middle + shift)
 
     @torch.no_grad()
+    @running_on(1)
     def fit(self, training: Capture, size: int) -> None:
         """Find what brings the outlines of the meshes, displaced to the clothes', closest to the masks'.
 

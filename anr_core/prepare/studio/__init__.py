@@ -30,6 +30,7 @@ from anr_core.prepare.studio import people, stage
 from anr_core.prepare.studio.filming import KEYPOINTS, Set
 from anr_core.prepare.studio.registration import Jitter
 from anr_core.prepare.studio.workers import side_by_side
+from anr_core.threads import running_on
 
 REGISTRATIONS = ("jittered", "exact")
 VERSION = 1  # of what is drawn: a capture of another one is not reused
@@ -106,12 +107,8 @@ def studio_capture(path: str | Path, subject: int = 0, *, cameras: int = 6, fram
 
 
 def _film(call: Call, folder: Path) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # frames are drawn side by side, and sums come out the same on any machine
-    try:
+    with running_on(1):  # frames are drawn side by side, and sums come out the same on any machine
         _write(call, folder)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _write(call, folder):
