@@ -7,10 +7,10 @@ keypoints. Then each stage runs in a process of its own, whose peak of resident 
 
     nothing    imports alone, to compare with
     prepare    the video, masks and keypoints become a capture
-    register   the poses that are known are written, as `fit` would write them; not a stage of its own
-    train      an avatar, for so many steps
+    train      an avatar, for so many steps; before, the poses that are known are written as `fit` writes them
 
-A frame takes about 15 kB of disk, and is removed afterwards.
+Training keeps decoded pictures, up to 512 MiB: so much it may grow. A frame takes about 15 kB of disk, and is
+removed afterwards.
 """
 
 from __future__ import annotations
