@@ -20,7 +20,12 @@ x_from_y      a transform that takes y's coordinates to x's: camera_from_world @
 The names below are what a notebook starts with; each is imported when it is first used.
 """
 
+import os
 from importlib import import_module
+
+# Before torch is imported: its threads then sleep while they wait for each other. Else each takes a core to
+# wait, and where another process has one of two cores every step takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "Camera": "anr_core.camera",

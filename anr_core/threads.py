@@ -10,11 +10,7 @@ import torch
 
 @contextmanager
 def running_on(threads: int) -> Iterator[int]:
-    """Let torch use so many threads.
-
-    One is best for many small steps: two that wait for each other at every step take 5 to 15 times as long
-    where another process has one of two cores.
-    """
+    """Let torch use so many threads; one is best for many small steps."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
