@@ -203,14 +203,27 @@ def test_even_motion_costs_nothing_and_jerks_do(puppet):
     count = 5
     motion = puppet.typical(torch.eye(3).repeat(count, 1, 1), torch.zeros(count, 3))
     even = replace(motion, place=torch.arange(count)[:, None] * torch.tensor([0.1, 0.0, 0.0]))
-    seconds, linked = torch.full((count - 1,), 0.1), torch.ones(count - 1)
-    assert float(energy.smoothness_cost(even, seconds, linked)) < 1e-6
+    seconds, linked, spread = torch.full((count - 1,), 0.1), torch.ones(count - 1), puppet.prior.spread
+    assert float(energy.smoothness_cost(even, spread, seconds, linked)) < 1e-6
     jerk = even.place.clone()
     jerk[2, 0] += 0.1
-    cost = energy.smoothness_cost(replace(even, place=jerk), seconds, linked)
+    cost = energy.smoothness_cost(replace(even, place=jerk), spread, seconds, linked)
     # speeds change by 1, -2 and 1 m/s
     assert float(cost) == pytest.approx(0.5 * 6 / (energy.PUSH["place"] ** 2 * 0.1), rel=1e-3)
-    assert float(energy.smoothness_cost(replace(even, place=jerk), seconds, 0 * linked)) == 0
+    assert float(energy.smoothness_cost(replace(even, place=jerk), spread, seconds, 0 * linked)) == 0
+
+
+def test_a_jerk_of_a_joint_costs_by_how_far_the_joint_strays(puppet):
+    seconds, linked, spread = torch.full((4,), 0.1), torch.ones(4), puppet.prior.spread
+    still = puppet.typical(torch.eye(3).repeat(5, 1, 1), torch.zeros(5, 3))
+
+    def cost(control):
+        controls = still.controls.clone()
+        controls[2, CONTROLS.index(control), 0] += 0.1
+        return float(energy.smoothness_cost(replace(still, controls=controls), spread, seconds, linked))
+
+    stiff, loose = (spread[CONTROLS.index(name), 0] for name in ("left_collar", "left_knee"))
+    assert cost("left_collar") / cost("left_knee") == pytest.approx(float(loose / stiff) ** 2, rel=1e-3)
 
 
 def test_a_corrected_camera_is_the_given_one_where_nothing_is_corrected():
@@ -248,6 +261,25 @@ def test_windows_keep_every_frame_once_and_overlap(count):
     assert kept == list(range(count))
     assert all(start <= first < last <= stop and stop - start <= fitting.TOGETHER
                for start, stop, first, last in windows(count))
+
+
+def test_outlines_of_views_in_any_order_cost_the_same(puppet):
+    motion = puppet.typical(facings(UP, 2), torch.tensor([[0.0, 0.0, 0.9]]).repeat(2, 1))
+    coefficients = puppet.coefficients(motion.build)
+    carry, cameras = puppet.carry(motion, coefficients), two_cameras()
+    seen = filmed(puppet.keypoints(carry, coefficients), cameras)
+    body = AnnyBody(puppet.shape(motion.build))
+    vertices = body(puppet.pose(replace(motion, place=motion.place + 0.03))).vertices
+    drawn = [rasterize(vertices[row:row + 1], body.surface.faces, cameras[camera], cameras.size)
+             for camera, row in zip(seen.camera.tolist(), seen.moment.tolist(), strict=True)]
+    seen = replace(seen, outlines=[outline_of((one.face_id[0] >= 0).numpy()) for one in drawn])
+    order = torch.tensor([2, 1, 3, 0])
+    other = replace(seen, camera=seen.camera[order], moment=seen.moment[order], points=seen.points[order],
+                    belief=seen.belief[order], outlines=[seen.outlines[view] for view in order.tolist()])
+    one, shuffled = (fitting.optimisation.silhouette_cost(
+        puppet, views, paired(puppet, views, motion, cameras), carry, coefficients, cameras)
+        for views in (seen, other))
+    assert float(one) > 1 and float(shuffled) == pytest.approx(float(one), rel=1e-4)
 
 
 # the whole

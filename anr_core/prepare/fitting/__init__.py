@@ -28,7 +28,7 @@ from anr_core.prepare.fitting.swaps import unswapped
 TOGETHER, OVERLAP = 160, 8
 
 # With keypoints alone, then with outlines too; and once more with the keypoints that had been left out.
-KEYPOINT_STEPS, OUTLINE_STEPS, LAST_STEPS = 120, 90, 60
+KEYPOINT_STEPS, OUTLINE_STEPS, LAST_STEPS = 360, 240, 120
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from anr_core.prepare.fitting.puppet import Motion, Puppet
 
 YAWS = 8
 STEPS = 60
+CAUTION = 4.0  # times the prior counts in a frame alone, which no other frame helps
 BATCH = 512  # poses that are fitted at once: 300 MB
 # How fast a person's keypoints move against the root in the mean, metres a second; further apart, two frames
 # may show anything, which costs as much as ALIEN units of likelihood.
@@ -109,7 +110,7 @@ def _fit_starts(seen, puppet, up):
 
 def _cost_by_row(part, keypoints, puppet, motion):
     found = keypoint_cost(part, keypoints, part.cameras, sharp=0.5)
-    return puppet.prior.cost(motion.controls).index_add(0, part.moment, found)
+    return (CAUTION * puppet.prior.cost(motion.controls)).index_add(0, part.moment, found)
 
 
 def _in_front(place, seen):

@@ -19,12 +19,12 @@ from anr_core.prepare.fitting.silhouette import paired, silhouette_cost
 
 MOTION = ("controls", "turn", "place")
 
-# How far a step goes where nothing is stiff: radians, radians, metres, logits; radians and metres of a
-# camera, and the logarithm of its focal length.
-STEP = {"controls": 0.12, "turn": 0.04, "place": 0.02, "build": 0.2,
+# How far a step goes where nothing is stiff: parts of what controls stray by, radians, metres, logits;
+# radians and metres of a camera, and the logarithm of its focal length.
+STEP = {"controls": 0.2, "turn": 0.04, "place": 0.02, "build": 0.2,
         "turns": 0.0005, "shifts": 0.001, "focal": 0.01}
 
-NEW_PARTNERS = 15  # steps after which outlines find new partners
+NEW_PARTNERS = 30  # steps after which outlines find new partners
 
 
 def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Tensor, rig: Rig,
@@ -38,10 +38,12 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
     start = {entry.name: getattr(record, entry.name) for record in (motion, rig) for entry in fields(record)}
     moved = {name: torch.zeros_like(start[name]).requires_grad_() for name in free}
     stride = {name: _stride(name, seen.seconds, linked) for name in free}
+    unit = {name: puppet.prior.spread if name == "controls" else 1.0 for name in free}
     optimiser, pairs = torch.optim.Adam(moved.values(), betas=(0.9, 0.99)), None
 
     def now():
-        values = start | {name: start[name] + _strode(stride[name], moved[name]) for name in free}
+        values = start | {name: start[name] + unit[name] * _strode(stride[name], moved[name])
+                          for name in free}
         return tuple(kind(*(values[entry.name] for entry in fields(kind))) for kind in (Motion, Rig))
 
     for step in range(steps):
@@ -82,7 +84,8 @@ def _cost(puppet, seen, motion, linked, cameras: Camera, pairs):
     keypoints = puppet.keypoints(carry, coefficients)
     cost = (energy.keypoint_cost(seen, keypoints, cameras).sum()
             + puppet.prior.cost(motion.controls).sum() + energy.build_cost(puppet, motion.build)
-            + energy.habit_cost(motion.controls) + energy.smoothness_cost(motion, seen.seconds, linked))
+            + energy.habit_cost(motion.controls)
+            + energy.smoothness_cost(motion, puppet.prior.spread, seen.seconds, linked))
     if pairs is not None:
         cost = cost + silhouette_cost(puppet, seen, pairs, carry, coefficients, cameras)
     return cost

@@ -133,8 +133,10 @@ class Puppet:
                     vertex: torch.Tensor) -> torch.Tensor:
         """(N, 3) where single vertices (N,) of frames (N,) come to be; rest (N, 3) are they before."""
         joints, weights = (table[vertex] for table in self.influence)
-        moved = carry[frame[:, None], joints] @ functional.pad(rest, (0, 1), value=1.0)[:, None, :, None]
-        return (moved[..., 0] * weights[..., None]).sum(1)
+        rows = frame[:, None] * carry.shape[1] + joints
+        moves = functional.embedding_bag(rows, carry.flatten(0, 1).flatten(1), mode="sum",
+                                         per_sample_weights=weights).unflatten(1, (3, 4))
+        return (moves[..., :3] * rest[:, None]).sum(-1) + moves[..., 3]
 
 
 def _influences(arrays):

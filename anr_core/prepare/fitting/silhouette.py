@@ -28,7 +28,7 @@ DRAWN = 256  # pixels of the person's extent in the drawn picture
 
 @dataclass(frozen=True)
 class Pairs:
-    """N pairs: a vertex of a picture's mesh, and the line that it should move to.
+    """N pairs: a vertex of a picture's mesh, and the line that it should move to; in the order of cameras.
 
     view, vertex  (N,)
     basis, mean   (K, 3, N) and (3, N): where the vertex is in the rest shape, linear in coefficients
@@ -51,9 +51,11 @@ def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: tor
     """Of vertices that lie off their lines."""
     rest = (pairs.mean + (coefficients @ pairs.basis.flatten(1)).view(3, -1)).T
     vertices = puppet.vertices_at(carry, rest, seen.moment[pairs.view], pairs.vertex)
-    pixels = cameras[seen.camera[pairs.view]].project(vertices[:, None])[0][:, 0]
+    camera = seen.camera[pairs.view]
+    parts = vertices.split(camera.bincount(minlength=len(cameras)).tolist())  # a camera a vertex takes longer
+    pixels = torch.cat([cameras[row].project(part[None])[0][0] for row, part in enumerate(parts)])
     off = (pixels * pairs.normal).sum(-1) - pairs.target
-    spread = (OUTLINE_ERROR * seen.extent)[seen.camera[pairs.view]]
+    spread = (OUTLINE_ERROR * seen.extent)[camera]
     return (pairs.weight * robust((off / spread).square(), 2.0)).sum()
 
 
@@ -62,7 +64,8 @@ def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) 
     """Which vertex of each picture's mesh belongs to which point of its mask's outline, as things are now."""
     body, faces = AnnyBody(puppet.shape(motion.build)), puppet.body.surface.faces
     found = []
-    for view, outline in enumerate(seen.outlines):
+    for view in seen.camera.argsort(stable=True).tolist():
+        outline = seen.outlines[view]
         if outline is None:
             continue
         row, camera = int(seen.moment[view]), cameras[int(seen.camera[view])]
