@@ -14,14 +14,10 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 from tyro.conf import Positional, arg
-
-if TYPE_CHECKING:
-    from anr_core.avatars import Avatar
-    from anr_core.avatars.run import Run
 
 # Commands import what they need when they run: --help must not wait for torch.
 
@@ -318,11 +314,12 @@ class Render:
 
     def __call__(self) -> None:
         from anr_core.avatars.run import Run
+        from anr_core.avatars.wearing import wearing
         from anr_core.capture import load_capture
         from anr_core.export.video import render
 
         run = Run.open(self.run, self.person)
-        avatar = None if self.wear is None else wearing(run, self.run, self.wear)
+        avatar = None if self.wear is None else wearing(run.avatar(), self.run, self.wear)
         capture = run.capture() if self.capture is None else load_capture(self.capture)
         frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
         render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar)
@@ -387,22 +384,6 @@ def frame_list(text: str, there: Iterable[int]) -> list[int]:
             raise ValueError(f"There is no frame {part.strip()}; the capture has {known}.")
         named |= frames
     return sorted(named)
-
-
-def wearing(run: Run, folder: Path, text: str) -> Avatar:
-    """A run's avatar in parts of another's texture, as text such as "subject 1:torso,thigh" says."""
-    from anr_core.avatars.run import Run
-
-    name, _, parts = text.rpartition(":")
-    if not (name and parts):
-        raise ValueError(f"{text!r} doesn't say what is worn: write PERSON:PART,PART, for example "
-                         "'subject 1:torso,thigh'.")
-    other = Run.open(name) if (Path(name) / "config.json").is_file() else Run.open(folder, name)
-    mine, theirs = run.avatar(), other.avatar()
-    if not hasattr(mine, "wearing") or type(mine) is not type(theirs):
-        raise ValueError(f"A {run.config.system} avatar can't wear parts of a {other.config.system} avatar; "
-                         "two of system anr can.")
-    return mine.wearing(theirs, parts.split(","))
 
 
 def read_settings(file: Path) -> dict:

@@ -15,7 +15,9 @@ LINE = [
     ["training"],
     ["evaluation"],
     ["prepare", "motion"],
-    ["viewer", "export", "bench"],
+    ["export", "bench"],
+    ["viewer"],
+    ["notebook"],
     ["cli"],
 ]
 RANK = {room: rank for rank, rooms in enumerate(LINE) for room in rooms}

@@ -45,6 +45,7 @@ class Run:
     source   the capture's absolute path, and its path relative to the run
     body     what `make_body` makes the body from; None for meshes, which only the capture holds
     person   the person's name
+    up       the world's unit vector against gravity
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Run:
     licence: str
     body: dict | None = None
     person: str = ""
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
     @staticmethod
     def open(path: str | Path, person: str | None = None) -> Run:
@@ -68,11 +70,11 @@ class Run:
         with _whole(folder):
             config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
             return Run(folder, config, list(trained), tuple(saved["capture"]), saved["licence"],
-                       saved.get("body"), saved.get("person", ""))
+                       saved.get("body"), saved.get("person", ""), tuple(saved.get("up", Run.up)))
 
     def save(self) -> None:
         _save(self.path, {"config": asdict(self.config), "trained": self.trained, "capture": self.source,
-                          "licence": self.licence, "body": self.body, "person": self.person})
+                          "licence": self.licence, "body": self.body, "person": self.person, "up": self.up})
 
     def capture(self) -> Capture:
         """The capture that it was trained on, at its place or moved along with the run."""

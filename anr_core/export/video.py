@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
@@ -12,13 +12,14 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, writing
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
+from anr_core.export.layers import Layers, picture
 from anr_core.export.staging import circling, playable, there_and_back, turning, watching
 
 VIDEO_FPS = 25
@@ -26,7 +27,6 @@ ROUND_SECONDS = 8  # a full turn takes at least so long
 WATCH_SECONDS = 2  # what a resting camera shows takes at least so long
 STRIP = 6  # pictures of a strip
 GREY = 0.5
-CAPTION_HEIGHT = 16  # pixels
 
 
 def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
@@ -102,24 +102,9 @@ def draw_frames(avatar: Avatar, scenes: Iterable[Scene],
 def draw_overview(avatar: Avatar, scenes: Iterable[Scene],
                   background: torch.Tensor | float) -> Iterator[np.ndarray]:
     """Input, steps on the way and result side by side under their names, (H, W, 3) uint8 a scene."""
-    latent, head = None, None
+    layers = Layers()
     for rendering in drawn(avatar, scenes):
-        layers = rendering.layers
-        if "latent" in layers:
-            latent = latent or main_colours(layers["latent"], rendering.mask)
-        part, uv = layers["iuv"].split([1, 2], 1)
-        panels = {
-            "IUV": torch.cat([part / avatar.surface.part.max(), uv], 1),
-            "texture": layers.get("texture"),
-            "latent": latent and latent(layers["latent"]),
-            "normals": (layers["normals"] + 1) / 2 * (part > 0),
-            "mask": rendering.mask.expand(-1, 3, -1, -1),
-            "result": rendering.over(on_device(background, rendering)),
-        }
-        panels = {name: panel for name, panel in panels.items() if panel is not None}
-        row = picture(torch.cat(list(panels.values()), 3))
-        head = captions(list(panels), row.shape[1]) if head is None else head
-        yield np.concatenate([head, row])
+        yield layers.overview(rendering, avatar.surface, on_device(background, rendering))
 
 
 def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[Rendering]:
@@ -132,37 +117,6 @@ def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[Rendering]:
 
 def on_device(background: torch.Tensor | float, rendering: Rendering) -> torch.Tensor | float:
     return background.to(rendering.rgb) if torch.is_tensor(background) else background
-
-
-def picture(batch: torch.Tensor) -> np.ndarray:
-    """The first of (B, 3, H, W) as (H, W, 3) uint8."""
-    return (batch[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-
-
-def main_colours(layer: torch.Tensor, mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What turns layers (1, C, H, W) into colours (1, 3, H, W): their place along three principal directions.
-
-    These are found once, over the pixels of mask (1, 1, H, W), so that a video keeps its colours. Two
-    standard deviations reach from mid grey to black and to full colour.
-    """
-    values = layer[0][:, mask[0, 0] > 0.5]  # (C, N)
-    mean = values.mean(1, keepdim=True)
-    variances, directions = torch.linalg.eigh((values - mean) @ (values - mean).T / values.shape[1])
-    quarters = 4 * variances[-3:].clamp(min=1e-12).sqrt()
-
-    def colours(layer):
-        places = directions[:, -3:].T @ (layer[0].flatten(1) - mean) / quarters[:, None]
-        return (0.5 + places).clamp(0, 1).view(1, 3, *layer.shape[2:])
-
-    return colours
-
-
-def captions(names: list[str], width: int) -> np.ndarray:
-    """A strip (CAPTION_HEIGHT, width, 3) uint8 with evenly spaced names."""
-    strip = Image.new("RGB", (width, CAPTION_HEIGHT), "black")
-    for index, name in enumerate(names):
-        ImageDraw.Draw(strip).text((index * width // len(names) + 4, 2), name, "white")
-    return np.array(strip)
 
 
 # writing

@@ -86,7 +86,7 @@ def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Pers
         pictures = [(shot.camera, shot.frame) for shot in training.shots]
         source = str(training.path), os.path.relpath(training.path, folder)
         run = Run(folder, config, pictures, source, training.licence, describe_body(training.body),
-                  training.person)
+                  training.person, tuple(training.up.tolist()))
         people.append(Person(run, training))
     if (path / "config.json").is_file():
         begun = people_of(path)

@@ -9,7 +9,8 @@ from anr_core.avatars import Rendering, Scene
 from anr_core.avatars.run import Run
 from anr_core.capture.pictures import write_image
 from anr_core.export import video
-from anr_core.export.video import draw_frames, main_colours, read_background, render, write_video
+from anr_core.export.layers import CAPTION_HEIGHT
+from anr_core.export.video import draw_frames, read_background, render, write_video
 from anr_core.training import train
 
 SIZE = 48
@@ -50,11 +51,11 @@ def test_every_view_becomes_a_video_that_plays(view, run, small_capture, short, 
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["out.mp4"]
 
 
-def test_the_overview_shows_six_pictures_under_their_names(run, small_capture, short, tmp_path):
+def test_the_overview_shows_seven_pictures_under_their_names(run, small_capture, short, tmp_path):
     render(run, small_capture, tmp_path / "out.mp4", overview=True, frames=[0, 1])
     shown = played(tmp_path / "out.mp4")
-    assert shown.shape == (4, SIZE + video.CAPTION_HEIGHT, 6 * SIZE, 3)
-    assert shown[0, :video.CAPTION_HEIGHT].max() > 128
+    assert shown.shape == (4, SIZE + CAPTION_HEIGHT, 7 * SIZE, 3)
+    assert shown[0, :CAPTION_HEIGHT].max() > 128
 
 
 def test_a_name_of_a_picture_gets_a_strip_out_of_the_video(run, small_capture, monkeypatch, tmp_path):
@@ -100,18 +101,6 @@ def test_a_background_fills_the_square_without_being_distorted(tmp_path):
     write_image(tmp_path / "wide.png", wide)
     assert float(read_background(tmp_path / "wide.png", 20).min()) == 1
     assert read_background(tmp_path / "wide.png", 33).shape == (1, 3, 33, 33)
-
-
-def test_main_colours_spread_along_the_directions_of_most_variance():
-    random = torch.Generator().manual_seed(0)
-    deviations = torch.tensor([0.01, 5, 0.02, 1, 0.2, 0.01])[:, None, None]
-    layer = deviations * torch.randn(6, 40, 40, generator=random)
-    colours = main_colours(layer[None], torch.ones(1, 1, 40, 40))
-    shown = colours(layer[None])[0].flatten(1)
-    assert float(shown.mean()) == pytest.approx(0.5, abs=0.01)
-    assert shown.std(1).tolist() == pytest.approx([0.25] * 3, abs=0.02)
-    strongest = torch.corrcoef(torch.stack([shown[2], layer[1].flatten()]))[0, 1].abs()
-    assert float(strongest) > 0.95
 
 
 # what is written

@@ -1,0 +1,114 @@
+"""What a panel draws: one or several avatars, side by side, in a state."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageColor, ImageDraw
+
+from anr_core.avatars import Avatar, Rendering, Scene
+from anr_core.avatars.wearing import wearing
+from anr_core.body import Body
+from anr_core.capture import Capture
+from anr_core.export.layers import Layers, captions, picture
+from anr_core.export.video import read_background
+from anr_core.viewer.state import Around, State
+
+QUALITY = 85  # of a JPEG: at 512 pixels 12 to 16 kB
+CELLS = 12    # of the stamp: white, ten bits from the lowest, black
+PLATE = "camera "  # begins the names of the capture's own backgrounds
+
+
+class Artist:
+    """Draws states, and remembers what several pictures share.
+
+    avatars  by their names, all on one body
+    home     folder of the run in which people that are worn are looked for
+    """
+
+    def __init__(self, avatars: dict[str, Avatar], body: Body, around: Around, capture: Capture | None,
+                 home: Path | None):
+        self.avatars, self.body, self.around, self.capture, self.home = avatars, body, around, capture, home
+        self._layers = {name: Layers() for name in avatars}
+        self._backgrounds, self._worn = {}, {}
+
+    def picture(self, state: State, size: int) -> np.ndarray:
+        """(size, n * size, 3) uint8; under a caption where there are several avatars."""
+        rows = [self._drawn(name, state, size) for name in self.avatars]
+        row = np.concatenate(rows, 1)
+        return row if len(rows) == 1 else np.concatenate([captions(list(self.avatars), row.shape[1]), row])
+
+    def layers(self, state: State, size: int) -> dict[str, torch.Tensor]:
+        """What each step of the first avatar looks like, by its name."""
+        name = next(iter(self.avatars))
+        return self._panels(name, self._rendering(name, state, size), state, size)
+
+    def _drawn(self, name, state, size):
+        rendering = self._rendering(name, state, size)
+        if state.layer == "result":
+            return picture(rendering.over(self.background(state.background, size)))
+        panels = self._panels(name, rendering, state, size)
+        return picture(panels[state.layer]) if state.layer in panels else _nothing(state.layer, size)
+
+    def _panels(self, name, rendering, state, size):
+        return self._layers[name].panels(rendering, self.avatars[name].surface,
+                                         self.background(state.background, size))
+
+    def _rendering(self, name: str, state: State, size: int) -> Rendering:
+        avatar = self.avatars[name]
+        if state.worn:
+            avatar = self.wear(state.worn)
+        device = avatar.surface_uv.device
+        posed = self.body(state.pose)
+        camera = self.around.camera(state.view, posed, size).to(device)
+        posed = type(posed)(posed.vertices.to(device), posed.joints, avatar.surface)
+        return avatar.draw(Scene(posed, camera, (size, size), frame=state.pose.frame))
+
+    def wear(self, worn: str) -> Avatar:
+        """The first avatar in parts of another's texture; raises ValueError where they share too little."""
+        if worn not in self._worn:
+            self._worn = {worn: wearing(next(iter(self.avatars.values())), self.home, worn)}
+        return self._worn[worn]
+
+    def background(self, name: str, size: int) -> torch.Tensor:
+        """A colour (1, 3, 1, 1) or a picture (1, 3, size, size)."""
+        if name.startswith("#"):
+            return torch.tensor(ImageColor.getrgb(name)[:3])[None, :, None, None] / 255
+        if (name, size) not in self._backgrounds:
+            plates = {} if self.capture is None else self.capture.backgrounds
+            file = self.capture.path / plates[camera] if (camera := name.removeprefix(PLATE)) in plates \
+                else Path(name)
+            self._backgrounds[name, size] = read_background(file, size)
+        return self._backgrounds[name, size]
+
+
+def _nothing(layer, size):
+    """A black picture that says what this system has not."""
+    image = Image.new("RGB", (size, size))
+    ImageDraw.Draw(image).text((8, 8), f"this system has no {layer}", "white")
+    return np.asarray(image)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def stamp_of(state: State) -> int:
+    """Ten bits that tell states apart."""
+    return zlib.crc32(state.text().encode()) % 1024
+
+
+def stamped(image: np.ndarray, number: int) -> np.ndarray:
+    """The picture with a number as a bar code along its upper edge, for a test to read in a browser."""
+    height, width = max(4, image.shape[0] // 30), image.shape[1]
+    bits = [1, *((number >> place) & 1 for place in range(CELLS - 2)), 0]
+    image = image.copy()
+    image[:height] = (255 * np.array(bits, np.uint8))[np.arange(width) * CELLS // width, None]
+    return image

@@ -1,0 +1,121 @@
+"""What stands behind the person, which step is shown, how large it is drawn, and what the person wears."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from anr_core.viewer.drawing import PLATE
+from anr_core.viewer.state import State
+
+COLOURS = {"grey": "#808080", "white": "#ffffff", "black": "#000000", "green": "#00b140"}
+STEPS = ("result", "IUV", "texture", "features", "latent", "normals", "mask")
+NAMES = {"latent": "R1's output (latent)", "features": "sampled features"}
+LARGEST = 1024
+ALONE = ("Mixing textures needs two people who share their renderers: train them together "
+         "(<code>--with</code>), or one with <code>--init RUN --freeze-renderers</code>.")
+
+
+class Looks:
+    def __init__(self, viewer):
+        self.viewer = viewer
+        wide = widgets.Layout(width="360px")
+        style = {"description_width": "90px"}
+        plates = [] if viewer.capture is None else list(viewer.capture.backgrounds)
+        self.background = widgets.Dropdown(
+            options=[*COLOURS.items(), *((PLATE + name, PLATE + name) for name in plates)],
+            description="background", layout=wide, style=style)
+        self.background.observe(lambda change: self._moved(background=change["new"]), "value")
+        self.file = widgets.Text(placeholder="or a picture's path", description="picture", layout=wide,
+                                 style=style, continuous_update=False)
+        self.file.observe(self._filed, "value")
+        self.upload = widgets.FileUpload(accept="image/*", description="upload a picture")
+        self.upload.observe(self._uploaded, "value")
+        self.layer = widgets.Dropdown(options=[(NAMES.get(step, step), step) for step in STEPS],
+                                      description="show", layout=wide, style=style)
+        self.layer.observe(lambda change: self._moved(layer=change["new"]), "value")
+        trained = next(iter(viewer.artist.avatars.values())).config.size
+        sizes = sorted({viewer.size, *(side for side in (trained // 2, trained, trained * 3 // 2, 2 * trained)
+                                       if side <= LARGEST)})
+        self.size = widgets.Dropdown(options=[(f"{side}x{side}", side) for side in sizes], value=viewer.size,
+                                     description="size", layout=wide, style=style)
+        self.size.observe(self._resized, "value")
+        self._showing = False
+        self.widget = widgets.VBox([self.background, self.file, self.upload, self.layer, self.size,
+                                    *self._mixing(wide, style)])
+
+    def show(self, state: State) -> None:
+        self._showing = True
+        try:
+            values = [value for _, value in self.background.options]
+            if state.background not in values:
+                shown = Path(state.background).name
+                self.background.options = [*self.background.options, (shown, state.background)]
+            self.background.value = state.background
+            if state.layer in STEPS:
+                self.layer.value = state.layer
+        finally:
+            self._showing = False
+
+    def _mixing(self, wide, style):
+        """Widgets to wear parts of another's texture; greyed out where nobody is known to share renderers."""
+        avatars = self.viewer.artist.avatars
+        able = len(avatars) == 1 and hasattr(next(iter(avatars.values())), "wearing") \
+            and bool(self.viewer.body.part_names)
+        self.other = widgets.Text(placeholder="another person's run, or their name in this one",
+                                  description="wear of", layout=wide, style=style, disabled=not able)
+        self.worn = widgets.SelectMultiple(options=self.viewer.body.part_names, description="parts", rows=5,
+                                           layout=wide, style=style, disabled=not able)
+        half = widgets.Layout(width="150px")
+        wear, own = (widgets.Button(description=words, disabled=not able, layout=half)
+                     for words in ("wear", "wear own"))
+        wear.on_click(self._wear)
+        own.on_click(lambda _: self.viewer.change(worn=""))
+        return [widgets.HTML(ALONE), self.other, self.worn, widgets.HBox([wear, own])]
+
+    def _wear(self, _):
+        if not (self.other.value.strip() and self.worn.value):
+            self.viewer.failed(ValueError("Say whose texture, and choose parts: hold Ctrl for several."))
+            return
+        worn = f"{self.other.value.strip()}:{','.join(self.worn.value)}"
+        try:
+            with self.viewer.drawing:
+                self.viewer.artist.wear(worn)
+        except (ValueError, OSError) as error:
+            self.viewer.failed(error)
+        else:
+            self.viewer.change(worn=worn)
+
+    def _moved(self, **changes):
+        if not self._showing:
+            self.viewer.change(**changes)
+
+    def _resized(self, change):
+        self.viewer.size = change["new"]
+        self.viewer.change()
+
+    def _filed(self, change):
+        if change["new"].strip():
+            self._try(change["new"].strip())
+
+    def _uploaded(self, change):
+        uploads = change["new"]
+        if not uploads:
+            return
+        # a dictionary by name in ipywidgets 7, a tuple of records in 8
+        name, content = next((name, one["content"]) for name, one in (
+            uploads.items() if isinstance(uploads, dict) else ((one["name"], one) for one in uploads)))
+        file = Path(tempfile.mkdtemp(prefix="anr_core-")) / Path(name).name
+        file.write_bytes(bytes(content))
+        self._try(str(file))
+
+    def _try(self, file):
+        """Another background, if it is a picture."""
+        try:
+            self.viewer.artist.background(file, self.viewer.size)
+        except (ValueError, OSError) as error:
+            self.viewer.failed(error)
+        else:
+            self.viewer.change(background=file)

@@ -1,0 +1,33 @@
+"""A panel for runs on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from anr_core.avatars.run import Run, people_of
+from anr_core.viewer.panel import Viewer
+
+
+def open_viewer(*runs: str | Path, size: int | None = None, stamp: bool = False) -> Viewer:
+    """The panel of a run, or of several side by side, whose bodies have to be the same.
+
+    Of a run of several people each is shown. Where the capture of the first run is there, its poses and
+    backgrounds are offered.
+    """
+    avatars, first = {}, None
+    for folder in runs:
+        for person in people_of(folder):
+            run = Run.open(folder, person or None)
+            first = first or run
+            several = len(people_of(folder)) > 1
+            name = person if several else run.config.system if len(runs) > 1 else run.path.name
+            avatars[name if name not in avatars else str(folder)] = run.avatar()
+    if first is None:
+        raise ValueError("No run was given. Name the folder of one.")
+    try:
+        capture = first.capture()
+    except FileNotFoundError:
+        capture = None
+    return Viewer(avatars, capture, up=torch.tensor(first.up), size=size, stamp=stamp, home=Path(runs[0]))

@@ -1,0 +1,179 @@
+"""The panel itself: the picture at the left, what moves it at the right, words below."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import ipywidgets as widgets
+import torch
+
+from anr_core.avatars import Avatar
+from anr_core.avatars.run import check_surface
+from anr_core.body import Pose
+from anr_core.capture import Capture
+from anr_core.viewer.dragging import picture_widget
+from anr_core.viewer.drawing import Artist, jpeg, stamp_of, stamped
+from anr_core.viewer.latest import Latest
+from anr_core.viewer.looks import Looks
+from anr_core.viewer.playing import Playing
+from anr_core.viewer.posing import Posing
+from anr_core.viewer.saving import Saving
+from anr_core.viewer.state import Around, State
+from anr_core.viewer.viewing import Viewing
+
+SHOWN = 512  # pixels that a picture is shown at, whatever it is drawn at
+WIDE = 400   # pixels of the sliders' column
+LEAST = 96   # pixels, drawn while the hand moves
+
+
+class Viewer:
+    """A panel for avatars on one body; `state` may be read and set, and the sliders follow.
+
+    avatars  one, or several by name, which are drawn side by side
+    capture  whose poses and backgrounds are offered, and whose `up` counts; None: none are
+    up       (3,) the world's unit vector against gravity, where there is no capture
+    size     side of the picture, pixels; None for what the avatar was trained for
+    stamp    draw a bar code into the picture that tells its state, for tests
+    home     folder of the run, in which other people are looked for
+
+    Raises ValueError for avatars without a body, or of different bodies.
+    """
+
+    def __init__(self, avatars: Avatar | dict[str, Avatar], capture: Capture | None = None, *,
+                 up: torch.Tensor | None = None, size: int | None = None, stamp: bool = False,
+                 home: Path | None = None):
+        avatars = avatars if isinstance(avatars, dict) else {"avatar": avatars}
+        first = next(iter(avatars.values()))
+        check_bodies(avatars, capture)
+        body = first.body.cpu()
+        up = capture.up if capture is not None else torch.tensor([0.0, 0.0, 1.0]) if up is None else up
+        start = start_pose(body, capture)
+        around = Around(body, up, start)
+        self.capture, self.body, self.stamp = capture, body, stamp
+        self.size = size or first.config.size
+        self.home_state = State(around.whole(), start)
+        self._state = self.home_state
+        self.artist = Artist(avatars, body, around, capture, home)
+        self.drawing = threading.Lock()  # a video is drawn while sliders move
+        self._drawn = deque(maxlen=20)
+        self._make(first)
+        self.latest = Latest(self._draw, self.failed)
+        self._follow()
+
+    # what the parts use
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+        self._follow()
+
+    def change(self, **changes) -> None:
+        """Another state, of which some fields are new; called by whoever was moved."""
+        self.state = replace(self._state, **changes)
+
+    def change_view(self, **changes) -> None:
+        self.change(view=replace(self._state.view, **changes))
+
+    def failed(self, error: Exception) -> None:
+        """Say under the picture what went wrong; the panel lives on."""
+        words = " ".join(str(error).split()) or type(error).__name__
+        self.words.value = f'<span style="color:#c0392b">{escape(words)}</span>'
+
+    def say(self, words: str) -> None:
+        self.words.value = escape(words)
+
+    def settle(self, seconds: float = 60.0) -> None:
+        """Wait until the picture shows the newest state."""
+        if not self.latest.settle(seconds):
+            raise TimeoutError(f"The picture was not drawn within {seconds:g} seconds.")
+
+    def draw(self, state: State | None = None, size: int | None = None):
+        """(H, W, 3) uint8 of a state, by default the one that is shown."""
+        with self.drawing:
+            return self.artist.picture(state or self._state, size or self.size)
+
+    # the widget
+
+    def _make(self, avatar):
+        self.picture = picture_widget(self._dragged, self._wheeled)
+        share = min(len(self.artist.avatars), 2)
+        self.picture.layout = widgets.Layout(width=f"{SHOWN * share}px", height="auto", object_fit="contain")
+        self.status, self.words = widgets.HTML(), widgets.HTML()
+        self.parts = {"View": Viewing(self), "Pose": Posing(self), "Motion": Playing(self),
+                      "Looks": Looks(self), "Save": Saving(self)}
+        needed = {"View": "view", "Pose": "pose", "Motion": "pose"}
+        self.parts = {name: part for name, part in self.parts.items()
+                      if needed.get(name) is None or needed[name] in avatar.controls}
+        tabs = widgets.Tab(children=[part.widget for part in self.parts.values()],
+                           layout=widgets.Layout(width=f"{WIDE}px"))
+        for index, name in enumerate(self.parts):
+            tabs.set_title(index, name)
+        left = widgets.VBox([self.picture, self.status, self.words],
+                            layout=widgets.Layout(width=f"{SHOWN * share + 8}px"))
+        self.widget = widgets.HBox([left, tabs], layout=widgets.Layout(align_items="flex-start"))
+
+    def _ipython_display_(self):
+        from IPython.display import display
+
+        display(self.widget)
+
+    def _follow(self):
+        """Sliders and picture to the state."""
+        for part in self.parts.values():
+            part.show(self._state)
+        self.latest.ask(self._state)
+
+    def _draw(self, state, sharp):
+        started = time.perf_counter()
+        size = self.size if sharp else max(LEAST, self.size // 2)
+        image = self.draw(state, size)
+        self.picture.value = jpeg(stamped(image, stamp_of(state)) if self.stamp else image)
+        self._drawn.append((started, time.perf_counter()))
+        seconds = sorted(end - start for start, end in self._drawn)[len(self._drawn) // 2]
+        self.status.value = (f'<span style="color:#777">{size}x{size} pixels, {1000 * seconds:.0f} ms, '
+                             f"{1 / seconds:.0f} pictures a second</span>")
+        if self.words.value.startswith("<span"):  # an error that is over
+            self.words.value = ""
+
+    def _dragged(self, right: float, down: float):
+        """The hand moved so many pictures to the right and down."""
+        view = self._state.view
+        self.change_view(azimuth=(view.azimuth - 180 * right + 180) % 360 - 180,
+                         elevation=min(max(view.elevation + 120 * down, -80.0), 80.0))
+
+    def _wheeled(self, notches: float):
+        self.change_view(distance=min(max(self._state.view.distance * 1.1**notches, 0.8), 8.0))
+
+
+def check_bodies(avatars: dict[str, Avatar], capture: Capture | None) -> None:
+    first = next(iter(avatars.values()))
+    for name, avatar in avatars.items():
+        if avatar.body is None:
+            raise ValueError(f"The avatar {name} has no body to pose: its capture was not found. Set "
+                             "avatar.body, or load the run beside its capture.")
+        if not torch.equal(avatar.surface.faces.cpu(), first.surface.faces.cpu()):
+            raise ValueError(f"The avatar {name} has {len(avatar.surface.faces)} faces, another body than "
+                             f"the first's {len(first.surface.faces)}. Open them one by one.")
+    if capture is not None:
+        check_surface(capture, first.surface)
+
+
+def start_pose(body, capture: Capture | None) -> Pose:
+    """The first pose of a capture, or how the body rests."""
+    if capture is not None:
+        return capture.recording[:1]
+    if hasattr(body, "frames"):
+        return Pose.of_frame(body.frames[:1])
+    if hasattr(body, "rest_pose"):
+        return body.rest_pose()
+    zeros = torch.zeros(1, 3)
+    return Pose(torch.zeros(1, len(body.skeleton) - 1, 3), zeros, zeros)

@@ -1,0 +1,29 @@
+"""Sliders for where the camera stands."""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+
+from anr_core.viewer.sliders import Sliders
+from anr_core.viewer.state import LIMITS, State
+
+LABELS = {"azimuth": "azimuth (°)", "elevation": "elevation (°)", "distance": "distance (m)",
+          "field_of_view": "field of view (°)"}
+STEPS = {"azimuth": 2.0, "elevation": 1.0, "distance": 0.05, "field_of_view": 1.0}
+SIDES = {"front": 0.0, "left": 90.0, "back": 180.0, "right": -90.0}
+
+
+class Viewing:
+    def __init__(self, viewer):
+        self.viewer = viewer
+        self.sliders = Sliders({name: (LABELS[name], *LIMITS[name], STEPS[name]) for name in LABELS},
+                               lambda name, value: viewer.change_view(**{name: value}))
+        buttons = [widgets.Button(description=name, layout=widgets.Layout(width="74px")) for name in SIDES]
+        for button in buttons:
+            button.on_click(lambda button: viewer.change_view(azimuth=SIDES[button.description]))
+        reset = widgets.Button(description="reset view", icon="undo")
+        reset.on_click(lambda _: viewer.change(view=viewer.home_state.view))
+        self.widget = widgets.VBox([*self.sliders.widgets.values(), widgets.HBox(buttons), reset])
+
+    def show(self, state: State) -> None:
+        self.sliders.show({name: getattr(state.view, name) for name in LABELS})

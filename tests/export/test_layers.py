@@ -1,0 +1,18 @@
+"""Steps on the way to a picture, in colours that stay the same."""
+
+import pytest
+import torch
+
+from anr_core.export.layers import main_colours
+
+
+def test_main_colours_spread_along_the_directions_of_most_variance():
+    random = torch.Generator().manual_seed(0)
+    deviations = torch.tensor([0.01, 5, 0.02, 1, 0.2, 0.01])[:, None, None]
+    layer = deviations * torch.randn(6, 40, 40, generator=random)
+    colours = main_colours(layer[None], torch.ones(1, 1, 40, 40))
+    shown = colours(layer[None])[0].flatten(1)
+    assert float(shown.mean()) == pytest.approx(0.5, abs=0.01)
+    assert shown.std(1).tolist() == pytest.approx([0.25] * 3, abs=0.02)
+    strongest = torch.corrcoef(torch.stack([shown[2], layer[1].flatten()]))[0, 1].abs()
+    assert float(strongest) > 0.95
