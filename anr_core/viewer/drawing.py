@@ -95,8 +95,17 @@ def _nothing(layer, size):
 
 def jpeg(image: np.ndarray) -> bytes:
     """(H, W, 3) uint8 as a JPEG file."""
+    return _encoded(image, "JPEG", quality=QUALITY)
+
+
+def png(image: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as a PNG file."""
+    return _encoded(image, "PNG")
+
+
+def _encoded(image, kind, **options):
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=QUALITY)
+    Image.fromarray(image).save(file, kind, **options)
     return file.getvalue()
 
 

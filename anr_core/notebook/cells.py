@@ -1,0 +1,96 @@
+"""What the notebooks' cells call: each shows something under the cell, and says in one line what it lacks."""
+
+from __future__ import annotations
+
+from contextlib import redirect_stdout
+from html import escape
+from io import StringIO
+from pathlib import Path
+
+from anr_core.notebook.keeping import fetch_back, keep
+
+
+def shown(image) -> None:
+    """Show a picture (H, W, 3) uint8, or a file of one, under the cell."""
+    from IPython.display import Image as Shown
+    from IPython.display import display
+
+    if isinstance(image, str | Path):
+        if not Path(image).is_file():
+            raise FileNotFoundError(f"{image} is not there. Run the cells above first.")
+        display(Shown(filename=str(image)))
+        return
+    from anr_core.viewer.drawing import png
+
+    display(Shown(data=png(image)))
+
+
+def trained(run: str | Path, capture: str | Path, *, system: str = "anr", minutes: float = 1.0,
+            kept: str | Path | None = None, **settings) -> Path:
+    """The folder of a run, trained before one's eyes unless it is there and done.
+
+    capture   what to train on; a studio capture is drawn where there is none
+    kept      where the run is kept on the way, such as on Drive; a run there is gone on with
+    settings  further arguments of `train`
+    """
+    from anr_core.capture import load_capture
+    from anr_core.prepare.studio import studio_capture
+    from anr_core.training import train
+    from anr_core.viewer.watching import watch
+
+    run, capture = Path(run), Path(capture)
+    if kept is not None:
+        fetch_back(kept, run)
+    if not (capture / "capture.json").is_file():
+        print(f"{capture} is not there: the studio draws subject 0 into it")
+        studio_capture(capture)
+    watch(train(load_capture(capture), run, system, minutes=minutes, **settings),
+          saved=None if kept is None else lambda: keep(run, kept))
+    return run
+
+
+def opened(run: str | Path, capture: str | Path, minutes: float = 1.0, **settings) -> Path:
+    """The folder of a run as it is; where there is none one is trained for a minute."""
+    if (Path(run) / "checkpoint.safetensors").is_file():
+        return Path(run)
+    print(f"{run} is not there: an avatar is trained for {60 * minutes:.0f} s")
+    return trained(run, capture, minutes=minutes, **settings)
+
+
+def runs_of(capture: str | Path, folder: str | Path = "runs") -> dict[str, Path]:
+    """The newest run of every system that was trained on a capture, in a folder of runs."""
+    from anr_core.avatars.run import Run, people_of
+
+    found = {}
+    configs = sorted(Path(folder).glob("*/config.json"), key=lambda file: file.stat().st_mtime)
+    for path in (file.parent for file in configs):
+        if len(people_of(path)) > 1 or not (path / "checkpoint.safetensors").is_file():
+            continue
+        run = Run.open(path)
+        if Path(capture).resolve() in (Path(run.source[0]), (run.path / run.source[1]).resolve()):
+            found[run.config.system] = path
+    return found
+
+
+def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
+    """Judge runs on the views that they were not trained on, and show one table."""
+    from IPython.display import HTML, display
+
+    from anr_core.evaluation import evaluate
+
+    rows = {}
+    for name, run in runs.items():
+        with redirect_stdout(StringIO()):
+            results = evaluate(run, protocol=protocol)
+        for split, protocols in results.items():
+            for method, numbers in protocols[protocol].items():
+                if method in (name, "static", "mean"):
+                    rows[split, method] = numbers
+    columns = ("psnr", "ssim", "lpips", "flip", "mask_iou")
+    table = "".join(
+        f"<tr><td>{escape(split)}</td><td><b>{escape(method)}</b></td>" + "".join(
+            f"<td>{'n/a' if numbers[column] is None else format(numbers[column], '.3f')}</td>"
+            for column in columns) + "</tr>" for (split, method), numbers in sorted(rows.items()))
+    heads = "".join(f"<th>{column}</th>" for column in ("held out", "method", *columns))
+    display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {escape(protocol)}. Of PSNR (dB), SSIM "
+                 "and mask_iou more is better, of LPIPS and FLIP less.</p>"))

@@ -1,0 +1,37 @@
+"""From whatever somebody has to a capture that trains, in one call: what a notebook's form asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anr_core.capture import Capture, load_capture
+from anr_core.prepare import prepare
+from anr_core.prepare.studio import studio_capture
+
+STUDIO = "studio"
+
+
+def make_capture(source: str, folder: str | Path, *, format: str = "auto", fps: float | None = None,
+                 start: float | None = None, end: float | None = None, annotator: str | None = None,
+                 fit: bool = True, studio: dict | None = None) -> Capture:
+    """Make a capture of a source, with keypoints, masks and a body as far as that goes.
+
+    source     "studio" for a person nobody filmed, or what `prepare` takes: a path or a link
+    annotator  finds keypoints and masks where they are missing; None: nobody does
+    fit        fit a body where there is none yet
+    studio     further arguments of `studio_capture`
+    """
+    folder = Path(folder)
+    if source.strip() == STUDIO:
+        return studio_capture(folder, **({"fps": fps} if fps else {}) | (studio or {}))
+    made = prepare(source.strip(), folder, format, fps, start, end)
+    if annotator and any(shot.mask is None or (shot.camera, shot.frame) not in made.keypoints
+                         for shot in made.shots):
+        from anr_core.prepare.annotate import annotate
+
+        made = annotate(folder, annotator)
+    if fit and made.registration is None and made.skeleton is not None:
+        from anr_core.prepare.fit import fit as fit_body
+
+        made = fit_body(folder)
+    return load_capture(folder)

@@ -1,0 +1,78 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Systems side by side
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/anr-core/anr_core/blob/main/notebooks/04_compare.ipynb)
+#
+# Every system that was trained on one capture draws the same person in the same pose under the same sliders, and one
+# table says how good each is on views that none of them saw.
+#
+# ![Input, static texture, prediction, mask, truth and error in views that were held out](https://raw.githubusercontent.com/anr-core/anr_core/main/assets/novel_view.jpg)
+
+# %% [markdown]
+# First the set-up. You will see what this machine has; torch and numpy stay as they are.
+
+# %%
+# @title Set up { display-mode: "form" }
+import pathlib
+import subprocess
+import sys
+
+REPOSITORY, TAG = "https://github.com/anr-core/anr_core", "v0.1.0"
+places = [pathlib.Path.cwd(), *pathlib.Path.cwd().parents, pathlib.Path("anr_core")]
+root = next((place for place in places if (place / "anr_core" / "notebook").is_dir()), None)
+if root is None:
+    root = pathlib.Path("anr_core")
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch", TAG, REPOSITORY, root], check=True)
+sys.path.insert(0, str(root.resolve()))
+
+from anr_core.notebook import set_up
+
+set_up()
+
+# %% tags=["parameters"]
+# @title What to compare { display-mode: "form" }
+CAPTURE = "captures/subject0"  # @param {type: "string"}
+# @markdown Systems that have no run of this capture yet are trained for so many minutes each.
+SYSTEMS = "static, deferred, anr"  # @param {type: "string"}
+MINUTES = 1.0  # @param {type: "number"}
+RUNS = "runs"
+PROTOCOL = "neuralbody"  # @param ["neuralbody", "inside", "whole"]
+CONFIG = {}
+
+# %% [markdown]
+# ## The runs
+#
+# You will see each system that is not there yet being trained.
+
+# %%
+from anr_core.notebook import figures, opened, runs_of
+
+wanted = [name.strip() for name in SYSTEMS.split(",")]
+runs = {name: runs_of(CAPTURE, RUNS).get(name)
+        or opened(f"{RUNS}/compared-{name}", CAPTURE, minutes=MINUTES, system=name, config=CONFIG) for name in wanted}
+
+# %% [markdown]
+# ## The figures
+#
+# You will see one table: views of new cameras (`novel_view`), of new poses (`novel_pose`), and of both.
+
+# %%
+figures(runs, PROTOCOL)
+
+# %% [markdown]
+# ## Side by side
+#
+# You will see the same frame by each of them; every slider moves them all.
+
+# %%
+from anr_core.viewer import open_viewer
+
+open_viewer(*runs.values())

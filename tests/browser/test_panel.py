@@ -1,0 +1,214 @@
+"""The notebooks in a real browser: what is shown is what the sliders say, as a stamp in the picture proves."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import imageio.v3 as imageio
+import nbformat
+import numpy as np
+import pytest
+
+from tests.browser.lab import FLAGS, PROBE, WINDOW, ask, find_chromium, install_chromium, jupyterlab, run_all
+from tests.notebooks.headless import ROOT, notebook
+
+TINY = {"size": 96, "window": 64, "batch": 1, "texture_size": 64, "width": 4}
+FILM = {"cameras": 3, "frames": 3, "size": 96, "fps": 1.0}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    pytest.importorskip("playwright")
+    found = find_chromium() or install_chromium()
+    if found is None:
+        pytest.skip("no Chromium here, and apt could not install it: this is not root, or apt didn't answer")
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkout's face: the package beside notebooks with small parameters."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "notebooks").mkdir()
+    (folder / "anr_core").symlink_to(ROOT / "anr_core")
+    shutil.copy(ROOT / "requirements.txt", folder)
+    places = {"CONFIG": TINY, "MINUTES": 0.05, "STAMP": True}
+    for name, parameters in {
+            "00_quickstart": {"FOLDER": str(folder), "FILM": FILM},
+            "03_interact": {"RUN": str(folder / "runs" / "subject0"),
+                            "CAPTURE": str(folder / "captures" / "subject0")}}.items():
+        nbformat.write(notebook(name, **places, **parameters), folder / "notebooks" / f"{name}.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(chromium, folder):
+    """03_interact, open and run, after 00_quickstart has made its run."""
+    from playwright.sync_api import sync_playwright
+
+    with jupyterlab(folder) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=FLAGS)
+        page = browser.new_page(viewport=WINDOW)
+        page.add_init_script(PROBE)
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("console", lambda message: page.errors.append(message.text)
+                if message.type == "error" and "Failed to load resource" not in message.text else None)
+        run_all(page, address, "notebooks/00_quickstart.ipynb", 240)
+        quickstart = shown(page)
+        run_all(page, address, "notebooks/03_interact.ipynb", 120)
+        page.quickstart = quickstart
+        yield page
+        browser.close()
+
+
+def shown(page) -> int:
+    return page.evaluate("window.__probe.last")
+
+
+def wanted(page) -> int:
+    """The stamp of the state that the kernel has now."""
+    return int(ask(page, "from anr_core.viewer.drawing import stamp_of; print(stamp_of(panel.state))"))
+
+
+def wait_for_state(page, seconds=20):
+    number = wanted(page)
+    page.wait_for_function("number => window.__probe.last === number", arg=number, timeout=1000 * seconds)
+
+
+def state(page) -> dict:
+    return json.loads(ask(page, "print(panel.state.text())"))
+
+
+def pixels(page) -> np.ndarray:
+    """The picture below its stamp, as the browser shows it."""
+    image = imageio.imread(page.locator(".jp-OutputArea img[src^='blob:']").first.screenshot())
+    return image[image.shape[0] // 6:, :, :3].astype(int)
+
+
+def open_tab(page, name):
+    page.locator(".lm-TabBar-tabLabel, .p-TabBar-tabLabel").get_by_text(name, exact=True).last.click()
+
+
+def slider(page, label):
+    row = page.locator(".widget-hslider", has=page.locator(f"label:text-is('{label}')")).last
+    return row.locator(".noUi-handle")
+
+
+def press(page, label, key, times=1):
+    handle = slider(page, label)
+    handle.scroll_into_view_if_needed()
+    handle.focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
+def test_both_notebooks_show_a_stamped_picture_without_errors(page):
+    assert page.quickstart is not None
+    assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    wait_for_state(page)
+    assert pixels(page).std() > 5, "the picture is blank"
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("label, name", [
+    ("azimuth (°)", "azimuth"), ("elevation (°)", "elevation"), ("distance (m)", "distance"),
+    ("field of view (°)", "field_of_view")])
+def test_arrow_keys_on_a_slider_of_the_view_move_the_picture(label, name, page):
+    open_tab(page, "View")
+    before, seen = state(page)["view"][name], pixels(page)
+    press(page, label, "ArrowRight", 8)
+    page.wait_for_timeout(200)
+    wait_for_state(page)
+    assert state(page)["view"][name] > before
+    assert np.abs(pixels(page) - seen).mean() > 0.3
+
+
+@pytest.mark.parametrize("group, label", [("arms", "left elbow: bend"), ("legs", "right hip: forward"),
+                                          ("spine", "waist: forward"), ("head", "head: turn left"),
+                                          ("hands", "left fingers: curl")])
+def test_sliders_of_every_group_bend_their_joints(group, label, page):
+    open_tab(page, "Pose")
+    fold = page.locator(".jupyter-widget-Collapse-header, .p-Collapse-header, .lm-Collapse-header") \
+        .get_by_text(group, exact=True).last
+    if slider(page, label).count() == 0 or not slider(page, label).is_visible():
+        fold.click()
+        slider(page, label).wait_for(state="visible")
+    before, seen = state(page)["pose"]["rotations"], pixels(page)
+    press(page, label, "PageUp", 4)
+    press(page, label, "ArrowRight", 12)
+    page.wait_for_timeout(200)
+    wait_for_state(page)
+    after = state(page)["pose"]["rotations"]
+    moved = np.abs(np.array(after) - before).max(1) > 0.02
+    assert moved.any() and moved.sum() <= 12
+    assert np.abs(pixels(page) - seen).max() > 8
+
+
+def test_a_flood_of_moves_ends_on_the_last_one(page):
+    open_tab(page, "View")
+    press(page, "azimuth (°)", "Home")
+    wait_for_state(page)
+    press(page, "azimuth (°)", "ArrowRight", 120)
+    started = time.monotonic()
+    page.wait_for_timeout(100)
+    wait_for_state(page)
+    print(f"settled {time.monotonic() - started:.2f} s after the last of 120 moves")
+    assert state(page)["view"]["azimuth"] == pytest.approx(-180 + 2 * 120)
+
+
+def test_dragging_on_the_picture_orbits(page):
+    before = state(page)["view"]["azimuth"]
+    image = page.locator(".jp-OutputArea img[src^='blob:']").first
+    image.scroll_into_view_if_needed()
+    box = image.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=12)
+    page.mouse.up()
+    page.wait_for_timeout(200)
+    wait_for_state(page)
+    assert state(page)["view"]["azimuth"] != before
+
+
+def test_another_background_is_shown(page):
+    open_tab(page, "Looks")
+    select = page.locator(".widget-dropdown", has=page.locator("label:text-is('background')")).last
+    select.locator("select").select_option(label="white")
+    page.wait_for_timeout(200)
+    wait_for_state(page)
+    assert pixels(page)[-6:, :6].min() > 240
+
+
+def test_a_video_is_saved_and_plays(page, folder):
+    open_tab(page, "Save")
+    ask(page, f"panel.parts['Save'].video.value = {str(folder / 'turn.mp4')!r}")
+    page.get_by_role("button", name="save video").last.click()
+    page.get_by_text("turn.mp4: 100 pictures").wait_for(timeout=120_000)
+    assert imageio.imread(folder / "turn.mp4", plugin="FFMPEG").shape == (100, 96, 96, 3)
+
+
+def test_nothing_is_cut_off_and_the_picture_stands_beside_the_sliders(page, folder):
+    for tab in ("View", "Pose", "Motion", "Looks", "Save"):
+        open_tab(page, tab)
+        page.wait_for_timeout(150)
+        page.screenshot(path=folder / f"{tab}.png")
+        image = page.locator(".jp-OutputArea img[src^='blob:']").first.bounding_box()
+        panel = page.locator(".jupyter-widget-tab, .widget-tab").last.bounding_box()
+        assert image["x"] + image["width"] <= panel["x"] + 1
+        assert panel["x"] + panel["width"] <= WINDOW["width"]
+    wide = page.evaluate("""() => [
+        ...document.querySelectorAll('.widget-hslider label, .widget-dropdown label')]
+        .filter(label => label.offsetParent && label.scrollWidth > label.clientWidth + 1)
+        .map(label => label.innerText)""")
+    assert wide == [], "labels are cut off"
+
+
+def test_the_console_stayed_silent(page):
+    assert page.errors == []
+
+
+def test_pictures_of_the_panel_are_there_to_be_looked_at(page, folder):
+    assert all(Path(folder, f"{tab}.png").is_file() for tab in ("View", "Pose", "Save"))

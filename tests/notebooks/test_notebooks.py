@@ -1,0 +1,121 @@
+"""Each notebook: its pair, its form, and that it runs from top to bottom with small parameters."""
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+from nbclient.exceptions import CellExecutionError
+
+from anr_core.notebook import REPOSITORY
+from notebooks.pairing import paired, sources
+from tests.notebooks.headless import kinds, notebook, run, said
+
+TINY = {"size": 48, "window": 32, "batch": 1, "texture_size": 64, "width": 4}
+FILM = {"cameras": 3, "frames": 3, "size": 48, "fps": 1.0}
+NAMES = [source.stem for source in sources()]
+SHORT = 0.02  # minutes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One folder for all of them, as a user has it: what one notebook makes the next one takes."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.mark.parametrize("source", sources(), ids=NAMES)
+def test_each_notebook_is_what_its_source_makes(source):
+    assert source.with_suffix(".ipynb").read_text(encoding="utf-8") == paired(source), \
+        "make notebooks"
+
+
+@pytest.mark.parametrize("source", sources(), ids=NAMES)
+def test_each_notebook_has_a_badge_a_set_up_and_one_cell_of_plain_parameters(source):
+    cells = jupytext.read(source).cells
+    assert f"colab.research.google.com/github/{REPOSITORY}/blob/main/notebooks/{source.stem}.ipynb" \
+        in cells[0].source
+    parameters = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(parameters) == 1
+    for line in ast.parse(parameters[0].source).body:
+        ast.literal_eval(line.value)  # a form's values are literals
+    setups = {jupytext.read(other).cells[2].source for other in sources()}
+    assert len(setups) == 1 and "set_up()" in setups.pop()
+
+
+@pytest.mark.parametrize("source", sources(), ids=NAMES)
+def test_code_stands_under_a_sentence_and_stays_short(source):
+    cells = jupytext.read(source).cells
+    for before, cell in zip(cells, cells[1:], strict=False):
+        if cell.cell_type == "code":
+            assert before.cell_type == "markdown" or "parameters" in \
+                before.metadata.get("tags", []) + cell.metadata.get("tags", [])
+            assert len(cell.source.splitlines()) <= 24
+
+
+def test_the_address_is_one():
+    root = Path(__file__).parents[2]
+    files = [root / "README.md", root / "pyproject.toml", *sources()]
+    found = {match for file in files
+             for match in re.findall(r"(?:github\.com|githubusercontent\.com|github)/([\w.-]+/anr_core)",
+                                     file.read_text(encoding="utf-8"))}
+    assert found == {REPOSITORY}
+
+
+def test_quickstart_runs_to_its_panel(folder):
+    made = run(notebook("00_quickstart", FOLDER=str(folder), FILM=FILM, MINUTES=SHORT, CONFIG=TINY))
+    assert "Python 3" in said(made)
+    assert kinds(made).count("image/png") == 1
+    assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
+
+
+def test_data_runs_to_a_capture(folder, small_source):
+    capture = folder / "captures" / "mine"
+    made = run(notebook("01_data", SOURCE=str(small_source), CAPTURE=str(capture)))
+    assert "format registered" in said(made)
+    assert kinds(made).count("image/png") == 2
+    assert (capture / "capture.json").is_file()
+
+
+def test_data_draws_a_person_whom_nobody_filmed(folder):
+    made = run(notebook("01_data", CAPTURE=str(folder / "captures" / "drawn"), STUDIO=FILM))
+    assert kinds(made).count("image/png") == 2
+
+
+def test_train_runs_to_its_figures(folder):
+    places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUN": str(folder / "runs" / "mine")}
+    made = run(notebook("02_train", **places, MINUTES=SHORT, CONFIG=TINY, PROTOCOL="inside"))
+    assert "psnr" in said(made)
+    assert kinds(made)[-2:].count("image/png") == 1
+
+
+def test_interact_opens_a_run_and_trains_one_where_there_is_none(folder):
+    for name, trains in (("subject0", False), ("other", True)):
+        places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUN": str(folder / "runs" / name)}
+        made = run(notebook("03_interact", **places, MINUTES=SHORT, CONFIG=TINY))
+        assert ("is not there" in said(made)) == trains
+        assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
+
+
+def test_compare_shows_every_system(folder):
+    places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUNS": str(folder / "runs")}
+    made = run(notebook("04_compare", **places, MINUTES=SHORT, CONFIG=TINY))
+    assert all(f"<b>{name}</b>" in said(made) for name in ("static", "deferred", "anr"))
+    assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
+
+
+@pytest.mark.parametrize("parameters, told", [
+    ({"SOURCE": "no/such/film"}, "does not exist"),
+    ({"SOURCE": "http://127.0.0.1:9/film.mp4"}, "127.0.0.1"),
+    ({"FORMAT": "nonsense", "SOURCE": "."}, "no format 'nonsense'"),
+    ({"KEEP_ON_DRIVE": True}, "Colab alone")])
+def test_a_mistake_in_the_form_is_one_line_under_its_cell(parameters, told, tmp_path):
+    made = notebook("01_data", CAPTURE=str(tmp_path / "capture"), **parameters)
+    with pytest.raises(CellExecutionError):
+        run(made)
+    errors = [output for cell in made.cells for output in cell.get("outputs", [])
+              if output.output_type == "error" or output.get("name") == "stderr"]
+    words = "".join("\n".join(one.get("traceback", [])) or one.get("text", "") for one in errors)
+    assert told in words
+    lines = {line.strip() for line in re.split(r"[\r\n]+", words) if line.strip()}
+    assert len(lines) == 1, lines
