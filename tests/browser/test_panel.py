@@ -1,4 +1,4 @@
-"""The notebooks in a real browser: what is shown is what the sliders say, as a stamp in the picture proves."""
+"""The notebooks in a real browser: what is shown is what sliders say, as a stamp in the picture proves."""
 
 import json
 import shutil
@@ -72,9 +72,16 @@ def wanted(page) -> int:
     return int(ask(page, "from anr_core.viewer.drawing import stamp_of; print(stamp_of(panel.state))"))
 
 
-def wait_for_state(page, seconds=20):
-    number = wanted(page)
-    page.wait_for_function("number => window.__probe.last === number", arg=number, timeout=1000 * seconds)
+def settle(page, before=None, seconds=30):
+    """Wait until the state is another than before, the picture shows it, and both stay."""
+    end, last = time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        now = ask(page, "print(panel.state.text())")
+        if now == last and json.loads(now) != before and shown(page) == wanted(page):
+            return
+        last = now
+        page.wait_for_timeout(100)
+    raise AssertionError(f"the picture shows {shown(page)}, not {wanted(page)}; before {before}, now {last}")
 
 
 def state(page) -> dict:
@@ -107,7 +114,7 @@ def press(page, label, key, times=1):
 def test_both_notebooks_show_a_stamped_picture_without_errors(page):
     assert page.quickstart is not None
     assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
-    wait_for_state(page)
+    settle(page)
     assert pixels(page).std() > 5, "the picture is blank"
     assert page.errors == []
 
@@ -117,11 +124,10 @@ def test_both_notebooks_show_a_stamped_picture_without_errors(page):
     ("field of view (°)", "field_of_view")])
 def test_arrow_keys_on_a_slider_of_the_view_move_the_picture(label, name, page):
     open_tab(page, "View")
-    before, seen = state(page)["view"][name], pixels(page)
+    before, seen = state(page), pixels(page)
     press(page, label, "ArrowRight", 8)
-    page.wait_for_timeout(200)
-    wait_for_state(page)
-    assert state(page)["view"][name] > before
+    settle(page, before)
+    assert state(page)["view"][name] > before["view"][name]
     assert np.abs(pixels(page) - seen).mean() > 0.3
 
 
@@ -135,13 +141,12 @@ def test_sliders_of_every_group_bend_their_joints(group, label, page):
     if slider(page, label).count() == 0 or not slider(page, label).is_visible():
         fold.click()
         slider(page, label).wait_for(state="visible")
-    before, seen = state(page)["pose"]["rotations"], pixels(page)
+    before, seen = state(page), pixels(page)
     press(page, label, "PageUp", 4)
     press(page, label, "ArrowRight", 12)
-    page.wait_for_timeout(200)
-    wait_for_state(page)
-    after = state(page)["pose"]["rotations"]
-    moved = np.abs(np.array(after) - before).max(1) > 0.02
+    settle(page, before)
+    one, other = (np.array(record["pose"]["rotations"]) for record in (before, state(page)))
+    moved = np.abs(other - one).max(1) > 0.02
     assert moved.any() and moved.sum() <= 12
     assert np.abs(pixels(page) - seen).max() > 8
 
@@ -149,17 +154,17 @@ def test_sliders_of_every_group_bend_their_joints(group, label, page):
 def test_a_flood_of_moves_ends_on_the_last_one(page):
     open_tab(page, "View")
     press(page, "azimuth (°)", "Home")
-    wait_for_state(page)
+    settle(page)
+    before = state(page)
     press(page, "azimuth (°)", "ArrowRight", 120)
     started = time.monotonic()
-    page.wait_for_timeout(100)
-    wait_for_state(page)
+    settle(page, before)
     print(f"settled {time.monotonic() - started:.2f} s after the last of 120 moves")
     assert state(page)["view"]["azimuth"] == pytest.approx(-180 + 2 * 120)
 
 
 def test_dragging_on_the_picture_orbits(page):
-    before = state(page)["view"]["azimuth"]
+    before = state(page)
     image = page.locator(".jp-OutputArea img[src^='blob:']").first
     image.scroll_into_view_if_needed()
     box = image.bounding_box()
@@ -168,17 +173,16 @@ def test_dragging_on_the_picture_orbits(page):
     page.mouse.down()
     page.mouse.move(x + 60, y, steps=12)
     page.mouse.up()
-    page.wait_for_timeout(200)
-    wait_for_state(page)
-    assert state(page)["view"]["azimuth"] != before
+    settle(page, before)
+    assert state(page)["view"]["azimuth"] != before["view"]["azimuth"]
 
 
 def test_another_background_is_shown(page):
     open_tab(page, "Looks")
     select = page.locator(".widget-dropdown", has=page.locator("label:text-is('background')")).last
+    before = state(page)
     select.locator("select").select_option(label="white")
-    page.wait_for_timeout(200)
-    wait_for_state(page)
+    settle(page, before)
     assert pixels(page)[-6:, :6].min() > 240
 
 
