@@ -27,7 +27,7 @@ from anr_core.viewer.state import Around, State
 from anr_core.viewer.viewing import Viewing
 
 SHOWN = 512  # pixels that a picture is shown at, whatever it is drawn at
-WIDE = 400   # pixels of the sliders' column
+WIDE = 440   # pixels of the sliders' column
 LEAST = 96   # pixels, drawn while the hand moves
 
 

@@ -42,7 +42,9 @@ class Posing:
             groups = {group: [self.sliders.widgets[name] for name, one in self.controls.all.items()
                               if one.group == group] for group in GROUPS}
             groups = {group: found for group, found in groups.items() if found}
-            folds = widgets.Accordion(children=[widgets.VBox(found) for found in groups.values()])
+            # no higher than that picture and sliders are seen together
+            low = widgets.Layout(max_height="312px", overflow="hidden auto", display="block")
+            folds = widgets.Accordion(children=[widgets.Box(found, layout=low) for found in groups.values()])
             for index, group in enumerate(groups):
                 folds.set_title(index, group)
             folds.selected_index = 0

@@ -21,8 +21,8 @@ class Sliders:
             places = (0 if step >= 1 else 2) if digits is None else digits
             slider = widgets.FloatSlider(
                 value=min(max(0.0, low), high), min=low, max=high, step=step, description=label,
-                readout_format=f".{places}f", continuous_update=True, style={"description_width": "136px"},
-                layout=widgets.Layout(width="334px"))
+                readout_format=f".{places}f", continuous_update=True, style={"description_width": "152px"},
+                layout=widgets.Layout(width="362px"))
             slider.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
             self.widgets[name] = slider
 
