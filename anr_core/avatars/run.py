@@ -27,6 +27,7 @@ import torch
 from anr_core.avatars import make_avatar
 from anr_core.avatars.base import Avatar
 from anr_core.avatars.config import Config, configure
+from anr_core.avatars.linked import local_run
 from anr_core.avatars.static import StaticTexture
 from anr_core.body import Surface
 from anr_core.capture import Capture, load_capture
@@ -111,8 +112,12 @@ class Run:
 
 
 def load_avatar(run: str | Path, person: str | None = None) -> Avatar:
-    """The avatar of a run folder, ready to draw; where several people are in it, one of them by name."""
-    return Run.open(run, person).avatar()
+    """The avatar of a run, ready to draw; where several people are in it, one of them by name.
+
+    run  its folder, its archive, or a link to that (HTTP, Dropbox, Google Drive), which may end in
+         #sha256=... to be checked by
+    """
+    return Run.open(local_run(run), person).avatar()
 
 
 def people_of(path: str | Path) -> dict[str, Path]:

@@ -50,9 +50,12 @@ def trained(run: str | Path, capture: str | Path, *, system: str = "anr", minute
 
 
 def opened(run: str | Path, capture: str | Path, minutes: float = 1.0, **settings) -> Path:
-    """The folder of a run as it is; where there is none one is trained for a minute."""
-    if (Path(run) / "checkpoint.safetensors").is_file():
-        return Path(run)
+    """The folder of a run, an archive or a link; where there is none one is trained for a minute."""
+    from anr_core.avatars.linked import local_run
+
+    found = local_run(run)
+    if (found / "config.json").is_file():
+        return found
     print(f"{run} is not there: an avatar is trained for {60 * minutes:.0f} s")
     return trained(run, capture, minutes=minutes, **settings)
 

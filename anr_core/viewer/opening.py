@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from anr_core.avatars.linked import local_run
 from anr_core.avatars.run import Run, people_of
 from anr_core.viewer.panel import Viewer
 
@@ -16,8 +17,8 @@ def open_viewer(*runs: str | Path, size: int | None = None, stamp: bool = False)
     Of a run of several people each is shown. Where the capture of the first run is there, its poses and
     backgrounds are offered.
     """
-    avatars, first = {}, None
-    for folder in runs:
+    avatars, first, folders = {}, None, [local_run(run) for run in runs]
+    for folder in folders:
         for person in people_of(folder):
             run = Run.open(folder, person or None)
             first = first or run
@@ -30,4 +31,4 @@ def open_viewer(*runs: str | Path, size: int | None = None, stamp: bool = False)
         capture = first.capture()
     except FileNotFoundError:
         capture = None
-    return Viewer(avatars, capture, up=torch.tensor(first.up), size=size, stamp=stamp, home=Path(runs[0]))
+    return Viewer(avatars, capture, up=torch.tensor(first.up), size=size, stamp=stamp, home=folders[0])

@@ -20,10 +20,17 @@ def notebook(name: str, **parameters) -> nbformat.NotebookNode:
     return made
 
 
-def run(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Run all cells, opened where notebooks lie; raises CellExecutionError where one fails."""
-    NotebookClient(made, timeout=600, kernel_name="python3",
-                   resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+def run(made: nbformat.NotebookNode, python: str | None = None) -> nbformat.NotebookNode:
+    """Run all cells, opened where notebooks lie; raises CellExecutionError where one fails.
+
+    python  whose kernel to use, if not this one's
+    """
+    client = NotebookClient(made, timeout=600, kernel_name="python3",
+                            resources={"metadata": {"path": str(ROOT / "notebooks")}})
+    if python is not None:
+        client.create_kernel_manager()
+        client.km.kernel_spec.argv[0] = python
+    client.execute()
     return made
 
 
