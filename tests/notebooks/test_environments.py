@@ -1,4 +1,4 @@
-"""The notebooks beside Colab's own versions of what stands between a kernel and a widget; and their set-up."""
+"""The notebooks beside Colab's own versions of what stands between kernel and widget; their set-up."""
 
 import subprocess
 import sys
