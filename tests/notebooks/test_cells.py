@@ -1,0 +1,80 @@
+"""What the notebooks' cells call, without a kernel."""
+
+import os
+
+import pytest
+
+from anr_core.notebook import fetch_back, keep, keeping, opened, runs_of
+from anr_core.training.record import Progress
+from anr_core.viewer.watching import curve, watch
+
+
+def test_what_is_kept_is_a_whole_copy_and_only_what_changed_is_copied_again(tmp_path):
+    here, there = tmp_path / "run", tmp_path / "drive" / "run"
+    (here / "previews").mkdir(parents=True)
+    (here / "config.json").write_text("one")
+    (here / "previews" / "a.png").write_text("picture")
+    keep(here, there)
+    copied = os.stat(there / "previews" / "a.png").st_ino
+    (here / "config.json").write_text("another")
+    keep(here, there)
+    assert (there / "config.json").read_text() == "another"
+    assert os.stat(there / "previews" / "a.png").st_ino == copied
+    assert not [file for file in there.rglob("*") if file.name.startswith(".")]
+
+
+def test_what_was_kept_comes_back_where_nothing_is(tmp_path):
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "drive" / "config.json").write_text("kept")
+    fetch_back(tmp_path / "drive", tmp_path / "run")
+    assert (tmp_path / "run" / "config.json").read_text() == "kept"
+    (tmp_path / "run" / "config.json").write_text("newer")
+    fetch_back(tmp_path / "drive", tmp_path / "run")
+    assert (tmp_path / "run" / "config.json").read_text() == "newer"
+
+
+def test_a_folder_that_is_not_there_is_not_kept(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Run the cells above"):
+        keep(tmp_path / "none", tmp_path / "drive")
+
+
+def test_drive_is_refused_outside_of_colab():
+    assert keeping("runs/mine", drive=False).as_posix() == "runs/mine"
+    with pytest.raises(ValueError, match="Colab alone"):
+        keeping("runs/mine", drive=True)
+
+
+def test_no_run_is_found_where_there_is_none(tmp_path):
+    assert runs_of(tmp_path / "capture", tmp_path) == {}
+
+
+def test_a_link_that_leads_nowhere_is_no_reason_to_train(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("anr_core.capture.fetching.PAUSE", 0.0)
+    with pytest.raises(ValueError, match="can't be downloaded"):
+        opened("http://127.0.0.1:9/run.zip", tmp_path / "capture")
+
+
+def steps(count, stop_at=None):
+    for step in range(1, count + 1):
+        if step == stop_at:
+            raise KeyboardInterrupt
+        yield Progress(step, "renderers", step / count, {"mse": 1 / step}, 10.0, float(count - step), None)
+
+
+def test_a_training_is_watched_to_its_end_and_kept(capsys):
+    kept = []
+    assert watch(steps(5), lambda: kept.append(1)).step == 5
+    assert kept == [1]
+
+
+def test_interrupting_keeps_what_there_is():
+    kept = []
+    assert watch(steps(5, stop_at=4), lambda: kept.append(1)).step == 3
+    assert kept == [1]
+
+
+def test_the_curve_falls_with_the_losses():
+    points = curve([1.0, 0.5, 0.1]).split('points="')[1].split('"')[0].split()
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights == sorted(heights)  # an SVG counts from above
