@@ -25,8 +25,8 @@ QUIETLY = ["--disable-pip-version-check", "--no-input", "--retries", "2"]
 
 
 def is_sample(source: str | Path) -> bool:
-    """Whether the word is meant, and no file or folder that is called so; ./sample is always a path."""
-    return str(source) == SAMPLE and not os.path.lexists(SAMPLE)
+    """Whether the word is meant, and no file or folder that is called so; ./sample and a Path aren't it."""
+    return source == SAMPLE and not os.path.lexists(SAMPLE)
 
 
 def sample_licence(package: Path) -> dict:

@@ -46,9 +46,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """Everything of a recording; videos are decoded only while the takes are asked for."""
     file, roots = _located(source)
     if file is None:
-        raise FileNotFoundError(f"{source} has no calibration: a .toml with {', '.join(ENTRIES)} of each "
-                                f"camera, or Qualisys' {ENDING}, in it, in its calibration folder or in its "
-                                "session's.")
+        raise FileNotFoundError(f"{source} has no videos with a calibration: a .toml with "
+                                f"{', '.join(ENTRIES)} of each camera, or Qualisys' {ENDING}, beside "
+                                "videos/, in a folder calibration/, or in one of their session's.")
     if not roots:
         raise FileNotFoundError(f"{file.parent} has no videos of the cameras in {file.name}. Put them into "
                                 f"{file.parent / 'videos'}.")

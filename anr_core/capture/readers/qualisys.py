@@ -21,7 +21,7 @@ import numpy as np
 from anr_core.capture.readers.calibration import FARTHEST, Calibration, checked
 
 ENDING = ".qca.txt"
-LARGEST_FILE = 2**24  # bytes; a camera takes 1500
+LARGEST_FILE = 2**20  # bytes; a camera takes 1500, and what is nested deeply time
 UNITS = 64.0  # a pixel
 # Metres: nearer than this to the origin, all of them, no cameras of a person stand.
 NEAREST = 0.05
