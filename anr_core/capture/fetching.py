@@ -1,6 +1,6 @@
 """Sources that are not folders yet: links are downloaded, archives unpacked.
 
-    local_source(source, near)  whatever it is, as a folder or a file on this disk
+    local_source(source, near)  whatever it is, as a folder or a file on this disk; "sample" too (sample.py)
     link_of(source)             the address, where a source is a link
     fetch(link, store)          its file, downloaded once; broken downloads go on where they stopped
 

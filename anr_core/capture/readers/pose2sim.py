@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -54,8 +55,8 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
                                 f"{file.parent / 'videos'}.")
     if len(roots) > 1:
         names = [_told_apart(root, roots) for root in roots]
-        raise ValueError(f"{source} holds several trials: {', '.join(names)}. Choose one of them, as in "
-                         f"--trial {names[-1]}")
+        raise ValueError(f"{source} holds several trials: {', '.join(names)}. Choose one of them: "
+                         f"python -m anr_core prepare {source} CAPTURE --trial {shlex.quote(names[-1])}")
     root, notes = roots[0], []
     if not source.is_file() and not file.is_relative_to(source):
         notes.append(f"calibrated by {'/'.join(file.parts[-3:])}.")
