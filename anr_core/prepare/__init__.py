@@ -41,15 +41,15 @@ def prepare(source: Path | str, capture: Path, format: str = "auto", fps: float 
     Errors in the report raise ValueError, and nothing is written.
     """
     span = Span(fps, start, end)
-    stated = {"link": link_of(source)}
-    if link_of(source) or is_sample(source):
+    stated, published = {"link": link_of(source)}, is_sample(source)
+    if stated["link"] or published:
         check_replaceable(Path(capture))  # before anything is downloaded
     with local_source(source, Path(capture)) as found:
-        if is_sample(source):
+        if published:
             stated |= sample_licence(found)
             trial = trial or SAMPLE_TRIAL
         part = found if trial is None else _part(found, trial)
-        named = str(source) if trial is None else f"{source}/{part.relative_to(found)}".replace("//", "/")
+        named = "/".join([str(source).rstrip("/"), *part.relative_to(found).parts])
         return _prepare(part, named, Path(capture), format, span, keypoints_late, gbuffer, stated=stated)
 
 
