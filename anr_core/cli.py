@@ -34,7 +34,8 @@ class Prepare:
     """Make a capture, the folder that everything else reads, of a source in a known format."""
 
     # what there is: a folder, a video, a zip or tar of one, or a link to it (HTTP, Dropbox, Google Drive,
-    # YouTube with yt-dlp)
+    # YouTube with yt-dlp); or sample: a man who walks on a beam, four cameras, openly licensed, which pip
+    # downloads (unless a file or folder here is called that)
     source: Annotated[Positional[str], arg(metavar="SOURCE")]
     # folder to make
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
@@ -53,12 +54,14 @@ class Prepare:
     keypoints_late: Annotated[int, arg(metavar="N")] = 0
     # write IUV and normals of the body as pictures too; with SOURCE the CAPTURE itself, add them to it
     gbuffer: bool = False
+    # the folder in SOURCE that is meant, where it holds several, as a session of pose2sim does
+    trial: Annotated[str | None, optional("NAME")] = None
 
     def __call__(self) -> None:
         from anr_core.prepare import prepare
 
         prepare(self.source, self.capture, self.format, self.fps, self.start, self.end, self.keypoints_late,
-                self.gbuffer)
+                self.gbuffer, self.trial)
 
 
 @dataclass(frozen=True)

@@ -136,3 +136,50 @@ def write_pose2sim(folder: Path, frames=range(4), suffix: str = "") -> Path:
     (folder / "calibration").mkdir()
     (folder / "calibration" / f"Calib{suffix}.toml").write_text(text + "[metadata]\nadjusted = false\n")
     return folder
+
+
+def write_qca(file: Path, lying=()) -> Path:
+    """Qualisys' calibration of the same cameras as cam_1, cam_2 ..., a marker camera and one that is off.
+
+    Those that are lying stand on their left side: only what is turned clockwise is upright.
+    """
+    text = ""
+    for name, camera in cameras().items():
+        K, R, t = (value[0].double().numpy() for value in (camera.K, camera.R, camera.t))
+        height, width = SIZE
+        if name in lying:
+            on_side = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])
+            R, t = on_side @ R, on_side @ t
+            K = np.array([[K[1, 1], 0, K[1, 2]], [0, K[0, 0], width - 1 - K[0, 2]], [0, 0, 1]])
+            height, width = width, height
+        rows, place = np.diag([1, -1, -1]) @ R, -1000 * R.T @ t
+        axes = " ".join(f'r{i + 1}{j + 1}="{rows[i, j]}"' for i in range(3) for j in range(3))
+        film = (f'<fov_video bottom="{height - 1}" left="0" right="{width - 1}" top="0"/>\n'
+                f'<transform {axes} x="{place[0]}" y="{place[1]}" z="{place[2]}"/>\n'
+                f'<intrinsic centerPointU="{64 * K[0, 2]}" centerPointV="{64 * K[1, 2]}" '
+                f'focalLengthU="{64 * K[0, 0]}" focalLengthV="{64 * K[1, 1]}" radialDistortion1="0.0" '
+                'radialDistortion2="0.0" radialDistortion3="0.0" skew="0.0" tangentalDistortion1="0.0" '
+                'tangentalDistortion2="0.0"/>\n')
+        text += (f'<camera active="1" model="Miqus Video" serial="{name.replace("cam", "cam_")}" '
+                 f'viewrotation="{90 * (name in lying)}">\n{film}</camera>\n')
+    text += (f'<camera active="1" model="Miqus M3" serial="M1" viewrotation="0">\n{film}</camera>\n'
+             f'<camera active="0" model="Miqus Video" serial="off" viewrotation="0"/>\n')
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("<?xml version='1.0' encoding='ASCII'?>\n<calibration type=\"regular\">\n<cameras>\n"
+                    f"{text}</cameras>\n</calibration>\n")
+    return file
+
+
+def write_session(folder: Path, trials=("S00_P00_T00_Static", "S00_P00_T01_Walk"), frames=range(2)) -> Path:
+    """A session of pose2sim: trials of one participant, calibrated by Qualisys."""
+    write_qca(folder / "S00_Calibration" / "Calib.qca.txt")
+    board = folder / "S00_Calibration" / "extrinsics" / "ext_cam1_img" / "board.png"
+    board.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 3)).save(board)
+    for trial in trials:
+        place = folder / "S00_P00_Participant" / trial
+        for name in NAMES:
+            write_video(place / "videos" / f"{name}.mp4", name, frames)
+            write_openpose(place / "pose" / f"{name}_json", name, frames)
+        (place / "Config.toml").write_text("[project]\nframe_range = []\n")
+    return folder

@@ -1,6 +1,6 @@
 """Sources that are not folders yet: links are downloaded, archives unpacked.
 
-    local_source(source, near)  whatever it is, as a folder or a file on this disk
+    local_source(source, near)  whatever it is, as a folder or a file on this disk; "sample" too (sample.py)
     link_of(source)             the address, where a source is a link
     fetch(link, store)          its file, downloaded once; broken downloads go on where they stopped
 
@@ -26,6 +26,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from anr_core.capture.archives import CHUNK, BrokenArchive, is_archive, make_room, unpack
+from anr_core.capture.sample import fetch_sample, is_sample
 
 ATTEMPTS, PAUSE, TIMEOUT = 3, 1.0, 30.0  # tries in a row without a byte, seconds between them, seconds
 
@@ -43,6 +44,8 @@ def local_source(source: str | Path, near: Path) -> Iterator[Path]:
     if link:
         print(f"{link}: downloading into {store()}")
         file = fetch(link, store())
+    elif is_sample(source):
+        file = fetch_sample(store())
     if not is_archive(file):
         with _told_as(file, source):
             yield file
@@ -50,7 +53,7 @@ def local_source(source: str | Path, near: Path) -> Iterator[Path]:
     place = next(parent for parent in near.resolve().parents if parent.is_dir())
     with tempfile.TemporaryDirectory(prefix=f".{near.name}.", dir=place) as folder:
         print(f"{source}: unpacking")
-        name = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", file.name, flags=re.IGNORECASE)
+        name = re.sub(r"(\.(zip|whl|tar|tgz|gz|bz2|xz))+$", "", file.name, flags=re.IGNORECASE)
         target = Path(folder, name or "archive")
         try:
             with _told_as(file, source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 import tempfile
 from dataclasses import replace
@@ -13,6 +14,7 @@ from anr_core.capture import Capture, Shot, load_capture
 from anr_core.capture.fetching import link_of, local_source
 from anr_core.capture.readers import find_reader
 from anr_core.capture.readers.timing import EVERYTHING, Span
+from anr_core.capture.sample import SAMPLE_TRIAL, is_sample, sample_licence
 from anr_core.capture.sheet import write_sheet
 from anr_core.capture.writing import check_replaceable, whole_or_nothing, write_capture
 from anr_core.prepare.check import check, check_footage, mask_overlaps
@@ -23,24 +25,32 @@ REPORT = "report.png"
 
 def prepare(source: Path | str, capture: Path, format: str = "auto", fps: float | None = None,
             start: float | None = None, end: float | None = None, keypoints_late: int = 0,
-            gbuffer: bool = False) -> Capture:
+            gbuffer: bool = False, trial: str | None = None) -> Capture:
     """Make a capture of a source in a known format, and say what was found and what is wrong with it.
 
-    source          a folder, a video, an archive of one, or a link to one of these
+    source          a folder, a video, an archive of one, or a link to one of these; or "sample", a recording
+                    that is published for everybody, unless a file or folder here is called that
     format          the source's format; auto looks what it is
     fps             take this many frames a second, from videos too; None takes the pictures that are there
     start, end      seconds of the source to take
     keypoints_late  keypoints of frame n belong to frame n - keypoints_late
     gbuffer         draw IUV and normals too; of a capture that is there already where it is the source
+    trial           name of the folder in the source that is meant
 
     A capture that is already there is replaced, once the new one is whole; anything else is left alone.
     Errors in the report raise ValueError, and nothing is written.
     """
     span = Span(fps, start, end)
-    if link_of(source):
+    stated, published = {"link": link_of(source)}, is_sample(source)
+    if stated["link"] or published:
         check_replaceable(Path(capture))  # before anything is downloaded
     with local_source(source, Path(capture)) as found:
-        return _prepare(found, str(source), Path(capture), format, span, keypoints_late, gbuffer)
+        if published:
+            stated |= sample_licence(found)
+            trial = trial or SAMPLE_TRIAL
+        part = found if trial is None else _part(found, trial)
+        named = "/".join([str(source).rstrip("/"), *part.relative_to(found).parts])
+        return _prepare(part, named, Path(capture), format, span, keypoints_late, gbuffer, stated=stated)
 
 
 def prepare_link(link: str, capture: Path, system: str) -> Capture:
@@ -63,9 +73,21 @@ def prepare_link(link: str, capture: Path, system: str) -> Capture:
         return _prepare(found, address, capture, system=system)
 
 
+def _part(source: Path, name: str) -> Path:
+    """The one folder of that name in a source; its name may begin with those of the folders above it."""
+    pattern = Path(*(glob.escape(part) for part in Path(name).parts if part not in ("/", "..")))
+    found = [folder for folder in sorted(source.rglob(str(pattern))) if folder.is_dir()] \
+        if source.is_dir() and pattern.parts else []
+    if len(found) != 1:
+        what = "no folder" if not found else "several folders"
+        which = ": " + ", ".join(str(folder.relative_to(source)) for folder in found[:8]) if found else ""
+        raise ValueError(f"{source} holds {what} {name}{which}. Name one in it with --trial.")
+    return found[0]
+
+
 def _prepare(source, named, capture, format="auto", span=EVERYTHING, keypoints_late=0, gbuffer=False,
-             system=None) -> Capture:
-    """`source` is on this disk; the user is told what they named."""
+             system=None, stated=None) -> Capture:
+    """`source` is on this disk; the user is told what they named. `stated` replaces what is read."""
     if gbuffer and source.resolve() == capture.resolve():
         return _with_gbuffer(load_capture(capture))
     name, reader = find_reader(source, format)
@@ -75,7 +97,7 @@ def _prepare(source, named, capture, format="auto", span=EVERYTHING, keypoints_l
     if source.resolve().is_relative_to(capture.resolve()):  # it would be lost when the capture is replaced
         raise ValueError(f"{named} lies in {capture}, where the capture is to be. Name another folder.")
     print(f"{named}: format {name}")
-    footage = replace(reader.read(source, span), link=link_of(named))
+    footage = replace(reader.read(source, span), **(stated or {"link": link_of(named)}))
     _stop_at_errors(check_footage(footage), f"{named} is not prepared")
     with whole_or_nothing(capture) as folder:
         notes = [note.replace(str(source), named) for note in footage.notes]
