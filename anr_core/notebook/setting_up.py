@@ -125,11 +125,9 @@ def report() -> str:
 
 
 def _warp_devices():
-    import warp
+    from anr_core.rasterizer.warp import wp  # which keeps it quiet
 
-    warp.config.quiet = True
-    warp.init()
-    return ", ".join(str(device) for device in warp.get_devices())
+    return ", ".join(str(device) for device in wp.get_devices())
 
 
 def one_line_errors() -> None:
