@@ -50,13 +50,13 @@ class Artist:
     def _drawn(self, name, state, size):
         rendering = self._rendering(name, state, size)
         if state.layer == "result":
-            return picture(rendering.over(self.background(state.background, size)))
+            return picture(rendering.over(self.background(state.background, size).to(rendering.rgb)))
         panels = self._panels(name, rendering, state, size)
         return picture(panels[state.layer]) if state.layer in panels else _nothing(state.layer, size)
 
     def _panels(self, name, rendering, state, size):
         return self._layers[name].panels(rendering, self.avatars[name].surface,
-                                         self.background(state.background, size))
+                                         self.background(state.background, size).to(rendering.rgb))
 
     def _rendering(self, name: str, state: State, size: int) -> Rendering:
         avatar = self.avatars[name]

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 # Seconds after the last request before a picture that was drawn small is drawn sharp.
 REST = 0.15
+# Seconds without a request after which the thread ends; the next request starts another.
+IDLE = 30.0
 # Seconds that a sharp picture may take before it is drawn small while requests keep coming.
 SLOW = 0.08
 
@@ -30,7 +32,7 @@ class Latest:
         """Draw this, in place of whatever still waits; returns at once."""
         with self._changed:
             self._waiting = (request,)
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._closed = False
                 self._thread = threading.Thread(target=self._run, daemon=True, name="viewer")
                 self._thread.start()
@@ -63,8 +65,9 @@ class Latest:
 
     def _next(self):
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting is not None or self._closed)
-            if self._closed:
+            self._changed.wait_for(lambda: self._waiting is not None or self._closed, IDLE)
+            if self._waiting is None or self._closed:
+                self._thread = None
                 return None
             request, self._waiting, self._busy = self._waiting, None, True
             return request

@@ -18,13 +18,14 @@ def open_viewer(*runs: str | Path, size: int | None = None, stamp: bool = False)
     backgrounds are offered.
     """
     avatars, first, folders = {}, None, [local_run(run) for run in runs]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     for folder in folders:
         for person in people_of(folder):
             run = Run.open(folder, person or None)
             first = first or run
             several = len(people_of(folder)) > 1
             name = person if several else run.config.system if len(runs) > 1 else run.path.name
-            avatars[name if name not in avatars else str(folder)] = run.avatar()
+            avatars[name if name not in avatars else str(folder)] = run.avatar().to(device)
     if first is None:
         raise ValueError("No run was given. Name the folder of one.")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ from anr_core.viewer.viewing import Viewing
 SHOWN = 512  # pixels that a picture is shown at, whatever it is drawn at
 WIDE = 440   # pixels of the sliders' column
 LEAST = 96   # pixels, drawn while the hand moves
+PAUSE = 0.3  # seconds without a new pose after which a motion rests
 
 
 class Viewer:
@@ -50,7 +52,7 @@ class Viewer:
         avatars = avatars if isinstance(avatars, dict) else {"avatar": avatars}
         first = next(iter(avatars.values()))
         check_bodies(avatars, capture)
-        body = first.body.cpu()
+        body = copy.deepcopy(first.body).cpu()
         up = capture.up if capture is not None else torch.tensor([0.0, 0.0, 1.0]) if up is None else up
         start = start_pose(body, capture)
         around = Around(body, up, start)
@@ -60,7 +62,7 @@ class Viewer:
         self._state = self.home_state
         self.artist = Artist(avatars, body, around, capture, home)
         self.drawing = threading.Lock()  # a video is drawn while sliders move
-        self._drawn = deque(maxlen=20)
+        self._drawn, self._later = deque(maxlen=20), None
         self._make(first)
         self.latest = Latest(self._draw, self.failed)
         self._follow()
@@ -79,6 +81,16 @@ class Viewer:
     def change(self, **changes) -> None:
         """Another state, of which some fields are new; called by whoever was moved."""
         self.state = replace(self._state, **changes)
+
+    def play(self, pose: Pose) -> None:
+        """Another pose, one of many that follow each other: the sliders follow when they rest."""
+        self._state = replace(self._state, pose=pose)
+        self.latest.ask(self._state)
+        if self._later is not None:
+            self._later.cancel()
+        self._later = threading.Timer(PAUSE, self._follow)
+        self._later.daemon = True
+        self._later.start()
 
     def change_view(self, **changes) -> None:
         self.change(view=replace(self._state.view, **changes))

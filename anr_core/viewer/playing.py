@@ -58,7 +58,7 @@ class Playing:
 
     def _stand(self, row):
         if self.motion is not None and row < len(self.motion.poses):
-            self.viewer.change(pose=self.motion.poses[row:row + 1])
+            self.viewer.play(self.motion.poses[row:row + 1])
 
     def _recorded(self):
         capture = self.viewer.capture

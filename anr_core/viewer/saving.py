@@ -100,7 +100,7 @@ class Saving:
 
 
 def _named(text: str, endings: tuple[str, ...], what: str) -> Path:
-    file = Path(text.strip()).expanduser()
+    file = Path(text.strip()).expanduser().resolve()
     if file.suffix.lower() not in endings:
         raise ValueError(f"{text!r} is no name of a {what}; write one that ends in {' or '.join(endings)}.")
     file.parent.mkdir(parents=True, exist_ok=True)

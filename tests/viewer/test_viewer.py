@@ -183,6 +183,10 @@ def test_a_motion_plays_on_the_person(viewer):
     playing.take(viewer.capture.recording, 10.0, "recorded")
     playing.place.value = 2
     assert torch.equal(viewer.state.pose.rotations, viewer.capture.recording[2:3].rotations)
+    viewer._later.join(5)  # the sliders follow when the motion rests
+    pose = viewer.parts["Pose"]
+    raised = pose.controls.read(viewer.state.pose)["right shoulder: raise"]
+    assert pose.sliders.widgets["right shoulder: raise"].value == pytest.approx(raised, abs=0.6)
 
 
 def test_a_motion_that_cannot_be_read_says_so(viewer, tmp_path):
@@ -267,6 +271,19 @@ def test_of_many_requests_only_the_newest_is_drawn_last():
     gate.set()
     assert latest.settle(10)
     assert drawn[-1] == 99 and len(drawn) < 10
+
+
+def test_the_thread_ends_when_nothing_is_asked_for_and_starts_again(monkeypatch):
+    monkeypatch.setattr("anr_core.viewer.latest.IDLE", 0.01)
+    drawn = []
+    latest = Latest(lambda request, sharp: drawn.append(request), drawn.append)
+    for request in range(3):
+        latest.ask(request)
+        assert latest.settle(10)
+        if (thread := latest._thread) is not None:
+            thread.join(10)
+        assert latest._thread is None
+    assert drawn == [0, 1, 2]
 
 
 def test_while_requests_keep_coming_slow_pictures_are_drawn_small(monkeypatch):
