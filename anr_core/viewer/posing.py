@@ -10,7 +10,7 @@ import roma
 
 from anr_core.body import Pose
 from anr_core.body.controls import GROUPS, Controls, arms_at, at_rest, shortest_turn
-from anr_core.viewer.sliders import Sliders
+from anr_core.viewer.sliders import Scale, Sliders
 from anr_core.viewer.state import State, pose_of_text, pose_text
 
 PRESETS = 24  # poses of the capture that are offered, at the most
@@ -29,7 +29,7 @@ class Posing:
         reset = widgets.Button(description="reset pose", icon="undo", layout=widgets.Layout(width="120px"))
         reset.on_click(lambda _: viewer.change(pose=viewer.home_state.pose))
         self.mirror = widgets.Checkbox(description="both sides together", indent=False)
-        self.sliders = Sliders({name: (name, one.low, one.high, 1.0)
+        self.sliders = Sliders({name: Scale(name, round(one.low), round(one.high))
                                 for name, one in self.controls.all.items()}, self._bent)
         self.text = widgets.Textarea(placeholder="a pose as text: copy it from here, or paste one and apply",
                                      layout=widgets.Layout(width="360px", height="60px"))

@@ -1,43 +1,53 @@
-"""Sliders that tell who moved them: the hand, or the state that they show."""
+"""Sliders that tell who moved them: the hand, or the state that they show.
+
+They stand on whole numbers alone. Of any other number a browser makes one that differs in its last digits,
+and sends it back as if the hand had moved, long after the state went on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import ipywidgets as widgets
 
 
+@dataclass(frozen=True)
+class Scale:
+    """A slider's words and reach in whole units; `unit` is one of them in what the state counts in."""
+
+    label: str
+    low: int
+    high: int
+    step: int = 1
+    unit: float = 1.0
+
+
 class Sliders:
-    """Sliders by name; `moved(name, value)` is called for the hand's moves alone.
+    """Sliders by name; `moved(name, value)` is called for the hand's moves alone, in the state's units."""
 
-    table  {name: (label, least, most, step)}
-    """
-
-    def __init__(self, table: dict[str, tuple[str, float, float, float]], moved: Callable[[str, float], None],
-                 digits: int | None = None):
-        self._moved, self._showing = moved, False
+    def __init__(self, scales: dict[str, Scale], moved: Callable[[str, float], None]):
+        self._scales, self._moved, self._showing = scales, moved, False
         self.widgets = {}
-        for name, (label, low, high, step) in table.items():
-            places = (0 if step >= 1 else 2) if digits is None else digits
-            slider = widgets.FloatSlider(
-                value=min(max(0.0, low), high), min=low, max=high, step=step, description=label,
-                readout_format=f".{places}f", continuous_update=True, style={"description_width": "152px"},
+        for name, scale in scales.items():
+            slider = widgets.IntSlider(
+                value=min(max(0, scale.low), scale.high), min=scale.low, max=scale.high, step=scale.step,
+                description=scale.label, continuous_update=True, style={"description_width": "152px"},
                 layout=widgets.Layout(width="362px"))
             slider.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
             self.widgets[name] = slider
 
     def show(self, values: dict[str, float]) -> None:
-        """Put sliders where values are, as far as they reach, without calling `moved`."""
+        """Put sliders on the steps nearest to values, without calling `moved`."""
         self._showing = True
         try:
             for name, value in values.items():
-                slider = self.widgets[name]
-                value = min(max(value, slider.min), slider.max)
-                if abs(slider.value - value) > slider.step / 2:  # the hand's own slider is left alone
-                    slider.value = value
+                scale = self._scales[name]
+                inside = min(max(value / scale.unit, scale.low), scale.high)
+                self.widgets[name].value = scale.low + round((inside - scale.low) / scale.step) * scale.step
         finally:
             self._showing = False
 
     def _changed(self, name, value):
         if not self._showing:
-            self._moved(name, value)
+            self._moved(name, value * self._scales[name].unit)

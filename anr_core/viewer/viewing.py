@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import ipywidgets as widgets
 
-from anr_core.viewer.sliders import Sliders
+from anr_core.viewer.sliders import Scale, Sliders
 from anr_core.viewer.state import LIMITS, State
 
-LABELS = {"azimuth": "azimuth (°)", "elevation": "elevation (°)", "distance": "distance (m)",
-          "field_of_view": "field of view (°)"}
-STEPS = {"azimuth": 2.0, "elevation": 1.0, "distance": 0.05, "field_of_view": 1.0}
+# label, step, and what one unit of the slider is in the state's degrees and metres
+SCALES = {"azimuth": ("azimuth (°)", 2, 1.0), "elevation": ("elevation (°)", 1, 1.0),
+          "distance": ("distance (cm)", 5, 0.01), "field_of_view": ("field of view (°)", 1, 1.0)}
 SIDES = {"front": 0.0, "left": 90.0, "back": 180.0, "right": -90.0}
 
 
 class Viewing:
     def __init__(self, viewer):
         self.viewer = viewer
-        self.sliders = Sliders({name: (LABELS[name], *LIMITS[name], STEPS[name]) for name in LABELS},
+        self.sliders = Sliders({name: Scale(label, *(round(end / unit) for end in LIMITS[name]), step, unit)
+                                for name, (label, step, unit) in SCALES.items()},
                                lambda name, value: viewer.change_view(**{name: value}))
         buttons = [widgets.Button(description=name, layout=widgets.Layout(width="74px")) for name in SIDES]
         for button in buttons:
@@ -26,4 +27,4 @@ class Viewing:
         self.widget = widgets.VBox([*self.sliders.widgets.values(), widgets.HBox(buttons), reset])
 
     def show(self, state: State) -> None:
-        self.sliders.show({name: getattr(state.view, name) for name in LABELS})
+        self.sliders.show({name: getattr(state.view, name) for name in SCALES})

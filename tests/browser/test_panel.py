@@ -120,7 +120,7 @@ def test_both_notebooks_show_a_stamped_picture_without_errors(page):
 
 
 @pytest.mark.parametrize("label, name", [
-    ("azimuth (°)", "azimuth"), ("elevation (°)", "elevation"), ("distance (m)", "distance"),
+    ("azimuth (°)", "azimuth"), ("elevation (°)", "elevation"), ("distance (cm)", "distance"),
     ("field of view (°)", "field_of_view")])
 def test_arrow_keys_on_a_slider_of_the_view_move_the_picture(label, name, page):
     open_tab(page, "View")
@@ -148,7 +148,7 @@ def test_sliders_of_every_group_bend_their_joints(group, label, page):
     one, other = (np.array(record["pose"]["rotations"]) for record in (before, state(page)))
     moved = np.abs(other - one).max(1) > 0.02
     assert moved.any() and moved.sum() <= 12
-    assert np.abs(pixels(page) - seen).max() > 8
+    assert np.abs(pixels(page) - seen).max() > 1
 
 
 def test_a_flood_of_moves_ends_on_the_last_one(page):
@@ -161,6 +161,18 @@ def test_a_flood_of_moves_ends_on_the_last_one(page):
     settle(page, before)
     print(f"settled {time.monotonic() - started:.2f} s after the last of 120 moves")
     assert state(page)["view"]["azimuth"] == pytest.approx(-180 + 2 * 120)
+
+
+def test_what_python_sets_stays_as_it_was_set(page):
+    """Sliders stand on whole numbers: a browser that rounds others would send them back."""
+    ask(page, "panel.change_view(azimuth=12.34, distance=3.777)\npose = panel.parts['Pose']\n"
+              "pose.choice.value = 'T-pose'\npose.sliders.widgets['left elbow: bend'].value = 50\n"
+              "wanted = panel.state.text()")
+    page.wait_for_timeout(1500)
+    settle(page)
+    before, after = (json.loads(text) for text in
+                     ask(page, "print(wanted); print(panel.state.text())").splitlines())
+    assert after == before
 
 
 def test_dragging_on_the_picture_orbits(page):

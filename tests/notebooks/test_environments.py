@@ -48,7 +48,7 @@ def test_the_notebooks_run_with_colabs_versions(colab, tmp_path):
 MOVED = """
 panel.settle()
 before = bytes(panel.picture.value)
-panel.parts["View"].sliders.widgets["azimuth"].value = 40.0
+panel.parts["View"].sliders.widgets["azimuth"].value = 40
 panel.parts["Pose"].choice.value = "T-pose"
 panel.settle()
 assert bytes(panel.picture.value) != before and not panel.words.value

@@ -59,8 +59,9 @@ def test_the_picture_shows_the_person_from_the_front_at_first(viewer):
 def test_every_slider_of_the_view_changes_the_picture(name, viewer):
     before = shown(viewer)
     slider = viewer.parts["View"].sliders.widgets[name]
-    slider.value = (slider.max + slider.value) / 2
-    assert getattr(viewer.state.view, name) == slider.value
+    slider.value = slider.value + 20 * slider.step
+    unit = 0.01 if name == "distance" else 1
+    assert getattr(viewer.state.view, name) == pytest.approx(unit * slider.value)
     assert differs(before, shown(viewer))
 
 
@@ -83,6 +84,13 @@ def test_every_slider_of_the_pose_moves_the_body(viewer):
         slider.value = slider.max if slider.value < slider.max - 5 else slider.min
         assert float((viewer.body(viewer.state.pose).vertices - before).abs().max()) > 0.005, name
         assert abs(slider.value - viewer.parts["Pose"].controls.read(viewer.state.pose)[name]) < 0.01, name
+
+
+def test_sliders_stand_on_their_steps_while_the_state_is_exact(viewer):
+    viewer.change_view(azimuth=12.34, distance=3.777)
+    sliders = viewer.parts["View"].sliders.widgets
+    assert (sliders["azimuth"].value, sliders["distance"].value) == (12, 380)
+    assert (viewer.state.view.azimuth, viewer.state.view.distance) == (12.34, 3.777)
 
 
 def test_both_sides_move_together_on_request(viewer):
