@@ -1,8 +1,9 @@
-"""How a capture's body is made and posed: registered meshes, or Anny's shape and a pose a frame.
+"""How a capture's body is made and posed: registered meshes, or a model's shape and a pose a frame.
 
 A description, as it stands in capture.json and in a run's config.json, is all that a body is made from:
-{"model": "anny", "shape": {"gender": 0.3, ...}}, or None for meshes, which only their capture holds. In
-capture.json {"model": None} says that no body was fitted yet.
+{"model": "anny", "shape": {"gender": 0.3, ...}}, {"model": "smpl", "variant": "neutral", "betas": [...]} with
+the user's own model file, or None for meshes, which only their capture holds. In capture.json {"model": None}
+says that no body was fitted yet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 
 from anr_core.body import Body, Pose, TrackedBody, make_surface
 from anr_core.body.pickles import read_npz
+from anr_core.body.smpl import VERTICES, SmplBody, own_model
 from anr_core.capture.footage import Footage
 from anr_core.capture.readers.arrays import frame_numbers, numbers
 
@@ -23,21 +25,30 @@ UNREGISTERED = {"model": None}
 
 def describe_body(body: Body) -> dict | None:
     """What `make_body` makes the same body from."""
+    if isinstance(body, SmplBody):
+        return {"model": body.model_type, "variant": body.variant, "betas": body.betas[0].tolist()}
     return None if isinstance(body, TrackedBody) else {"model": "anny", "shape": asdict(body.shape)}
 
 
 def make_body(description: dict) -> Body:
-    """The body that is described."""
+    """The body that is described.
+
+    Raises FileNotFoundError where it is made from a model file of the user's own that isn't there.
+    """
     from anr_core.body.anny import AnnyBody, Shape
 
     try:
         if description["model"] == "anny":
             return AnnyBody(Shape(**description["shape"]))
+        if description["model"] in VERTICES:
+            model, betas = own_model(description["model"], description["variant"]), description["betas"]
+            betas = numbers(np.array(betas, np.float64), (None,), "betas")
+            return SmplBody(model, description["model"], description["variant"], betas)
     except (KeyError, TypeError) as error:
         raise ValueError(f"The description of the body, {description}, is broken ({error}). "
                          "Prepare the capture again, or train the run again.") from None
-    raise ValueError(f"The body {description['model']!r} is unknown; this version knows anny. Prepare the "
-                     "capture again, or train the run again.")
+    raise ValueError(f"The body {description['model']!r} is unknown; this version knows anny, "
+                     f"{', '.join(VERTICES)}. Prepare the capture again, or train the run again.")
 
 
 def write_posing(footage: Footage, folder: Path) -> dict | None:
