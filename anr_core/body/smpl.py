@@ -146,6 +146,9 @@ def own_model(model_type: str, variant: str | None = None) -> Path:
     if (folder := os.environ.get(MODEL_FOLDER)) is None:
         raise FileNotFoundError(f"A body of {model_type} is made from your own model file: register at "
                                 f"{HOMES[model_type]}, download it, and set {MODEL_FOLDER} to its folder.")
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{MODEL_FOLDER} names {folder}, which is no folder; set it to that of "
+                                "your body models.")
     return find_model(Path(folder), model_type, variant)
 
 
@@ -207,8 +210,8 @@ def keypoint_mix(model_type: str, vertices: int, names: str) -> tuple[torch.Tens
     Raises ValueError for a mesh that is not the published one, whose vertices are others.
     """
     if vertices != VERTICES.get(model_type):
-        raise ValueError(f"A {model_type} model of {vertices} vertices was given; keypoints are picked from the "
-                         f"{VERTICES.get(model_type, 'none')} of the published one.")
+        raise ValueError(f"A {model_type} model of {vertices} vertices was given; keypoints are picked from "
+                         f"the {VERTICES.get(model_type, 'none')} of the published one.")
     from smplx.vertex_ids import vertex_ids
 
     from anr_core.body.anny import OPENPOSE_INSET  # leads to roma, a second to import

@@ -52,7 +52,7 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
         if target is not None:
             lines.append("these are the pictures; the capture's own meshes are fitted with --to meshes")
     else:
-        made, lines = fit_to_meshes(capture, target, _keypoints(capture, target.frames))
+        made, lines = fit_to_meshes(capture, target, _keypoints(capture, target.frames), body)
     for line in lines:
         print(f"  {line}")
     return made

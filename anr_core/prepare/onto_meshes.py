@@ -1,4 +1,4 @@
-"""A capture's registered meshes in, Anny's shape and poses out: a body that can be posed anew.
+"""A capture's registered meshes in, a body's shape and poses out: a body that can be posed anew.
 
 The meshes are those of body.npz, or points without faces that foreign.npz keeps, as of ZJU-MoCap.
 """
@@ -22,6 +22,7 @@ from anr_core.prepare.fitting.figures import AnnyFigure
 from anr_core.prepare.fitting.initialisation import facings, first_motion
 from anr_core.prepare.fitting.meshes import COMPARED, Target, fit_meshes, measured
 from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.smpl_figure import SmplFigure
 from anr_core.prepare.fitting.surfaces import fans
 from anr_core.skeleton import BODY25, COCO23, shared_joints
 
@@ -47,12 +48,15 @@ def registered_meshes(capture: Capture) -> Target | None:
     return Target(torch.from_numpy(frames[rows]), points, fans(points[some]))
 
 
-def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None) -> tuple[Capture, list[str]]:
-    """The capture with Anny fitted to meshes, and what to say of it.
+def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None, body: str = "anny"
+                  ) -> tuple[Capture, list[str]]:
+    """The capture with a body fitted to meshes, and what to say of it.
 
+    body  "anny", or "smpl", "smplh" or "smplx", from the user's own model file
     seen  keypoints, which tell where to start; without them all ways to face are tried
     """
-    figure = AnnyFigure(seen is None or seen.openpose)
+    openpose = seen is None or seen.openpose
+    figure = AnnyFigure(openpose) if body == "anny" else SmplFigure(body, openpose)
     shape, pose = fit_meshes(figure, target, _starts(figure, capture.up, seen))
     body, frames = figure.body(shape), torch.tensor(sorted({shot.frame for shot in capture.shots}))
     every = replace(pose.at(frames.clamp(pose.frame[0], pose.frame[-1])), frame=frames)

@@ -1,9 +1,9 @@
-"""Anny, or a body of SMPL's family, fitted to what was seen of a person: keypoints in pictures, outlines of masks, one camera or many.
+"""A body fitted to what was seen of a person: keypoints in pictures, outlines of masks, one camera or many.
 
     fit = fit_person(seen, up)     shape, a pose a frame, cameras, and how well they agree with what was seen
 
-One shape is shared by all frames. Each frame is first fitted from several sides and the likeliest sequence
-chosen (initialisation); then all frames move together (optimisation) until what was seen (observations,
+The body is Anny, or one of SMPL's family. One shape is shared by all frames. Each frame is first fitted from
+several sides and the likeliest sequence chosen (initialisation); then all frames move together (optimisation) until what was seen (observations,
 silhouette), what people do (prior) and how they move (energy) agree best.
 """
 

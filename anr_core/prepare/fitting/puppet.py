@@ -132,7 +132,8 @@ class Puppet:
             (self.carrier[:, None], torch.arange(4), self.owner[:, None]), points)
         return (carry.transpose(1, 2).flatten(2) @ mix.flatten(0, 1)).mT
 
-    def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor]:
         """Basis (K, 3, N) and mean (3, N) of single vertices (N,) before they are carried, in any pose."""
         arrays = baked()
         return (arrays["vertices"][:, :, vertex].float() * arrays["vertices_step"],
@@ -146,7 +147,7 @@ class Puppet:
 
 def moved_by_few(influence: tuple[torch.Tensor, torch.Tensor], carry: torch.Tensor, rest: torch.Tensor,
                  frame: torch.Tensor, vertex: torch.Tensor) -> torch.Tensor:
-    """(N, 3) vertices that each follow a few joints (V, S) by weights (V, S), which carry (F, J, 3, 4) moves."""
+    """(N, 3) vertices that each follow a few joints (V, S) by weights (V, S); carry (F, J, 3, 4)."""
     joints, weights = (table[vertex] for table in influence)
     rows = frame[:, None] * carry.shape[1] + joints
     moves = functional.embedding_bag(rows, carry.flatten(0, 1).flatten(1), mode="sum",

@@ -1,15 +1,14 @@
 """SMPL as a fit moves it: by the same controls as Anny, so that prior, limits and search are the same.
 
-Anny's controls turn joints of a person in an A-pose, SMPL's rest is a T-pose with other axes. So SMPL is first
-brought into Anny's A-pose, bone by bone, by turns that are constant: a joint that a control turns by C about
-the body's axes is turned by (turn of its parent)^-1 C (its own turn) out of the T-pose. The shape is SMPL's
-betas, whose prior is the normal distribution that they were learned with.
+Anny's controls turn joints of a person in an A-pose, SMPL's rest is a T-pose with other axes. So SMPL is
+first brought into Anny's A-pose, bone by bone, by turns that are constant: a joint that a control turns by C
+about the body's axes is turned by (turn of its parent)^-1 C (its own turn) out of the T-pose. The shape is
+SMPL's betas, whose prior is the normal distribution that they were learned with.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import roma
@@ -66,12 +65,13 @@ class SmplPuppet:
         self.mean, self.basis = arrays["v_template"].T, arrays["shapedirs"][..., :BETAS].permute(2, 1, 0)
         self.bending, self.weights = arrays["posedirs"], arrays["weights"]
         self.joint_mean = arrays["J_regressor"] @ arrays["v_template"]
-        self.joint_basis = torch.einsum("jv,vxk->kjx", arrays["J_regressor"], arrays["shapedirs"][..., :BETAS])
+        self.joint_basis = (self.basis @ arrays["J_regressor"].T).mT  # (K, J, 3)
         self.influence = _influences(self.weights)
         self.picked, self.mix = picked, mix
 
         anny = AnnyBody()
-        self.prior, self.build_mean, self.build_spread = pose_prior(anny), torch.zeros(BETAS), torch.ones(BETAS)
+        self.prior = pose_prior(anny)
+        self.build_mean, self.build_spread = torch.zeros(BETAS), torch.ones(BETAS)
         turned = torch.tensor(joints_for_anny(self.body.skeleton))
         self.shares = torch.zeros(len(self.parents), joint_shares().shape[1]).index_add(
             0, turned[1:], joint_shares())
@@ -96,18 +96,25 @@ class SmplPuppet:
 
     def pose(self, motion: Motion, frame: torch.Tensor | None = None) -> Pose:
         turns = self._turns(motion)
-        pelvis = self._joints(self.coefficients(motion.build))[0]
+        pelvis = self.resting_joints(self.coefficients(motion.build))[0]
         rotations = roma.rotmat_to_rotvec(turns)
         return Pose(rotations[:, 1:], rotations[:, 0], motion.place - pelvis, frame)
 
     def carry(self, motion: Motion, coefficients: torch.Tensor) -> Carry:
-        joints, turns = self._joints(coefficients), self._turns(motion)
-        steps = torch.cat([joints[:1], joints[1:] - joints[list(self.parents[1:])]])
-        steps = steps + functional.pad((motion.place - joints[0])[:, None], (0, 0, 0, len(joints) - 1))
+        return self.carried(self.resting_joints(coefficients), self._turns(motion), motion.place)
+
+    def carried(self, joints: torch.Tensor, turns: torch.Tensor, place: torch.Tensor) -> Carry:
+        """What turns (F, J, 3, 3) of joints (J, 3) against their parents do, the pelvis at a place (F, 3)."""
+        steps = torch.cat([0 * joints[:1], joints[1:] - joints[list(self.parents[1:])]])
+        steps = steps + functional.pad(place[:, None], (0, 0, 0, len(joints) - 1))
         world_from_joint = chain(rigid(turns, steps), self.hops)
         back = rigid(torch.eye(3).expand(len(joints), 3, 3), -joints)
         bent = (turns[:, 1:] - torch.eye(3)).flatten(1)
         return Carry((world_from_joint @ back)[:, :, :3], world_from_joint[..., :3, 3], bent)
+
+    def resting_joints(self, coefficients):
+        """(J, 3) where the joints of coefficients (1, K) rest."""
+        return self.joint_mean + (coefficients @ self.joint_basis.flatten(1)).view(-1, 3)
 
     def keypoints(self, carry: Carry, coefficients: torch.Tensor) -> torch.Tensor:
         """(F, K, 3) in the order of KEYPOINT_NAMES, metres; exactly what the body's are."""
@@ -118,7 +125,8 @@ class SmplPuppet:
         vertices = (moves[..., :3] @ rest[..., None])[..., 0] + moves[..., 3]
         return self.mix @ torch.cat([carry.joints, vertices], 1)
 
-    def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor]:
         """Basis (K, 3, N) and mean (3, N) of single vertices (N,) before they are carried, in the poses of
         rows (N,): as these bend them, though they are about to change a little."""
         bent = self.carry(motion, self.coefficients(motion.build)).bent
@@ -132,10 +140,6 @@ class SmplPuppet:
                     ) -> torch.Tensor:
         """(N, 3) where single vertices (N,) of frames (N,) come to be; rest (N, 3) are they before."""
         return moved_by_few(self.influence, carry.moves, rest, frame, vertex)
-
-    def _joints(self, coefficients):
-        """(J, 3) in the rest pose."""
-        return self.joint_mean + (coefficients @ self.joint_basis.flatten(1)).view(-1, 3)
 
     def _turns(self, motion):
         """(F, J, 3, 3) of each joint out of the T-pose, against its parent; the root's against the world."""
