@@ -4,7 +4,7 @@
 
 The mesh is Anny's in SMPL's T-pose and axes, made coarser; the tree, the numbers of vertices and joints and
 the vertices that keypoints are picked from are the published ones. Shapes are the principal components of
-Anny's random people. Hips and pelvis lie where SMPL's rest joints have them, lower and further in than Anny's.
+Anny's random people. Pelvis and hips are where SMPL has them, the hips lower and further in than Anny's.
 """
 
 from functools import lru_cache

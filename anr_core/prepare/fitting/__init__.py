@@ -3,8 +3,8 @@
     fit = fit_person(seen, up)     shape, a pose a frame, cameras, and how well they agree with what was seen
 
 The body is Anny, or one of SMPL's family. One shape is shared by all frames. Each frame is first fitted from
-several sides and the likeliest sequence chosen (initialisation); then all frames move together (optimisation) until what was seen (observations,
-silhouette), what people do (prior) and how they move (energy) agree best.
+several sides and the likeliest sequence chosen (initialisation); then all frames move together (optimisation)
+until what was seen (observations, silhouette), what people do (prior) and how they move (energy) agree best.
 """
 
 from __future__ import annotations
