@@ -36,7 +36,7 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
     """
     capture = load_capture(folder)
     if body not in ("anny", *VERTICES):
-        raise ValueError(f"A fit of the body {body!r} is unknown; use one of anny, {', '.join(VERTICES)}.")
+        raise ValueError(f"A fit of the body {body!r} is unknown; use anny, {', '.join(VERTICES)}.")
     if to not in ("auto", "pictures", "meshes"):
         raise ValueError(f"A fit to {to!r} is unknown; use auto, pictures or meshes.")
     asked = cameras is not None or refine_cameras

@@ -312,7 +312,7 @@ def test_no_folder_a_wrong_one_and_one_without_the_model_are_told(unfitted, tmp_
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv(MODEL_FOLDER, str(tmp_path / "empty"))
     assert "SMPLH_NEUTRAL.npz or SMPLH_NEUTRAL.pkl" in told(capsys, unfitted, "--body", "smplh")
-    assert "use one of anny, smpl, smplh, smplx" in told(capsys, unfitted, "--body", "star")
+    assert "use anny, smpl, smplh, smplx" in told(capsys, unfitted, "--body", "star")
 
 
 def test_a_file_of_another_family_or_with_other_vertices_is_told(unfitted, tmp_path, monkeypatch, capsys):
