@@ -7,6 +7,7 @@ no chumpy, whose classes the older files hold. `smplx` then gets them under the 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import math
 import os
@@ -92,6 +93,17 @@ class SmplBody(Body):
         self.register_buffer("betas", betas, persistent=False)
         self._unsaved = (model,)  # in a tuple, torch doesn't see it, and so it enters no checkpoint
         self.model_type, self.variant = model_type, variant
+
+    @property
+    def model(self):
+        """smplx's own module, with the arrays of the file."""
+        return self._unsaved[0]
+
+    def reshaped(self, betas: torch.Tensor) -> SmplBody:
+        """The same model as another person, betas (S,); they share its arrays, also their device."""
+        other = copy.copy(self)
+        other._buffers = self._buffers | {"betas": betas.detach().to(self.betas).reshape(1, -1)}
+        return other
 
     def rest_pose(self) -> Pose:
         """The T-pose, upright above the origin of a world whose +Z is up, as Anny's: it looks along -Y."""

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
+from anr_core.avatars.run import load_avatar
 from anr_core.body import atlas
 from anr_core.body.anny import AnnyBody
 from anr_core.body.smpl import MODEL_FOLDER, SmplBody, keypoint_mix, own_variant
@@ -27,6 +29,7 @@ from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet
 from anr_core.prepare.fitting.smpl_figure import SmplFigure
 from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.skeleton import COCO23, SMPL, SMPL_KEYPOINTS, SMPL_PICKED, SMPLX, joints_for_anny, mirrored
+from anr_core.training import train
 from tests.body.test_smpl import tiny_model, write
 from tests.posed_capture import SIZE, make_posed_capture, silhouette
 from tests.smpl_model import smpl_model, write_smpl_model
@@ -237,6 +240,24 @@ def test_what_was_fitted_is_drawn_and_posed_by_new_poses(fitted):
     ankle = torch.from_numpy(smpl_model("smpl")["weights"][:, SMPL.names.index("left_ankle")]) > 0.5
     head = torch.from_numpy(smpl_model("smpl")["weights"][:, SMPL.names.index("head")]) > 0.5
     assert float(moved[ankle].min()) > 0.1 and float(moved[head].max()) < 1e-4
+
+
+def test_a_run_is_trained_on_it_and_needs_the_model_alone(fitted, tmp_path, monkeypatch):
+    tiny = {"size": 48, "window": 32, "batch": 2, "texture_size": 32, "width": 4}
+    made = load_capture(fitted[0].path)
+    list(train(made, tmp_path / "run", steps=3, config=tiny))
+    avatar = load_avatar(tmp_path / "run")
+    assert isinstance(avatar.body, SmplBody) and torch.equal(avatar.body.betas, made.body.betas)
+    view = made.views(crop="body", size=48)[0]
+    other = replace(view.pose, rotations=torch.zeros_like(view.pose.rotations))
+    drawn, posed_anew = (avatar.render(pose, view.camera, view.size).mask for pose in (view.pose, other))
+    assert float(drawn.mean()) > 0.05 and not torch.equal(drawn, posed_anew)
+    weights = safetensors.torch.load_file(tmp_path / "run" / "checkpoint.safetensors")
+    of_vertices = {name for name, value in weights.items() if 6890 in value.shape}
+    assert of_vertices == {"surface_uv", "displacement"}  # made here; neither template nor skinning
+    monkeypatch.delenv(MODEL_FOLDER)
+    with pytest.raises(FileNotFoundError, match=f"set {MODEL_FOLDER}"):
+        load_avatar(tmp_path / "run")
 
 
 def test_the_capture_holds_numbers_of_the_person_and_nothing_of_the_model(fitted):

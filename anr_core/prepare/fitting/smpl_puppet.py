@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import roma
 import torch
 from torch.nn import functional
 
 from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody, chain, hops, rigid
-from anr_core.body.smpl import SmplBody, keypoint_mix, own_model, own_variant, read_model
+from anr_core.body.smpl import SmplBody, keypoint_mix, own_model, own_variant
 from anr_core.prepare.fitting.prior import control_axes, joint_shares, pose_prior
 from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Motion, moved_by_few
 from anr_core.skeleton import ANNY, BODY25, COCO23, joints_for_anny, shared_joints
-
-BETAS = 10
 
 # Bones along which SMPL is brought into Anny's pose, by the joint that turns them and the joint at their end.
 # Feet stand flat on the ground in both.
@@ -56,22 +53,19 @@ class SmplPuppet:
         """Keypoints are OpenPose's, or COCO's. Raises FileNotFoundError or ValueError for a file that isn't
         the user's model, or another one."""
         self.model_type, self.variant = model_type, own_variant(model_type)
-        file = own_model(model_type, self.variant)
-        self.body = self.person(torch.zeros(BETAS))
-        picked, mix = _keypoints(self.body, openpose)
-        arrays = {name: torch.from_numpy(np.float32(values)) for name, values in read_model(file).items()
-                  if name != "f"}
-        self.parents, self.hops = self.body.skeleton.parents, hops(self.body.skeleton.parents)
-        self.mean, self.basis = arrays["v_template"].T, arrays["shapedirs"][..., :BETAS].permute(2, 1, 0)
-        self.bending, self.weights = arrays["posedirs"], arrays["weights"]
-        self.joint_mean = arrays["J_regressor"] @ arrays["v_template"]
-        self.joint_basis = (self.basis @ arrays["J_regressor"].T).mT  # (K, J, 3)
+        self.body = SmplBody(own_model(model_type, self.variant), model_type, self.variant)
+        self.picked, self.mix = _keypoints(self.body, openpose)
+        model, self.parents = self.body.model, self.body.skeleton.parents
+        self.hops, self.weights = hops(self.parents), model.lbs_weights
+        self.mean, self.basis = model.v_template.T, model.shapedirs.permute(2, 1, 0)  # (3, V), (K, 3, V)
+        self.bending = model.posedirs.T.unflatten(0, (-1, 3))  # (V, 3, 9 (J - 1))
+        self.joint_mean = model.J_regressor @ model.v_template
+        self.joint_basis = (self.basis @ model.J_regressor.T).mT  # (K, J, 3)
         self.influence = _influences(self.weights)
-        self.picked, self.mix = picked, mix
 
         anny = AnnyBody()
         self.prior = pose_prior(anny)
-        self.build_mean, self.build_spread = torch.zeros(BETAS), torch.ones(BETAS)
+        self.build_mean, self.build_spread = torch.zeros(len(self.basis)), torch.ones(len(self.basis))
         turned = torch.tensor(joints_for_anny(self.body.skeleton))
         self.shares = torch.zeros(len(self.parents), joint_shares().shape[1]).index_add(
             0, turned[1:], joint_shares())
@@ -92,7 +86,7 @@ class SmplPuppet:
         return build.detach()
 
     def person(self, shape: torch.Tensor) -> SmplBody:
-        return SmplBody(own_model(self.model_type, self.variant), self.model_type, self.variant, shape)
+        return self.body.reshaped(shape)
 
     def pose(self, motion: Motion, frame: torch.Tensor | None = None) -> Pose:
         turns = self._turns(motion)
