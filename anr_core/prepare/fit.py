@@ -17,7 +17,7 @@ from anr_core.prepare.fitting import fit_person
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
 from anr_core.prepare.fitting.puppet import Puppet
 from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
-from anr_core.prepare.onto_meshes import fit_to_meshes, registered_meshes
+from anr_core.prepare.onto_meshes import fit_to_meshes, registered_meshes, told_of
 from anr_core.skeleton import KEYPOINT_SETS
 
 
@@ -70,7 +70,8 @@ def _to_pictures(capture, body, cameras, refine_cameras):
     fitted = seen.frames[seen.seen_well()].tolist()
     made = write_registration(capture, puppet.person(found.shape), found.pose, corrected, fitted)
     overlap = list(mask_overlaps(made.only(lambda shot: shot.camera in names)).values())
-    lines = [f"{len(fitted)} of {len(seen.frames)} frames fitted, through {', '.join(names)}",
+    lines = [f"{len(fitted)} of {len(seen.frames)} frames fitted, through {', '.join(names)}"
+             f"{told_of(puppet)}",
              *found.report.lines(names)]
     if overlap:
         lines.append(f"silhouettes: {sum(overlap) / len(overlap):.3f} IoU in the mean, "

@@ -23,6 +23,7 @@ from anr_core.prepare.fitting.initialisation import facings, first_motion
 from anr_core.prepare.fitting.meshes import COMPARED, Target, fit_meshes, measured
 from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.smpl_figure import SmplFigure
+from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.prepare.fitting.surfaces import fans
 from anr_core.skeleton import BODY25, COCO23, shared_joints
 
@@ -64,7 +65,8 @@ def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None, b
     rows, apart = measured(body, pose, target)
     apart = 1000 * apart
     worst = sorted(zip(apart.mean(1).tolist(), rows.tolist(), strict=True), reverse=True)[:WORST]
-    lines = [f"{len(target.frames)} of {len(frames)} frames fitted, to meshes of {apart.shape[1]} vertices",
+    lines = [f"{len(target.frames)} of {len(frames)} frames fitted, to meshes of {apart.shape[1]} vertices"
+             f"{told_of(figure.puppet)}",
              f"meshes: {float(apart.mean()):.1f} mm off in the mean, "
              f"{float(np.quantile(apart.numpy(), 0.95)):.1f} mm at most in 95 of 100 vertices"]
     if seen is not None:
@@ -88,6 +90,11 @@ def _starts(figure, up, seen) -> Callable[[torch.Tensor], Pose]:
         return figure.puppet.pose(figure.puppet.typical(facing, torch.zeros(len(facing), 3)))
 
     return all_around if seen is None else from_keypoints
+
+
+def told_of(puppet) -> str:
+    """Which of the user's models a fit took, if it took one."""
+    return f", by your {puppet.variant} {puppet.model_type} model" if isinstance(puppet, SmplPuppet) else ""
 
 
 @torch.no_grad()
