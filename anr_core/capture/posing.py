@@ -77,7 +77,11 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
         return None, None
     if description is None:
         return _read(folder / "body.npz", _tracked), None
-    body, poses = make_body(description), _read(folder / "poses.npz", _poses)
+    try:
+        body = make_body(description)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{folder}: {error} Or prepare the capture again, and fit Anny.") from None
+    poses = _read(folder / "poses.npz", _poses)
     if (found := poses.rotations.shape[1]) != (known := body.rest_pose().rotations.shape[1]):
         raise ValueError(f"{folder / 'poses.npz'} turns {found} joints, but the body has {known}. Prepare "
                          "the capture again.")
