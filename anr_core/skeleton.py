@@ -170,20 +170,6 @@ BODY25 = _tree("""nose<neck neck<middle_hip right_shoulder<neck right_elbow<righ
     left_ear<left_eye left_big_toe<left_ankle left_small_toe<left_big_toe left_heel<left_ankle
     right_big_toe<right_ankle right_small_toe<right_big_toe right_heel<right_ankle""")
 
-_COCO_NAMES = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-               "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
-               "right_knee", "left_ankle", "right_ankle")
-COCO17 = Skeleton(_COCO_NAMES, None, ((0, 1), (0, 2), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 6), (5, 7),
-                                      (6, 8), (7, 9), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (12, 14),
-                                      (13, 15), (14, 16)))
-_FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
-COCO23 = Skeleton(_COCO_NAMES + _FEET, None, (*COCO17.edges, (15, 17), (17, 18), (15, 19), (16, 20), (20, 21),
-                                              (16, 22)))
-# OpenPose's other 25: COCO's points in COCO's order, then the upper neck, the top of the head, and the feet
-BODY25B = Skeleton((*_COCO_NAMES, "upper_neck", "head_top", *_FEET), None, (
-    *COCO17.edges, (17, 5), (17, 6), (17, 18), (15, 19), (19, 20), (15, 21), (16, 22), (22, 23), (16, 24)))
-KEYPOINT_SETS = {"coco17": COCO17, "coco23": COCO23, "body25": BODY25, "body25b": BODY25B}
-
 # Where keypoints are on SMPL: mixes of its joints and of the vertices that smplx picks, by their names there,
 # as SMPLify-X maps them to OpenPose's. Two are none of SMPL's joints. OpenPose's neck is the middle of its
 # shoulders, 5 cm below SMPL's. Detectors' hips are OUT times as far from the middle as SMPL's, and higher, by
@@ -207,3 +193,17 @@ def _smpl_mix(keypoint: str) -> dict[str, float]:
 
 
 SMPL_KEYPOINTS = {keypoint: _smpl_mix(keypoint) for keypoint in BODY25.names}
+
+_COCO_NAMES = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+               "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
+               "right_knee", "left_ankle", "right_ankle")
+COCO17 = Skeleton(_COCO_NAMES, None, ((0, 1), (0, 2), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 6), (5, 7),
+                                      (6, 8), (7, 9), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (12, 14),
+                                      (13, 15), (14, 16)))
+_FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
+COCO23 = Skeleton(_COCO_NAMES + _FEET, None, (*COCO17.edges, (15, 17), (17, 18), (15, 19), (16, 20), (20, 21),
+                                              (16, 22)))
+# OpenPose's other 25: COCO's points in COCO's order, then the upper neck, the top of the head, and the feet
+BODY25B = Skeleton((*_COCO_NAMES, "upper_neck", "head_top", *_FEET), None, (
+    *COCO17.edges, (17, 5), (17, 6), (17, 18), (15, 19), (19, 20), (15, 21), (16, 22), (22, 23), (16, 24)))
+KEYPOINT_SETS = {"coco17": COCO17, "coco23": COCO23, "body25": BODY25, "body25b": BODY25B}
