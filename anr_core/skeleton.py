@@ -171,11 +171,11 @@ BODY25 = _tree("""nose<neck neck<middle_hip right_shoulder<neck right_elbow<righ
     right_big_toe<right_ankle right_small_toe<right_big_toe right_heel<right_ankle""")
 
 # Where keypoints are on SMPL: mixes of its joints and of the vertices that smplx picks, by their names there,
-# as SMPLify-X maps them to OpenPose's, but for neck and hips, which are none of SMPL's joints. OpenPose's neck
-# is the middle of its shoulders, 5 cm below SMPL's. Detectors' hips are OUT times as far from the middle as
-# SMPL's, and higher, by UP of the way to the pelvis: SMPL's rest joints put the hips 0.033 of its height from
-# the middle and at 0.494 of it, detectors find them on Anny at 0.054 and 0.513. With SMPL's own instead, a fit
-# was 4.1 px off where it is 2.6 px.
+# as SMPLify-X maps them to OpenPose's, but for neck and hips, which are none of SMPL's joints. OpenPose's
+# neck is the middle of its shoulders, 5 cm below SMPL's. Detectors' hips are OUT times as far from the middle
+# as SMPL's, and higher, by UP of the way to the pelvis: SMPL's rest joints put the hips 0.033 of its height
+# from the middle and at 0.494 of it, detectors find them on Anny at 0.054 and 0.513. With SMPL's own instead,
+# a fit was 4.1 px off where it is 2.6 px.
 _OUT, _UP = 1.6, 0.4
 SMPL_PICKED = {"nose": "nose", "left_eye": "leye", "right_eye": "reye",
                "left_ear": "lear", "right_ear": "rear",
