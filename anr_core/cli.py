@@ -182,7 +182,8 @@ class Fit:
 
     # folder that `prepare` made
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
-    # which body: anny
+    # which body: anny; or smpl, smplh or smplx, from your own model file, in the folder that ANR_CORE_SMPL
+    # names
     body: Annotated[str, arg(metavar="NAME")] = "anny"
     # look through these cameras alone, such as cam01,cam02
     cameras: Annotated[str | None, optional("LIST")] = None

@@ -4,10 +4,14 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from anr_core.body import atlas
+from anr_core.body.smpl import MODEL_FOLDER
 from anr_core.prepare import prepare
 from tests.small_capture import make_small_capture
+from tests.smpl_model import write_smpl_model
 
 REAL_CAPTURES = Path(os.environ.get("ANR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -39,6 +43,23 @@ def real_capture(tmp_path_factory):
         return prepared[name]
 
     return by_name
+
+
+@pytest.fixture(scope="session")
+def _model_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for model_type in ("smpl", "smplh", "smplx"):
+        write_smpl_model(folder, model_type)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own_models(_model_files):
+    """The user's folder of models, one of SMPL, SMPL-H and SMPL-X in it; an atlas of each would take 5 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MODEL_FOLDER, str(_model_files))
+        patch.setattr(atlas, "unwrap", lambda vertices, faces: (np.zeros((len(vertices), 2)), faces))
+        yield _model_files
 
 
 @pytest.fixture

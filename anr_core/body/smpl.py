@@ -7,10 +7,15 @@ no chumpy, whose classes the older files hold. `smplx` then gets them under the 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
+import math
+import os
 import pickle
 import tempfile
 import zipfile
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +43,13 @@ SKELETONS = {"smpl": skeleton.SMPL, "smplh": skeleton.SMPLH, "smplx": skeleton.S
 HOMES = {"smpl": "https://smpl.is.tue.mpg.de", "smplh": "https://mano.is.tue.mpg.de",
          "smplx": "https://smpl-x.is.tue.mpg.de", "flame": "https://flame.is.tue.mpg.de",
          "mano": "https://mano.is.tue.mpg.de"}
+
+
+# Vertices of the published meshes, of which keypoints are picked.
+VERTICES = {"smpl": 6890, "smplh": 6890, "smplx": 10475}
+
+# Folder of the user's own model files, laid out as smplx lays it out.
+MODEL_FOLDER = "ANR_CORE_SMPL"
 
 
 class SmplBody(Body):
@@ -70,14 +82,40 @@ class SmplBody(Body):
         if not pose_blend_shapes:
             arrays["posedirs"] = np.zeros_like(arrays["posedirs"])
         skeleton_of_type = SKELETONS[model_type]
-        super().__init__(make_surface(arrays["v_template"], faces, uv, uv_faces, skeleton=skeleton_of_type))
+        surface = make_surface(arrays["v_template"], faces, uv, uv_faces) if uv is not None else \
+            _unwrapped(arrays["v_template"].tobytes(), faces.tobytes(), *(
+                (array.dtype.str, array.shape) for array in (arrays["v_template"], faces)))
+        super().__init__(replace(surface, skeleton=skeleton_of_type))
         betas = torch.as_tensor(np.zeros(10) if betas is None else betas, dtype=torch.float32).reshape(1, -1)
         model = _create(arrays, model_type, betas.shape[1])
         if betas.shape[1] > model.num_betas:
             raise ValueError(f"{betas.shape[1]} betas were given, but {model_path} has {model.num_betas}.")
         self.register_buffer("betas", betas, persistent=False)
         self._unsaved = (model,)  # in a tuple, torch doesn't see it, and so it enters no checkpoint
-        self.model_type = model_type
+        self.model_type, self.variant = model_type, variant
+
+    @property
+    def model(self):
+        """smplx's own module, with the arrays of the file."""
+        return self._unsaved[0]
+
+    def reshaped(self, betas: torch.Tensor) -> SmplBody:
+        """The same model as another person, betas (S,); they share its arrays, also their device."""
+        other = copy.copy(self)
+        other._buffers = self._buffers | {"betas": betas.detach().to(self.betas).reshape(1, -1)}
+        return other
+
+    def rest_pose(self) -> Pose:
+        """The T-pose, upright above the origin of a world whose +Z is up, as Anny's: it looks along -Y."""
+        zeros = self.betas.new_zeros(1, len(self.skeleton) - 1, 3)
+        upright = zeros.new_tensor([[math.pi / 2, 0, 0]])
+        lowest = self(Pose(zeros, upright, zeros[:, 0])).vertices[..., 2].amin(1)
+        return Pose(zeros, upright, torch.nn.functional.pad(-lowest[:, None], (2, 0)))
+
+    def keypoints(self, posed: Posed, names: str) -> torch.Tensor:
+        """Keypoints (B, K, 3) of a posed mesh, metres: "coco23" or "body25"."""
+        picked, mix = keypoint_mix(self.model_type, posed.vertices.shape[1], names)
+        return mix.to(posed.vertices) @ torch.cat([posed.joints, posed.vertices[:, picked]], 1)
 
     def _apply(self, change, recurse=True):
         self._unsaved[0]._apply(change)
@@ -112,6 +150,30 @@ def find_model(path: Path, model_type: str, variant: str | None = None) -> Path:
                             f"{HOMES[model_type]}, download yours, and give its path.")
 
 
+def own_model(model_type: str, variant: str | None = None) -> Path:
+    """The file of the user's model, in the folder that MODEL_FOLDER names.
+
+    Raises FileNotFoundError where no folder is named, or no such model is in it.
+    """
+    if (folder := os.environ.get(MODEL_FOLDER)) is None:
+        raise FileNotFoundError(f"A body of {model_type} is made from your own model file: register at "
+                                f"{HOMES[model_type]}, download it, and set {MODEL_FOLDER} to its folder.")
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{MODEL_FOLDER} names {folder}, which is no folder; set it to that of "
+                                "your body models.")
+    return find_model(Path(folder), model_type, variant)
+
+
+def own_variant(model_type: str) -> str:
+    """Which of the user's models there is, the neutral one before others; raises as `own_model`."""
+    for variant in ("neutral", "male", "female"):
+        with contextlib.suppress(FileNotFoundError):
+            own_model(model_type, variant)
+            return variant
+    own_model(model_type)  # tells what is missing
+    raise AssertionError("A model has come to be there.")
+
+
 def read_model(file: Path) -> dict[str, np.ndarray]:
     """The seven arrays of a model's .npz or .pkl, whatever wrote it; no code of the file is run."""
     try:
@@ -143,6 +205,43 @@ def read_uv(file: Path, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
         raise ValueError(f"The {len(corners)} triangles of {file} are not the model's {len(faces)}; "
                          "take the UV file of the same model.")
     return corners[..., 0], uv, corners[..., 1]
+
+
+@lru_cache(maxsize=4)
+def _unwrapped(vertices: bytes, faces: bytes, of_vertices, of_faces):
+    """A surface with an atlas, which takes 2 s; a capture and a run open the same model several times."""
+    return make_surface(*(np.frombuffer(values, dtype).reshape(shape) for values, (dtype, shape) in
+                          ((vertices, of_vertices), (faces, of_faces))))
+
+
+@lru_cache(maxsize=4)
+def keypoint_mix(model_type: str, vertices: int, names: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which vertices (P,) are picked, and how joints and they mix to keypoints: (K, J + P).
+
+    names  "body25", where OpenPose has them, or "coco23"
+    Raises ValueError for a mesh that is not the published one, whose vertices are others.
+    """
+    if vertices != VERTICES.get(model_type):
+        raise ValueError(f"A {model_type} model of {vertices} vertices was given; keypoints are picked from "
+                         f"the {VERTICES.get(model_type, 'none')} of the published one.")
+    from smplx.vertex_ids import vertex_ids
+
+    from anr_core.body.anny import OPENPOSE_INSET  # leads to roma, a second to import
+
+    of_joint = {name: row for row, name in enumerate(SKELETONS[model_type].names)}
+    picked = list(skeleton.SMPL_PICKED)
+    ids = vertex_ids["smplx" if model_type == "smplx" else "smplh"]
+    points = skeleton.KEYPOINT_SETS[names].names
+    mix = torch.zeros(len(points), len(of_joint) + len(picked))
+    for row, point in enumerate(points):
+        for name, share in skeleton.SMPL_KEYPOINTS[point].items():
+            mix[row, len(of_joint) + picked.index(name) if name in picked else of_joint[name]] = share
+    if names == "body25":
+        for row, point in enumerate(points):
+            side, _, stem = point.partition("_")
+            if stem in OPENPOSE_INSET:  # the same detector on the same feet
+                mix[row] = torch.lerp(mix[row], mix[points.index(f"{side}_ankle")], OPENPOSE_INSET[stem])
+    return torch.tensor([ids[skeleton.SMPL_PICKED[name]] for name in picked]), mix
 
 
 def _sorted_triangles(faces):

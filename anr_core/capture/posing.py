@@ -1,8 +1,9 @@
-"""How a capture's body is made and posed: registered meshes, or Anny's shape and a pose a frame.
+"""How a capture's body is made and posed: registered meshes, or a model's shape and a pose a frame.
 
 A description, as it stands in capture.json and in a run's config.json, is all that a body is made from:
-{"model": "anny", "shape": {"gender": 0.3, ...}}, or None for meshes, which only their capture holds. In
-capture.json {"model": None} says that no body was fitted yet.
+{"model": "anny", "shape": {"gender": 0.3, ...}}, {"model": "smpl", "variant": "neutral", "betas": [...]} with
+the user's own model file, or None for meshes, which only their capture holds. In capture.json {"model": None}
+says that no body was fitted yet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 
 from anr_core.body import Body, Pose, TrackedBody, make_surface
 from anr_core.body.pickles import read_npz
+from anr_core.body.smpl import VERTICES, SmplBody, own_model
 from anr_core.capture.footage import Footage
 from anr_core.capture.readers.arrays import frame_numbers, numbers
 
@@ -23,21 +25,30 @@ UNREGISTERED = {"model": None}
 
 def describe_body(body: Body) -> dict | None:
     """What `make_body` makes the same body from."""
+    if isinstance(body, SmplBody):
+        return {"model": body.model_type, "variant": body.variant, "betas": body.betas[0].tolist()}
     return None if isinstance(body, TrackedBody) else {"model": "anny", "shape": asdict(body.shape)}
 
 
 def make_body(description: dict) -> Body:
-    """The body that is described."""
+    """The body that is described.
+
+    Raises FileNotFoundError where it is made from a model file of the user's own that isn't there.
+    """
     from anr_core.body.anny import AnnyBody, Shape
 
     try:
         if description["model"] == "anny":
             return AnnyBody(Shape(**description["shape"]))
+        if description["model"] in VERTICES:
+            model, betas = own_model(description["model"], description["variant"]), description["betas"]
+            betas = numbers(np.array(betas), (None,), "betas")
+            return SmplBody(model, description["model"], description["variant"], betas)
     except (KeyError, TypeError) as error:
         raise ValueError(f"The description of the body, {description}, is broken ({error}). "
                          "Prepare the capture again, or train the run again.") from None
-    raise ValueError(f"The body {description['model']!r} is unknown; this version knows anny. Prepare the "
-                     "capture again, or train the run again.")
+    raise ValueError(f"The body {description['model']!r} is unknown; this version knows anny, "
+                     f"{', '.join(VERTICES)}. Prepare the capture again, or train the run again.")
 
 
 def write_posing(footage: Footage, folder: Path) -> dict | None:
@@ -66,7 +77,11 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
         return None, None
     if description is None:
         return _read(folder / "body.npz", _tracked), None
-    body, poses = make_body(description), _read(folder / "poses.npz", _poses)
+    try:
+        body = make_body(description)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{folder}: {error} Or prepare the capture again, and fit Anny.") from None
+    poses = _read(folder / "poses.npz", _poses)
     if (found := poses.rotations.shape[1]) != (known := body.rest_pose().rotations.shape[1]):
         raise ValueError(f"{folder / 'poses.npz'} turns {found} joints, but the body has {known}. Prepare "
                          "the capture again.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from anr_core.body.anny import AnnyBody
+from anr_core.body.smpl import VERTICES
 from anr_core.camera import Camera
 from anr_core.capture import Capture, Shot, load_capture
 from anr_core.capture.pictures import read_mask
@@ -15,7 +15,9 @@ from anr_core.capture.writing import write_registration
 from anr_core.prepare.check import mask_overlaps
 from anr_core.prepare.fitting import fit_person
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
-from anr_core.prepare.onto_meshes import fit_to_meshes, registered_meshes
+from anr_core.prepare.fitting.puppet import Puppet
+from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
+from anr_core.prepare.onto_meshes import fit_to_meshes, registered_meshes, told_of
 from anr_core.skeleton import KEYPOINT_SETS
 
 
@@ -23,7 +25,7 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
         refine_cameras: bool = False, to: str = "auto") -> Capture:
     """Fit a body to the person in a capture, write it into the capture, and say how well it fits.
 
-    body            "anny"
+    body            "anny"; or "smpl", "smplh" or "smplx", from the user's own model file
     cameras         look through these alone; all that know keypoints if not given
     refine_cameras  the cameras' places are doubtful: correct them along
     to              "pictures": keypoints and masks; "meshes": those that somebody registered, of another
@@ -33,8 +35,8 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
     Focal lengths that are guesses are found along. Raises ValueError where there is nothing to fit to.
     """
     capture = load_capture(folder)
-    if body != "anny":
-        raise ValueError(f"A fit of the body {body!r} is unknown; use anny.")
+    if body not in ("anny", *VERTICES):
+        raise ValueError(f"A fit of the body {body!r} is unknown; use anny, {', '.join(VERTICES)}.")
     if to not in ("auto", "pictures", "meshes"):
         raise ValueError(f"A fit to {to!r} is unknown; use auto, pictures or meshes.")
     asked = cameras is not None or refine_cameras
@@ -46,28 +48,30 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
         raise ValueError(f"{capture.path} has no registered meshes. Use --to pictures.")
     drawable = (capture.path / "body.npz").is_file()  # else points, which are of no other use
     if target is None or to == "auto" and drawable and capture.skeleton is not None:
-        made, lines = _to_pictures(capture, cameras, refine_cameras)
+        made, lines = _to_pictures(capture, body, cameras, refine_cameras)
         if target is not None:
             lines.append("these are the pictures; the capture's own meshes are fitted with --to meshes")
     else:
-        made, lines = fit_to_meshes(capture, target, _keypoints(capture, target.frames))
+        made, lines = fit_to_meshes(capture, target, _keypoints(capture, target.frames), body)
     for line in lines:
         print(f"  {line}")
     return made
 
 
-def _to_pictures(capture, cameras, refine_cameras):
+def _to_pictures(capture, body, cameras, refine_cameras):
     """The capture with the body that is fitted to keypoints and masks, and what to say of it."""
     names = _chosen(capture, cameras)
     seen = observed(capture, names)
     guessed = capture.uncalibrated & set(names)
-    found = fit_person(seen, capture.up, focal=bool(guessed), extrinsics=refine_cameras)
+    puppet = Puppet(seen.openpose) if body == "anny" else SmplPuppet(body, seen.openpose)
+    found = fit_person(seen, capture.up, bool(guessed), refine_cameras, puppet)
     corrected = {name: found.cameras[row] for row, name in enumerate(names)
                  if refine_cameras or name in guessed}
     fitted = seen.frames[seen.seen_well()].tolist()
-    made = write_registration(capture, AnnyBody(found.shape), found.pose, corrected, fitted)
+    made = write_registration(capture, puppet.person(found.shape), found.pose, corrected, fitted)
     overlap = list(mask_overlaps(made.only(lambda shot: shot.camera in names)).values())
-    lines = [f"{len(fitted)} of {len(seen.frames)} frames fitted, through {', '.join(names)}",
+    lines = [f"{len(fitted)} of {len(seen.frames)} frames fitted, through {', '.join(names)}"
+             f"{told_of(puppet)}",
              *found.report.lines(names)]
     if overlap:
         lines.append(f"silhouettes: {sum(overlap) / len(overlap):.3f} IoU in the mean, "

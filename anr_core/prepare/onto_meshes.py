@@ -1,4 +1,4 @@
-"""A capture's registered meshes in, Anny's shape and poses out: a body that can be posed anew.
+"""A capture's registered meshes in, a body's shape and poses out: a body that can be posed anew.
 
 The meshes are those of body.npz, or points without faces that foreign.npz keeps, as of ZJU-MoCap.
 """
@@ -22,6 +22,8 @@ from anr_core.prepare.fitting.figures import AnnyFigure
 from anr_core.prepare.fitting.initialisation import facings, first_motion
 from anr_core.prepare.fitting.meshes import COMPARED, Target, fit_meshes, measured
 from anr_core.prepare.fitting.observations import Observations
+from anr_core.prepare.fitting.smpl_figure import SmplFigure
+from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.prepare.fitting.surfaces import fans
 from anr_core.skeleton import BODY25, COCO23, shared_joints
 
@@ -47,12 +49,15 @@ def registered_meshes(capture: Capture) -> Target | None:
     return Target(torch.from_numpy(frames[rows]), points, fans(points[some]))
 
 
-def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None) -> tuple[Capture, list[str]]:
-    """The capture with Anny fitted to meshes, and what to say of it.
+def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None, body: str = "anny"
+                  ) -> tuple[Capture, list[str]]:
+    """The capture with a body fitted to meshes, and what to say of it.
 
+    body  "anny", or "smpl", "smplh" or "smplx", from the user's own model file
     seen  keypoints, which tell where to start; without them all ways to face are tried
     """
-    figure = AnnyFigure(seen is None or seen.openpose)
+    openpose = seen is None or seen.openpose
+    figure = AnnyFigure(openpose) if body == "anny" else SmplFigure(body, openpose)
     shape, pose = fit_meshes(figure, target, _starts(figure, capture.up, seen))
     body, frames = figure.body(shape), torch.tensor(sorted({shot.frame for shot in capture.shots}))
     every = replace(pose.at(frames.clamp(pose.frame[0], pose.frame[-1])), frame=frames)
@@ -60,7 +65,8 @@ def fit_to_meshes(capture: Capture, target: Target, seen: Observations | None) -
     rows, apart = measured(body, pose, target)
     apart = 1000 * apart
     worst = sorted(zip(apart.mean(1).tolist(), rows.tolist(), strict=True), reverse=True)[:WORST]
-    lines = [f"{len(target.frames)} of {len(frames)} frames fitted, to meshes of {apart.shape[1]} vertices",
+    lines = [f"{len(target.frames)} of {len(frames)} frames fitted, to meshes of {apart.shape[1]} vertices"
+             f"{told_of(figure.puppet)}",
              f"meshes: {float(apart.mean()):.1f} mm off in the mean, "
              f"{float(np.quantile(apart.numpy(), 0.95)):.1f} mm at most in 95 of 100 vertices"]
     if seen is not None:
@@ -84,6 +90,11 @@ def _starts(figure, up, seen) -> Callable[[torch.Tensor], Pose]:
         return figure.puppet.pose(figure.puppet.typical(facing, torch.zeros(len(facing), 3)))
 
     return all_around if seen is None else from_keypoints
+
+
+def told_of(puppet) -> str:
+    """Which of the user's models a fit took, if it took one."""
+    return f", by your {puppet.variant} {puppet.model_type} model" if isinstance(puppet, SmplPuppet) else ""
 
 
 @torch.no_grad()

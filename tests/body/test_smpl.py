@@ -212,7 +212,7 @@ def test_the_users_uvs_are_taken_and_must_fit_the_faces(tmp_path):
 
 
 def test_smplx_is_imported_only_when_asked_for(tmp_path, monkeypatch):
-    check = "import anr_core.body.smpl, sys; sys.exit('smplx' in sys.modules)"
+    check = "import anr_core.capture, anr_core.body.smpl, sys; sys.exit('smplx' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", check], cwd=root).returncode == 0
     file = write(tmp_path / "model.pkl", tiny_model("smpl"))

@@ -15,10 +15,9 @@ import torch
 from anr_core.body import Body, Pose, Surface, make_surface
 from anr_core.body.conventions import pose_from_smplx
 from anr_core.body.pickles import read_npy
+from anr_core.body.smpl import MODEL_FOLDER, SmplBody, find_model, read_model
 from anr_core.capture.readers.arrays import numbers
 
-# Folder of the user's own model files, laid out as smplx lays it out.
-MODEL_FOLDER = "ANR_CORE_SMPL"
 MODELS = {6890: "smpl", 10475: "smplx"}  # by their number of vertices
 
 
@@ -28,8 +27,6 @@ def surface_of(vertices: np.ndarray, source: Path) -> Surface | None:
     if beside.is_file():
         faces = numbers(read_npy(beside), (None, 3), str(beside)).astype(np.int64)
     elif len(vertices) in MODELS and (model := own_model(MODELS[len(vertices)])):
-        from anr_core.body.smpl import read_model
-
         beside, faces = model, read_model(model)["f"]
     else:
         return None
@@ -48,8 +45,6 @@ def posed(poses, translation, betas, variant: str | None = None,
     model = own_model("smpl", variant)
     if model is None:
         return None
-    from anr_core.body.smpl import SmplBody
-
     body = SmplBody(model, betas=np.atleast_2d(betas).mean(0), pose_blend_shapes=pose_blend_shapes)
     pose = pose_from_smplx(*(torch.from_numpy(np.float32(values)) for values in (poses, translation)))
     return vertices_of(body, pose), body.surface
@@ -65,8 +60,6 @@ def own_model(kind: str, variant: str | None = None) -> Path | None:
     """The file of the user's model, or None where no folder was named."""
     if (folder := os.environ.get(MODEL_FOLDER)) is None:
         return None
-    from anr_core.body.smpl import find_model
-
     return find_model(Path(folder), kind, variant)
 
 

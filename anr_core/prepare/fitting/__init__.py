@@ -1,10 +1,10 @@
-"""Anny fitted to what was seen of a person: keypoints in pictures, outlines of masks, one camera or many.
+"""A body fitted to what was seen of a person: keypoints in pictures, outlines of masks, one camera or many.
 
     fit = fit_person(seen, up)     shape, a pose a frame, cameras, and how well they agree with what was seen
 
-One shape is shared by all frames. Each frame is first fitted from several sides and the likeliest sequence
-chosen (initialisation); then all frames move together (optimisation) until what was seen (observations,
-silhouette), what people do (prior) and how they move (energy) agree best.
+The body is Anny, or one of SMPL's family. One shape is shared by all frames. Each frame is first fitted from
+several sides and the likeliest sequence chosen (initialisation); then all frames move together (optimisation)
+until what was seen (observations, silhouette), what people do (prior) and how they move (energy) agree best.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.optimisation import MOTION, refined
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 from anr_core.prepare.fitting.report import Report, keypoint_distances, report_of
+from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.prepare.fitting.swaps import unswapped
 
 # Frames that are fitted together, and how many of them overlap with those before.
@@ -35,27 +36,30 @@ KEYPOINT_STEPS, OUTLINE_STEPS, LAST_STEPS = 360, 240, 120
 class Fit:
     """A person in F frames.
 
+    shape    what the puppet makes the person from
     pose     knows its frames
     cameras  C, corrected where that was asked for
     """
 
-    shape: Shape
+    shape: Shape | torch.Tensor
     pose: Pose
     cameras: Camera
     report: Report
 
 
-def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrinsics: bool = False) -> Fit:
-    """Fit Anny to what was seen.
+def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrinsics: bool = False,
+               puppet: Puppet | SmplPuppet | None = None) -> Fit:
+    """Fit a body to what was seen.
 
     up          (3,) the world's unit vector against gravity
     focal       the cameras' focal lengths are guesses, and found along
     extrinsics  the cameras' places are a little off, and corrected along
+    puppet      moves the body; Anny's if not given
 
     Every fifth keypoint is left out at first to measure by, and taken in at the end.
     Raises ValueError where no frame shows enough of a person.
     """
-    puppet, rig = Puppet(seen.openpose), Rig.of(seen.cameras)
+    puppet, rig = puppet or Puppet(seen.openpose), Rig.of(seen.cameras)
     cameras = (("focal",) if focal else ()) + (("turns", "shifts") if extrinsics else ())
     seen, swapped = unswapped(seen)
     some = seen.without_left_out()

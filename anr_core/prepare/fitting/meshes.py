@@ -21,6 +21,7 @@ from anr_core.body import Body, Pose
 from anr_core.prepare.fitting import windows
 from anr_core.prepare.fitting.energy import robust
 from anr_core.prepare.fitting.figures import AnnyFigure
+from anr_core.prepare.fitting.smpl_figure import SmplFigure
 from anr_core.prepare.fitting.surfaces import (
     described,
     distances,
@@ -83,7 +84,7 @@ class Pairs:
     normal: torch.Tensor
 
 
-def fit_meshes(figure: AnnyFigure, target: Target, starts: Callable[[torch.Tensor], Pose]
+def fit_meshes(figure: AnnyFigure | SmplFigure, target: Target, starts: Callable[[torch.Tensor], Pose]
                ) -> tuple[torch.Tensor, Pose]:
     """The shape of a figure, and its poses in the target's frames.
 
@@ -217,17 +218,23 @@ def _mesh(figure, shape, pose):
 
 def _turned(figure, shape, pose, target, together):
     """The poses turned and shifted as a whole to where what belongs together is nearest."""
-    mesh = torch.cat([_mesh(figure, shape, pose[part])[:, together[0]]
+    there = target.points[:, together[1]]
+    turn, _ = roma.rigid_points_registration(_belonging(figure, shape, pose, together), there)
+    root = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(pose.root_rotation))
+    pose = replace(pose, root_rotation=root)  # about whatever point the body turns about
+    shift = (there - _belonging(figure, shape, pose, together)).mean(1)
+    return replace(pose, root_translation=pose.root_translation + shift)
+
+
+def _belonging(figure, shape, pose, together):
+    """(F, P, 3) the figure's vertices of what belongs together."""
+    return torch.cat([_mesh(figure, shape, pose[part])[:, together[0]]
                       for part in torch.arange(len(pose)).split(8)])
-    turn, shift = roma.rigid_points_registration(mesh, target.points[:, together[1]])
-    root = roma.rotvec_to_rotmat(pose.root_rotation)
-    return replace(pose, root_rotation=roma.rotmat_to_rotvec(turn @ root),
-                   root_translation=(turn @ pose.root_translation[..., None])[..., 0] + shift)
 
 
 # the search
 
-def moved(figure: AnnyFigure, shape: torch.Tensor, pose: Pose, pairing: Callable[..., Pairs],
+def moved(figure: AnnyFigure | SmplFigure, shape: torch.Tensor, pose: Pose, pairing: Callable[..., Pairs],
           free: tuple[str, ...], steps: int, sharp: tuple[float, float],
           fingers: float = 1.0, along: float = ALONG) -> tuple[torch.Tensor, Pose, torch.Tensor]:
     """The likeliest shape and poses near to those given, and what each frame's pairs cost (F,).

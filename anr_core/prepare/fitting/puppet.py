@@ -102,6 +102,9 @@ class Puppet:
     def shape(self, build: torch.Tensor) -> Shape:
         return Shape(*self._phenotypes(build)[0].tolist())
 
+    def person(self, shape: Shape) -> AnnyBody:
+        return AnnyBody(shape)
+
     def _phenotypes(self, build):
         found, default = dict(zip(BUILD, build.sigmoid(), strict=True)), Shape().tensor()[0]
         return torch.stack([found.get(entry.name, default[i]) for i, entry in enumerate(fields(Shape))])[None]
@@ -129,14 +132,27 @@ class Puppet:
             (self.carrier[:, None], torch.arange(4), self.owner[:, None]), points)
         return (carry.transpose(1, 2).flatten(2) @ mix.flatten(0, 1)).mT
 
+    def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Basis (K, 3, N) and mean (3, N) of single vertices (N,) before they are carried, in any pose."""
+        arrays = baked()
+        return (arrays["vertices"][:, :, vertex].float() * arrays["vertices_step"],
+                arrays["mean_vertices"][:, vertex])
+
     def vertices_at(self, carry: torch.Tensor, rest: torch.Tensor, frame: torch.Tensor,
                     vertex: torch.Tensor) -> torch.Tensor:
         """(N, 3) where single vertices (N,) of frames (N,) come to be; rest (N, 3) are they before."""
-        joints, weights = (table[vertex] for table in self.influence)
-        rows = frame[:, None] * carry.shape[1] + joints
-        moves = functional.embedding_bag(rows, carry.flatten(0, 1).flatten(1), mode="sum",
-                                         per_sample_weights=weights).unflatten(1, (3, 4))
-        return (moves[..., :3] * rest[:, None]).sum(-1) + moves[..., 3]
+        return moved_by_few(self.influence, carry, rest, frame, vertex)
+
+
+def moved_by_few(influence: tuple[torch.Tensor, torch.Tensor], carry: torch.Tensor, rest: torch.Tensor,
+                 frame: torch.Tensor, vertex: torch.Tensor) -> torch.Tensor:
+    """(N, 3) vertices that each follow a few joints (V, S) by weights (V, S); carry (F, J, 3, 4)."""
+    joints, weights = (table[vertex] for table in influence)
+    rows = frame[:, None] * carry.shape[1] + joints
+    moves = functional.embedding_bag(rows, carry.flatten(0, 1).flatten(1), mode="sum",
+                                     per_sample_weights=weights).unflatten(1, (3, 4))
+    return (moves[..., :3] * rest[:, None]).sum(-1) + moves[..., 3]
 
 
 def _influences(arrays):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 
-from anr_core.body.anny import AnnyBody, baked
 from anr_core.camera import Camera
 from anr_core.prepare.fitting.energy import robust
 from anr_core.prepare.fitting.observations import Observations, Outline, outline_of
@@ -62,7 +61,7 @@ def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: tor
 @torch.no_grad()
 def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) -> Pairs | None:
     """Which vertex of each picture's mesh belongs to which point of its mask's outline, as things are now."""
-    body, faces = AnnyBody(puppet.shape(motion.build)), puppet.body.surface.faces
+    body, faces = puppet.person(puppet.shape(motion.build)), puppet.body.surface.faces
     found = []
     for view in seen.camera.argsort(stable=True).tolist():
         outline = seen.outlines[view]
@@ -79,9 +78,7 @@ def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) 
     if not found:
         return None
     view, vertex, normal, target, weight = (torch.cat(column) for column in zip(*found, strict=True))
-    arrays = baked()
-    return Pairs(view, vertex, arrays["vertices"][:, :, vertex].float() * arrays["vertices_step"],
-                 arrays["mean_vertices"][:, vertex], normal, target, weight)
+    return Pairs(view, vertex, *puppet.resting(motion, seen.moment[view], vertex), normal, target, weight)
 
 
 def drawn_outline(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera, scale: float
