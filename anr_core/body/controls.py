@@ -30,8 +30,8 @@ _JOINTS = {
 _MIDDLE = ("waist", "chest", "neck", "head")
 _WHOLE = ("fingers", "thumb")  # each of their joints bends by all of it
 
-# Group, joints, what a larger number does, axis (with a minus the other way), least and most degrees.
-# Of shoulders and elbows the limits are those of a straight arm that points sideways; see `controls`.
+# Group, joints, what a larger number does, axis (with a minus the other way), least and most degrees. An
+# elbow is straight at 0, and an arm whose shoulder is at 0 points sideways, however the body rests.
 _TABLE = (
     ("arms", "shoulder", "raise", "-back", -80, 100),
     ("arms", "shoulder", "forward", "-up", -40, 120),
@@ -71,7 +71,8 @@ class Control:
     joints     rows of `Pose.rotations`
     share      of the angle that each of them turns by
     axis       (3,) unit vector
-    low, high  degrees that people bend by
+    rest       degrees at which it is in the rest pose
+    low, high  degrees that people bend to
     mirror     name of the same control on the other side, or its own
     """
 
@@ -80,6 +81,7 @@ class Control:
     joints: tuple[int, ...]
     share: float
     axis: torch.Tensor
+    rest: float
     low: float
     high: float
     mirror: str
@@ -102,7 +104,7 @@ class Controls:
             axes = torch.stack([bend.axis for bend in bends], 1)  # (3, n)
             turn = pose.rotations[0, list(joints)].mean(0).to(axes) / bends[0].share
             angles = torch.linalg.lstsq(axes, turn[:, None]).solution[:, 0].rad2deg()
-            found |= {bend.name: float(angle) for bend, angle in zip(bends, angles, strict=True)}
+            found |= {bend.name: bend.rest + float(angle) for bend, angle in zip(bends, angles, strict=True)}
         return found
 
     def bent(self, pose: Pose, degrees: dict[str, float]) -> Pose:
@@ -127,15 +129,11 @@ def controls(body: Body) -> list[Control]:
             rows = tuple(names.index(name) - 1 for name in _named(joint, side) if name in names)
             if not rows:
                 continue
-            one, least, most = _axis(rest, side, axis), low, high
-            if (joint, action) == ("shoulder", "raise"):
-                least, most = low - rest.raised, high - rest.raised
-            if (joint, action) == ("elbow", "bend"):
-                least, most = low - rest.bend, high - rest.bend
+            resting = {("shoulder", "raise"): rest.raised, ("elbow", "bend"): rest.bend}
             swapped = {"left": "right", "right": "left", "": ""}[side]
             found.append(Control(_name(side, joint, action), group, rows,
-                                 1.0 if joint in _WHOLE else 1 / len(rows), one, float(round(least)),
-                                 float(round(most)), _name(swapped, joint, action)))
+                                 1.0 if joint in _WHOLE else 1 / len(rows), _axis(rest, side, axis),
+                                 resting.get((joint, action), 0.0), low, high, _name(swapped, joint, action)))
     return found
 
 
