@@ -6,13 +6,23 @@ import torch
 from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody
 from anr_core.body.controls import GROUPS, Controls, arms_at
+from anr_core.body.smpl import SmplBody
 from anr_core.skeleton import ANNY
+from tests.smpl_model import write_smpl_model
 
 
 @pytest.fixture(scope="module")
 def controls():
     return Controls(AnnyBody())
 
+
+
+@pytest.fixture(scope="module")
+def smpl(tmp_path_factory):
+    """The stand-in model of the tests; it rests in a T-pose."""
+    pytest.importorskip("smplx")
+    folder = tmp_path_factory.mktemp("models")
+    return Controls(SmplBody(write_smpl_model(folder)))
 
 
 # what a larger number does: joint, axis of the world, sign
@@ -37,6 +47,30 @@ def test_a_larger_number_does_what_the_name_says(name, controls):
     before, after = (dict(zip(ANNY.names, controls.body(pose).joints[0], strict=True))[joint]
                      for pose in (rest, controls.bent(rest, {name: controls.read(rest)[name] + 25})))
     assert sign * float((after - before)[axis]) > 0.005
+
+
+# the same of a body whose Y is up and whose front is at Z: the world's axes as (left, back, up) say them
+SMPL_AXES = {0: (0, 1), 1: (2, -1), 2: (1, 1)}
+
+
+@pytest.mark.parametrize("name", [name for name in MEANINGS if "shrug" not in name and "point" not in name
+                                  and "out" not in name and "eyeball" not in MEANINGS[name][0]])
+def test_the_same_names_do_the_same_on_smpl(name, smpl):
+    joint, axis, sign = MEANINGS[name]
+    axis, flip = SMPL_AXES[axis]
+    rest = Pose(torch.zeros(1, 23, 3), torch.zeros(1, 3), torch.zeros(1, 3))
+    before, after = (smpl.body(pose).joints[0, smpl.body.skeleton.names.index(joint)] for pose in
+                     (rest, smpl.bent(rest, {name: smpl.read(rest)[name] + 25})))
+    assert sign * flip * float((after - before)[axis]) > 0.005
+
+
+def test_straight_is_the_same_number_on_every_body(controls, smpl):
+    for one in (controls, smpl):
+        rest = Pose(torch.zeros(1, len(one.body.skeleton) - 1, 3), torch.zeros(1, 3), torch.zeros(1, 3))
+        straight = one.bent(rest, {f"{side} elbow: bend": 0.0 for side in ("left", "right")})
+        at = dict(zip(one.body.skeleton.names, one.body(straight).joints[0], strict=True))
+        upper, fore = at["left_elbow"] - at["left_shoulder"], at["left_wrist"] - at["left_elbow"]
+        assert float(torch.nn.functional.cosine_similarity(upper, fore, dim=0)) > 0.999
 
 
 def test_what_is_bent_is_read_back(controls):
