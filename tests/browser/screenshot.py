@@ -1,6 +1,6 @@
 """A picture of the panel as a browser shows it, for the README.
 
-    python -m tests.browser.screenshot RUN assets/panel.png
+    python -m tests.browser.screenshot RUN assets/panel.jpg
 """
 
 import io
@@ -17,7 +17,7 @@ from tests.notebooks.headless import ROOT, notebook
 
 ARRANGED = """
 panel.parts["Pose"].choice.value = "A-pose"
-for name, value in (("left elbow: bend", 70), ("right shoulder: raise", 70), ("head: turn left", 30)):
+for name, value in (("left elbow: bend", 70), ("right shoulder: raise", 15), ("head: turn left", 30)):
     panel.parts["Pose"].sliders.widgets[name].value = value
 panel.change_view(azimuth=-20.0)
 panel.stamp = False
@@ -46,7 +46,7 @@ def main(run: str, out: str) -> None:
             shown = page.locator(".jp-OutputArea-output", has=page.locator(".jupyter-widget-tab")).last
             shot = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
             browser.close()
-    shot.crop((0, 0, min(shot.width, 970), shot.height)).quantize(128).save(out, optimize=True)
+    shot.crop((0, 0, min(shot.width, 970), shot.height)).save(out, quality=88)
 
 
 if __name__ == "__main__":
