@@ -61,18 +61,19 @@ class Artist:
     def _rendering(self, name: str, state: State, size: int) -> Rendering:
         avatar = self.avatars[name]
         if state.worn:
-            avatar = self.wear(state.worn)
+            avatar = self.wear(name, state.worn)
         device = avatar.surface_uv.device
         posed = self.body(state.pose)
         camera = self.around.camera(state.view, posed, size).to(device)
         posed = type(posed)(posed.vertices.to(device), posed.joints, avatar.surface)
         return avatar.draw(Scene(posed, camera, (size, size), frame=state.pose.frame))
 
-    def wear(self, worn: str) -> Avatar:
-        """The first avatar in parts of another's texture; raises ValueError where they share too little."""
-        if worn not in self._worn:
-            self._worn = {worn: wearing(next(iter(self.avatars.values())), self.home, worn)}
-        return self._worn[worn]
+    def wear(self, name: str, worn: str) -> Avatar:
+        """An avatar in parts of another's texture; raises ValueError where they share too little."""
+        if (name, worn) not in self._worn:
+            self._worn = {key: avatar for key, avatar in self._worn.items() if key[1] == worn}
+            self._worn[name, worn] = wearing(self.avatars[name], self.home, worn)
+        return self._worn[name, worn]
 
     def background(self, name: str, size: int) -> torch.Tensor:
         """A colour (1, 3, 1, 1) or a picture (1, 3, size, size)."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
+from anr_core.avatars.run import people_of
 from anr_core.viewer.drawing import PLATE
 from anr_core.viewer.state import State
 
@@ -65,10 +66,13 @@ class Looks:
     def _mixing(self, wide, style):
         """Widgets to wear parts of another's texture; greyed out where nobody is known to share renderers."""
         avatars = self.viewer.artist.avatars
-        able = len(avatars) == 1 and hasattr(next(iter(avatars.values())), "wearing") \
+        able = all(hasattr(avatar, "wearing") for avatar in avatars.values()) \
             and bool(self.viewer.body.part_names)
-        self.other = widgets.Text(placeholder="their run, or their name in this one",
-                                  description="wear of", layout=wide, style=style, disabled=not able)
+        home = self.viewer.artist.home
+        known = [] if home is None else [name for name in people_of(home) if name]
+        self.other = widgets.Combobox(placeholder="their run, or their name in this one", options=known,
+                                      ensure_option=False, description="wear of", layout=wide, style=style,
+                                      disabled=not able)
         self.worn = widgets.SelectMultiple(options=self.viewer.body.part_names, description="parts", rows=5,
                                            layout=wide, style=style, disabled=not able)
         half = widgets.Layout(width="150px")
@@ -86,7 +90,8 @@ class Looks:
         worn = f"{self.other.value.strip()}:{','.join(self.worn.value)}"
         try:
             with self.viewer.drawing:
-                self.viewer.artist.wear(worn)
+                for name in self.viewer.artist.avatars:
+                    self.viewer.artist.wear(name, worn)
         except (ValueError, OSError) as error:
             self.viewer.failed(error)
         else:

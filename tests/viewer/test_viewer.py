@@ -242,6 +242,25 @@ def test_wearing_needs_another_who_shares_the_renderers(viewer, run):
     assert not differs(before, shown(viewer))  # one's own texture changes nothing
 
 
+def test_people_of_one_run_wear_each_others_parts(tmp_path):
+    captures = [make_posed_capture(tmp_path / name, masked=True) for name in ("ada", "bert")]
+    for capture, colour in zip(captures, ([200, 60, 60], [60, 60, 200]), strict=True):
+        for file in (capture.path / "frames").rglob("*.jpg"):
+            write_image(file, np.full((*capture.cameras["front"].size, 3), colour, np.uint8))
+    list(train(captures, tmp_path / "run", steps=4, config=TINY))
+    viewer = open_viewer(tmp_path / "run")
+    looks, before = viewer.parts["Looks"], shown(viewer)
+    assert list(looks.other.options) == ["ada", "bert"] and not looks.other.disabled
+    looks.other.value, looks.worn.value = "bert", tuple(viewer.body.part_names)
+    click(looks.widget, "wear")
+    after = shown(viewer)
+    changed = np.abs(after - before)[16:].mean(2)
+    assert changed[:, :64].max() > 40, "ada wears what bert has"
+    assert changed[:, 64:].max() < 25, "bert wears his own"
+    click(looks.widget, "wear own")
+    assert np.abs(shown(viewer) - before).max() < 10
+
+
 def test_several_avatars_are_drawn_side_by_side(run):
     avatars = {"one": load_avatar(run), "other": load_avatar(run)}
     viewer = Viewer(avatars, up=torch.tensor([0.0, 0, 1]))
