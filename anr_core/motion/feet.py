@@ -1,0 +1,114 @@
+"""Feet: when they stand, and where the body's own go so that they slide no more than the source's.
+
+All in canonical axes and in metres of the body: the source is scaled to its legs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from anr_core.motion.limbs import apply, reached, swing, two_bones, unit
+from anr_core.motion.puppet import Puppet
+from anr_core.motion.timing import blurred
+
+SLOW = 0.25       # metres a second: a foot that is slower may stand
+LOW = 0.06        # metres above where it stands
+LEVEL = 0.03      # metres between where one foot stands and the other; more is a step, not another shoe
+ROLLING = 0.06    # seconds over which a foot goes on from its ankle to its ball
+STRAIGHTEST = 0.998  # of a leg's length: a knee is never quite straight
+SINKING = 0.12    # seconds over which hips sink where a leg is too short
+TOES = 0.6        # radians that toes bend up
+
+
+def speed(places: torch.Tensor, fps: float) -> torch.Tensor:
+    """(T, ...) of places (T, ..., 3), metres a second, over two frames."""
+    if len(places) < 2:
+        return torch.zeros_like(places[..., 0])
+    step = places.diff(dim=0)
+    step = torch.cat([step[:1], step, step[-1:]])
+    return ((step[1:] + step[:-1]) / 2).norm(dim=-1) * fps
+
+
+def standing(ankles: torch.Tensor, toes: torch.Tensor, fps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which feet stand in which frames (T, 2), by speed and height, and the ankles' height then (2,).
+
+    ankles, toes  (T, 2, 3)  toes may be the ankles where nobody knows them
+    """
+    slow = (speed(ankles, fps) < SLOW) & (speed(toes, fps) < SLOW)
+    heights = ankles[..., 2]
+    levels = []
+    for foot in range(2):
+        rows = slow[:, foot] if bool(slow[:, foot].any()) else torch.ones_like(slow[:, foot])
+        levels.append(torch.quantile(heights[rows, foot], 0.2))
+    levels = torch.stack(levels)
+    levels = torch.minimum(levels, levels.min() + LEVEL)
+    return slow & (heights < levels + LOW), levels
+
+
+def foot_goals(ankles: torch.Tensor, toes: torch.Tensor | None, feet: torch.Tensor, stands: torch.Tensor,
+               puppet: Puppet, fps: float) -> torch.Tensor:
+    """Where the puppet's ankles go, (T, 2, 3): with the source's, or so that the balls go with its toes.
+
+    ankles, toes  (T, 2, 3)     of the source; ankles stand at the puppet's height
+    feet          (T, 2, 3, 3)  how the puppet's feet are turned
+    """
+    goals = ankles.clone()
+    if toes is not None:
+        for foot in range(2):
+            ball, turn = puppet.balls[foot], feet[:, foot]
+            rows = stands[:, foot] if bool(stands[:, foot].any()) else torch.ones_like(stands[:, foot])
+            # the feet are not of one length: that far the ball is from the source's while the foot is flat
+            apart = ball - apply(turn.mT, toes[:, foot] - ankles[:, foot])[rows].median(0).values
+            by_toes = toes[:, foot] + apply(heading(turn), apart.expand(len(turn), 3)) - apply(turn, ball)
+            moving, resting = (speed(places[:, foot], fps).square() for places in (ankles, toes))
+            share = blurred(moving / (moving + resting + 0.05**2), ROLLING * fps).clamp(0, 1)
+            goals[:, foot] = torch.lerp(ankles[:, foot], by_toes, share[:, None])
+    lowest = (apply(feet[:, :, None], puppet.soles) + goals[:, :, None])[..., 2].amin(-1)
+    goals[..., 2] += functional.relu(-lowest)
+    return goals
+
+
+def heading(turns: torch.Tensor) -> torch.Tensor:
+    """The part about the upright axis of turns (T, 3, 3) that take a person's back to +Y at rest."""
+    back = turns[:, :, 1] * torch.tensor([1.0, 1.0, 0.0]).to(turns)
+    return swing(torch.tensor([0.0, 1.0, 0.0]).to(turns), unit(back))
+
+
+def sunk(hips: torch.Tensor, goals: torch.Tensor, lengths: torch.Tensor, fps: float) -> torch.Tensor:
+    """(T,) how far hips (T, 2, 3) have to sink so that legs of lengths (2,) reach their goals; no jerks."""
+    reach = STRAIGHTEST * lengths
+    away = hips - goals
+    flat = away[..., :2].square().sum(-1)
+    needed = functional.relu(away[..., 2] - (reach.square() - flat).clamp(min=0).sqrt()).amax(1)
+    window = max(1, round(2 * SINKING * fps)) // 2 * 2 + 1
+    if len(needed) < 2:
+        return needed
+    widest = functional.max_pool1d(needed[None, None], window, 1, window // 2)[0, 0]
+    # what was widened first is at least what is needed after it was blurred, but for the kernel's far ends
+    return blurred(widest, SINKING * fps / 3).clamp(min=0)
+
+
+def legs(parts: dict[str, torch.Tensor], hips: torch.Tensor, goals: torch.Tensor,
+         puppet: Puppet) -> dict[str, torch.Tensor]:
+    """Turns of thighs and shins whose ankles are at their goals; knees bend in the planes that they bent in."""
+    found = {}
+    for foot, side in enumerate(("left", "right")):
+        thigh, shin = parts[f"{side}_hip"], parts[f"{side}_knee"]
+        rest = [puppet.bone(f"{side}_hip", f"{side}_knee"), puppet.bone(f"{side}_knee", f"{side}_ankle")]
+        hinge = puppet.hinge(side, "hip knee ankle")
+        before = unit(apply(thigh, rest[0]) + apply(shin, rest[1]))
+        moved = swing(before, unit(goals[:, foot] - hips[:, foot]))
+        upper, lower = reached(hips[:, foot], goals[:, foot], apply(moved @ thigh, hinge), puppet.leg(side), STRAIGHTEST)
+        found[f"{side}_hip"], found[f"{side}_knee"] = two_bones(
+            upper, lower, moved @ thigh, unit(rest[0]), unit(rest[1]), hinge)
+    return found
+
+
+def bent_toes(feet: torch.Tensor, ankles: torch.Tensor, puppet: Puppet) -> torch.Tensor:
+    """(T, 2) radians that toes bend up, so that a foot that rolls off stands on them."""
+    forward = -feet[..., :, 1]
+    pitch = -torch.asin(forward[..., 2].clamp(-1, 1))  # of a foot that points down
+    height = (apply(feet, puppet.balls) + ankles)[..., 2] - (puppet.balls[:, 2] - puppet.soles[..., 2].amin(1))
+    low = (1 - (height.clamp(min=0) / LOW)).clamp(0, 1)
+    return pitch.clamp(0, TOES) * low
