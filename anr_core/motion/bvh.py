@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anr_core.motion.record import Motion, sized
+from anr_core.motion.record import Motion, rate, sized
 
 CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 LARGEST_FILE = 2**30  # bytes
@@ -30,11 +30,8 @@ def read_bvh(file: Path) -> Motion:
     names, parents, offsets, channels = _hierarchy(head, file)
     values, seconds = _frames(tail, sum(map(len, channels)), file)
     rotations, steps = _posed(values, np.array(offsets), channels)
-    fps = 1 / seconds
-    if abs(fps - round(fps)) < 0.002 * fps:  # 0.0333333 s and 0.008342 s mean 30 and 120 fps
-        fps = float(round(fps))
     return Motion(tuple(names), tuple(parents), torch.tensor(offsets, dtype=torch.float32), rotations, steps,
-                  fps, "BVH")
+                  rate(seconds), "BVH")
 
 
 def _hierarchy(text, file):

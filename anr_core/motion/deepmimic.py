@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from anr_core.capture.sources import read_json
-from anr_core.motion.record import Motion, sized
+from anr_core.motion.record import Motion, rate, sized
 
 # name, parent, numbers in a frame, from the parent to it
 JOINTS = (("root", -1, 4, (0.0, 0.0, 0.0)), ("chest", 0, 4, (0.0, 0.236151, 0.0)),
@@ -50,7 +50,7 @@ def read_deepmimic(file: Path) -> Motion:
     seconds = float(values[:-1, 0].mean()) if len(values) > 1 else 1 / 30
     if not seconds > 0:
         raise ValueError(f"{file} has frames of {seconds:g} s, which plays nothing. Write seconds first in each.")
-    return _motion(values, 1 / seconds)
+    return _motion(values, rate(seconds))
 
 
 def _motion(values, fps):

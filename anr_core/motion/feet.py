@@ -16,7 +16,10 @@ SLOW = 0.25       # metres a second: a foot that is slower may stand
 LOW = 0.06        # metres above where it stands
 LEVEL = 0.03      # metres between where one foot stands and the other; more is a step, not another shoe
 ROLLING = 0.06    # seconds over which a foot goes on from its ankle to its ball
-STRAIGHTEST = 0.998  # of a leg's length: a knee is never quite straight
+STRAIGHTEST = 0.9995  # of a leg's length: a knee is never quite straight
+RISING = 0.04     # metres that hips rise or sink at the most to bend knees as the source's are
+KNEES = 0.08      # seconds over which they do
+HOVERING = 0.004  # of a leg's length: so far a foot may stay from its goal before hips sink for it
 SINKING = 0.12    # seconds over which hips sink where a leg is too short
 TOES = 0.6        # radians that toes bend up
 
@@ -61,12 +64,52 @@ def foot_goals(ankles: torch.Tensor, toes: torch.Tensor | None, feet: torch.Tens
             # the feet are not of one length: that far the ball is from the source's while the foot is flat
             apart = ball - apply(turn.mT, toes[:, foot] - ankles[:, foot])[rows].median(0).values
             by_toes = toes[:, foot] + apply(heading(turn), apart.expand(len(turn), 3)) - apply(turn, ball)
-            moving, resting = (speed(places[:, foot], fps).square() for places in (ankles, toes))
-            share = blurred(moving / (moving + resting + 0.05**2), ROLLING * fps).clamp(0, 1)
+            moving, resting = (speed(places[:, foot], fps) for places in (ankles, toes))
+            share = moving**4 / (moving**4 + resting**4 + 0.03**4)  # what moves less stays where it is
+            share = share * torch.exp(-(resting / SLOW) ** 2)       # in the air the ankle is followed
+            share = blurred(share, ROLLING * fps).clamp(0, 1)
             goals[:, foot] = torch.lerp(ankles[:, foot], by_toes, share[:, None])
     lowest = (apply(feet[:, :, None], puppet.soles) + goals[:, :, None])[..., 2].amin(-1)
     goals[..., 2] += functional.relu(-lowest)
     return goals
+
+
+def widened(stands: torch.Tensor, left: torch.Tensor, fps: float) -> torch.Tensor:
+    """(T, 2, 3) horizontal unit vectors to the person's left for each foot, constant while it stands.
+
+    stands  (T, 2)  whether feet stand
+    left    (T, 3)  where the pelvis' left is
+
+    Feet that are moved along them stand as much wider as hips are, and slide nowhere.
+    """
+    flat = blurred(left * torch.tensor([1.0, 1.0, 0.0]).to(left), 0.2 * fps)
+    times = torch.arange(len(left))
+    found = []
+    for foot in range(2):
+        values = flat.clone()
+        for run in _runs(stands[:, foot]):
+            values[run] = flat[run].mean(0)
+        swings = ~stands[:, foot]
+        rows = times[stands[:, foot]]
+        if len(rows):  # from one stance to the next in a straight line
+            after = torch.searchsorted(rows, times).clamp(max=len(rows) - 1)
+            before = (after - 1).clamp(min=0)
+            before = torch.where(rows[after] <= times, after, before)
+            span = (rows[after] - rows[before]).clamp(min=1)
+            share = ((times - rows[before]).clamp(min=0) / span).clamp(0, 1).to(flat)[:, None]
+            lerped = torch.lerp(values[rows[before]], values[rows[after]], share * share * (3 - 2 * share))
+            inside = swings & (times > rows[0]) & (times < rows[-1])
+            values = torch.where(inside[:, None], lerped, values)
+            values[:rows[0]], values[rows[-1]:] = values[rows[0]].clone(), values[rows[-1]].clone()
+        found.append(unit(values))
+    return torch.stack(found, 1)
+
+
+def _runs(flags):
+    """Slices of the stretches that are true."""
+    edges = torch.cat([flags.new_zeros(1), flags, flags.new_zeros(1)]).int().diff()
+    starts, ends = (edges == 1).nonzero()[:, 0], (edges == -1).nonzero()[:, 0]
+    return [slice(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
 
 
 def heading(turns: torch.Tensor) -> torch.Tensor:
@@ -75,9 +118,26 @@ def heading(turns: torch.Tensor) -> torch.Tensor:
     return swing(torch.tensor([0.0, 1.0, 0.0]).to(turns), unit(back))
 
 
+def knees_kept(hips: torch.Tensor, goals: torch.Tensor, extension: torch.Tensor, lengths: torch.Tensor,
+               fps: float) -> torch.Tensor:
+    """(T,) how far hips (T, 2, 3) have to rise so that legs are as straight as the source's.
+
+    goals      (T, 2, 3)  of the ankles
+    extension  (T, 2)     from hip to ankle, of the source's leg's length
+    lengths    (2,)       of the puppet's legs
+
+    A leg that is nearly straight tells most: there a centimetre is many degrees.
+    """
+    away = hips - goals
+    height = ((extension * lengths).square() - away[..., :2].square().sum(-1)).clamp(min=0).sqrt()
+    weight = extension.pow(40) * (height > 0.5 * extension * lengths) + 1e-9
+    rise = ((height - away[..., 2]).clamp(-RISING, RISING) * weight).sum(1) / weight.sum(1)
+    return blurred(rise, KNEES * fps)
+
+
 def sunk(hips: torch.Tensor, goals: torch.Tensor, lengths: torch.Tensor, fps: float) -> torch.Tensor:
     """(T,) how far hips (T, 2, 3) have to sink so that legs of lengths (2,) reach their goals; no jerks."""
-    reach = STRAIGHTEST * lengths
+    reach = (1 + HOVERING) * lengths
     away = hips - goals
     flat = away[..., :2].square().sum(-1)
     needed = functional.relu(away[..., 2] - (reach.square() - flat).clamp(min=0).sqrt()).amax(1)

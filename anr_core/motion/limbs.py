@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-FOLLOWED = 0.15  # sine of a bend from which on its own plane, rather than the bone's twist, is the hinge's
+FOLLOWED = 0.3  # sine of a bend from which on its own plane, rather than the bone's twist, is the hinge's
 
 
 def unit(vectors: torch.Tensor) -> torch.Tensor:
@@ -72,7 +72,8 @@ def two_bones(upper: torch.Tensor, lower: torch.Tensor, guess: torch.Tensor, res
     axis = apply(first, hinge)
     plane = torch.linalg.cross(upper, lower, dim=-1)
     backwards = (plane * axis).sum(-1, keepdim=True).clamp(max=0)
-    axis = across(FOLLOWED * axis + plane - backwards * axis, upper)
+    plane = plane - backwards * axis
+    axis = across(FOLLOWED**2 * axis + plane.norm(dim=-1, keepdim=True) * plane, upper)
     first = frame(upper, axis) @ frame(rest_upper, hinge).mT
     second = swing(unit(apply(first, rest_lower)), lower) @ first
     return first, second

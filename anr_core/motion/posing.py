@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from anr_core.body import Body, Pose
 from anr_core.motion.anatomy import SIDES, Anatomy, anatomy_of, check_sides, upward
-from anr_core.motion.feet import bent_toes, foot_goals, legs, standing, sunk
+from anr_core.motion.feet import bent_toes, foot_goals, knees_kept, legs, standing, sunk, widened
 from anr_core.motion.limbs import apply, swing
 from anr_core.motion.puppet import Puppet, at_rest, puppet_of
 from anr_core.motion.record import Motion
@@ -89,10 +89,16 @@ def _pose(source: Source, puppet: Puppet, fps: float, copied: torch.Tensor | Non
         toes = torch.stack([source.place(f"{side}_toe") for side in SIDES], 1).clone()
         toes[..., 2] += source.levels
     feet = torch.stack([parts[f"{side}_ankle"] for side in SIDES], 1)
-    goals = foot_goals(ankles, toes, feet, source.stands, puppet, fps)
     own_hips = torch.stack([puppet.rest[joint(f"{side}_hip")] for side in SIDES])
+    across = source.place("left_hip") - source.place("right_hip")
+    wider = (own_hips[0] - own_hips[1]).norm() - across.norm(dim=-1).median()
+    moved = wider / 2 * widened(source.stands, across, fps) * torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    ankles = ankles + moved
+    toes = None if toes is None else toes + moved
+    goals = foot_goals(ankles, toes, feet, source.stands, puppet, fps)
     from_middle = apply(parts["pelvis"][:, None], own_hips - own_hips.mean(0))
     lengths = torch.tensor([sum(puppet.leg(side)) for side in SIDES], dtype=torch.float64)
+    hips[:, 2] += knees_kept(hips[:, None] + from_middle, goals, _extension(source), lengths, fps)
     hips[:, 2] -= sunk(hips[:, None] + from_middle, goals, lengths, fps)
     parts |= legs(parts, hips[:, None] + from_middle, goals, puppet)
     place = hips - apply(parts["pelvis"], own_hips.mean(0) - puppet.rest[0])
@@ -104,6 +110,18 @@ def _pose(source: Source, puppet: Puppet, fps: float, copied: torch.Tensor | Non
     local[:, 1:] = puppet.canonical.T @ local[:, 1:] @ puppet.canonical
     vectors = roma.rotmat_to_rotvec(local)
     return vectors[:, 1:], vectors[:, 0], place
+
+
+def _extension(source: Source) -> torch.Tensor:
+    """(T, 2) from hip to ankle, of the leg's length; what bends the wrong way is straight."""
+    found = []
+    for side in SIDES:
+        hip, knee, ankle = (source.place(f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))
+        share = (ankle - hip).norm(dim=-1) / ((knee - hip).norm(dim=-1) + (ankle - knee).norm(dim=-1))
+        sideways = source.place("left_hip") - source.place("right_hip")
+        backwards = (torch.linalg.cross(knee - hip, ankle - knee, dim=-1) * sideways).sum(-1) < 0
+        found.append(torch.where(backwards, 1.0, share))
+    return torch.stack(found, 1)
 
 
 def _local(parts, puppet: Puppet, count: int, copied: torch.Tensor | None) -> torch.Tensor:

@@ -113,6 +113,7 @@ def _sole(vertices, rest, ankle, ball):
     points = vertices[near] - ankle
     if len(points) < 4:  # no foot of flesh
         return torch.stack([ball * torch.tensor([1.0, share, 1.0], dtype=torch.float64) for share in (-0.3, 1.0, 1.3, 1.0)])
+    points[:, 2] = lowest - ankle[2]
     order = points[:, 1].argsort()
     return torch.stack([points[order[0]], points[order[-1]], points[points[:, 0].argmin()],
                         points[points[:, 0].argmax()]])

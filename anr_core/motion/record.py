@@ -78,6 +78,12 @@ class Motion:
         return torch.stack(places)
 
 
+def rate(seconds: float) -> float:
+    """Frames a second of so many seconds a frame; 0.0333333 and 0.008342 s mean 30 and 120."""
+    fps = 1 / seconds
+    return float(round(fps)) if abs(fps - round(fps)) < 0.002 * fps else fps
+
+
 def checked(motion: Motion, source) -> Motion:
     """The motion, after a look whether it can be played at all."""
     if not len(motion):

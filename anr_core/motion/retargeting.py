@@ -21,9 +21,10 @@ from anr_core.motion.anatomy import SIDES, Anatomy
 from anr_core.motion.limbs import across, apply, frame, rotation_nearest, swing, twist_about, two_bones, unit
 from anr_core.motion.puppet import Puppet
 
-COHERENT, BENT = 0.85, 0.15  # how constant a hinge's axis is, and how far it bends (mean sine), to be believed
+COHERENT, BENT = 0.85, 0.25  # how constant a hinge's axis is, and how far it bends (mean sine), to be believed
 TILTED = 0.87                # cosine of how far a rest pose's foot may be from flat
-COLLAR, WRIST, PRONATION = 0.4, 0.8, 1.4  # radians that these turn at the most
+COLLAR, WRIST, PRONATION = 0.4, 0.8, 0.42  # radians that these turn at the most
+ANKLE = 0.3  # radians that a foot is turned about the shin
 LEGS, ARMS = "hip knee ankle", "shoulder elbow wrist"
 Z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
@@ -104,9 +105,15 @@ def _as_a_rule(source, joint, other):
 def _leg(source, puppet, side, index, pelvis):
     names = [f"{side}_{joint}" for joint in LEGS.split()]
     thigh, shin = _limb(source, puppet, side, LEGS, pelvis)
-    parts = dict(zip(names[:2], (thigh, shin), strict=True))
     foot_from_rest = _foot(source, puppet, side, index, shin)
-    parts[f"{side}_ankle"] = source.turn(f"{side}_ankle") @ foot_from_rest
+    foot = source.turn(f"{side}_ankle") @ foot_from_rest
+    # an ankle hardly twists: where a straight leg's thigh was turned about itself instead, it is turned back
+    bones = [unit(puppet.bone(*names[:2])), unit(puppet.bone(*names[1:]))]
+    twist = unwound(twist_about(shin.mT @ foot, bones[1]))
+    beyond = _about(bones[0], twist - twist.clamp(-ANKLE, ANKLE))
+    thigh, shin = two_bones(apply(thigh, bones[0]), apply(shin, bones[1]), thigh @ beyond, *bones,
+                            puppet.hinge(side, LEGS))
+    parts = dict(zip(names, (thigh, shin, foot), strict=True))
     if source.anatomy.has(f"{side}_toe"):
         joint = f"{side}_toe"
         parts[joint] = source.turn(joint) @ (
@@ -135,15 +142,17 @@ def _arm(source, puppet, side, trunk):
         guess = rotation_nearest((turn.mT @ fore).mean(0))
     guess = swing(guess @ points, along) @ guess
     if source.anatomy.has(f"{side}_thumb1") and f"{side}_thumb2" in puppet.names:
-        thumb = unit(apply(turn.mT, source.bone(wrist, f"{side}_thumb1")).mean(0))
+        thumb = apply(turn.mT, source.bone(wrist, f"{side}_thumb1")).mean(0)
+        if source.axes is not None:
+            thumb = source.axes @ source.rest_bone(wrist, f"{side}_thumb1")
         own = unit(puppet.bone(wrist, f"{side}_thumb2"))
-        if float(torch.linalg.cross(thumb, along).norm()) > 0.3:  # not along the hand
+        if float(torch.linalg.cross(thumb, along).norm()) > 0.35:  # not along the hand
             guess = frame(along, thumb) @ frame(points, own).mT
     hand = turn @ guess
     # the forearm takes half of what turns the hand about it, the wrist the rest, both within what they can
     bone = unit(puppet.bone(elbow, wrist))
-    twist = twist_about(fore.mT @ hand, bone).clamp(-PRONATION, PRONATION) / 2
-    parts[elbow] = fore @ _about(bone, twist)
+    twist = unwound(twist_about(fore.mT @ hand, bone)) / 2
+    parts[elbow] = fore @ _about(bone, twist.clamp(-PRONATION, PRONATION))
     parts[wrist] = parts[elbow] @ _within(parts[elbow].mT @ hand, WRIST)
     return parts
 
@@ -159,7 +168,8 @@ def _limb(source, puppet, side, limb, trunk):
     sine = plane.norm(dim=-1)
     bend = (plane * sine[:, None]).sum(0)
     coherent = float(bend.norm() / sine.square().sum().clamp(min=1e-12))
-    if coherent > COHERENT and float(sine.square().mean().sqrt()) > BENT:
+    enough = BENT if source.axes is not None else BENT / 5  # where there is nothing better
+    if coherent > COHERENT and float(sine.square().mean().sqrt()) > enough:
         joint_from_rest = frame(along, unit(bend)) @ frame(rest_upper, hinge).mT
     elif source.axes is not None:
         joint_from_rest = source.axes @ _rest_limb(source, puppet, side, limb)[0]
@@ -210,6 +220,14 @@ def _within(turns, most):
     vectors = roma.rotmat_to_rotvec(turns)
     size = vectors.norm(dim=-1, keepdim=True).clamp(min=1e-9)
     return roma.rotvec_to_rotmat(vectors * (size.clamp(max=most) / size))
+
+
+def unwound(angles: torch.Tensor) -> torch.Tensor:
+    """Angles (T,) without jumps of a full turn, the median one within half a turn of zero."""
+    if len(angles) > 1:
+        steps = (angles.diff() + torch.pi) % (2 * torch.pi) - torch.pi
+        angles = angles[:1] + torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+    return angles - 2 * torch.pi * torch.round(angles.median() / (2 * torch.pi))
 
 
 def _about(axis, angles):
