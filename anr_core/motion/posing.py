@@ -41,12 +41,15 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     if loop:
         motion = looped(motion, int(loop), _height(motion), upright.float())
     source, fps = source_of(motion, anatomy, upright, puppet), motion.fps
-    poses = _pose(source, puppet, fps, _copied(motion, body, source))
+    copied, resting = _copied(motion, body, source), at_rest(body).joints[0].cpu()
+    if copied is not None and torch.allclose(at_rest(motion.body).joints[0].cpu(), resting, atol=1e-5):
+        poses = _as_they_are(motion, source)
+    else:
+        poses = _pose(source, puppet, fps, copied)
     if world_up is not None:
         poses = _stood_up(poses, world_up.double())
-    resting = at_rest(body).joints[0, 0].double().cpu()
     rotations, root, place = poses
-    return Pose(rotations.float(), root.float(), (place - resting).float(), torch.arange(len(place)))
+    return Pose(rotations.float(), root.float(), (place - resting[0].double()).float(), torch.arange(len(place)))
 
 
 def source_of(motion: Motion, anatomy: Anatomy, upright: torch.Tensor, puppet: Puppet) -> Source:
@@ -173,14 +176,23 @@ def _height(motion: Motion) -> float:
 
 
 def _copied(motion: Motion, body: Body, source: Source) -> torch.Tensor | None:
-    """The motion's own rotations (T, J, 3, 3), where it is of a body with the same joints."""
-    if motion.body is None or motion.body.skeleton != body.skeleton:
+    """The motion's own rotations (T, J, 3, 3), where it is of a body with the same joints; canonical."""
+    if motion.body is None or motion.body.skeleton != body.skeleton or source.axes is None:
         return None
     import roma  # a second to import
 
-    local = roma.rotvec_to_rotmat(motion.rotations.double())
-    local[:, 0] = source.turns[:, 0]
+    local, axes = roma.rotvec_to_rotmat(motion.rotations.double()), source.axes
+    local = axes.T @ local @ axes  # of the body's own axes in canonical ones
+    local[:, 0] = source.turns[:, 0] @ axes
     return local
+
+
+def _as_they_are(motion: Motion, source: Source):
+    """The rotations, root rotation and place of a motion of the very same body."""
+    import roma  # a second to import
+
+    root = roma.rotmat_to_rotvec(source.turns[:, 0])
+    return motion.rotations[:, 1:].double(), root, source.places[:, 0].clone()
 
 
 def _own_parts(local, puppet: Puppet):

@@ -105,12 +105,13 @@ def _between(parents, start, end):
 
 
 def _sole(vertices, rest, ankle, ball):
-    """(P, 3) from an ankle to the lowest points of heel, ball and toes."""
+    """(P, 3) from an ankle to the lowest points of heel and ball, foremost, hindmost and on both sides."""
     lowest = vertices[:, 2].min()
     side = torch.sign(ankle[0])
     near = (vertices[:, 0] * side > 0) & (vertices[:, 2] < lowest + SOLE) \
         & ((vertices - ankle)[:, :2].norm(dim=1) < 0.4)
     points = vertices[near] - ankle
+    points = points[points[:, 1] > ball[1] - 0.01]  # toes bend
     if len(points) < 4:  # no foot of flesh
         return torch.stack([ball * torch.tensor([1.0, share, 1.0], dtype=torch.float64) for share in (-0.3, 1.0, 1.3, 1.0)])
     points[:, 2] = lowest - ankle[2]

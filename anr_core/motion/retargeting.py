@@ -24,7 +24,7 @@ from anr_core.motion.puppet import Puppet
 COHERENT, BENT = 0.85, 0.25  # how constant a hinge's axis is, and how far it bends (mean sine), to be believed
 TILTED = 0.87                # cosine of how far a rest pose's foot may be from flat
 COLLAR, WRIST, PRONATION = 0.4, 0.8, 0.42  # radians that these turn at the most
-ANKLE = 0.3  # radians that a foot is turned about the shin
+ANKLE = 0.2  # radians that a foot is turned about the shin
 LEGS, ARMS = "hip knee ankle", "shoulder elbow wrist"
 Z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 

@@ -27,6 +27,7 @@ SKELETONS = {72: SMPL, 156: SMPLH, 165: SMPLX}
 RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
 BODY_VALUES = 66  # of the root and the 21 joints that all of SMPL's family share
 EASYMOCAP_FPS = 30.0  # its files don't tell
+TOLD = 0.9  # correlation of root and feet from which they tell the figure's size
 STANDS = 0.25  # of all frames, those in which the lower foot is slowest
 
 
@@ -132,9 +133,11 @@ def figure_scale(motion: Motion) -> float:
     speed = (goes + swings).norm(dim=-1)
     stands = speed <= torch.quantile(speed, STANDS)
     goes, swings = goes[stands], swings[stands]
-    if float(swings.square().mean().sqrt()) * motion.fps < 0.2:  # metres a second
+    both, own, whole = -(goes * swings).sum(), swings.square().sum(), goes.square().sum()
+    told = float(both / (own * whole).sqrt().clamp(min=1e-12))  # their correlation
+    if told < TOLD or float(swings.square().mean().sqrt()) * motion.fps < 0.02:  # metres a second
         return 1.0
-    return float((-(goes * swings).sum() / swings.square().sum()).clamp(0.6, 1.4))
+    return float((both / own).clamp(0.6, 1.4))
 
 
 def _first(arrays, names):
