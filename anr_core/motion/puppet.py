@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from anr_core.body import Body, Pose, Posed
+from anr_core.body import Body, Pose, Posed, TrackedBody
 from anr_core.motion.anatomy import SIDES, ancestors, axes_at_rest, meeting
 from anr_core.motion.limbs import across, unit
 
@@ -68,7 +68,7 @@ class Puppet:
 def puppet_of(body: Body) -> Puppet:
     """The puppet of a body with arms and legs; raises ValueError for any other."""
     skeleton = body.skeleton
-    if skeleton is None:
+    if skeleton is None or isinstance(body, TrackedBody):
         raise ValueError("This body is one registered mesh a frame, which can't be posed anew. Fit one that can: "
                          "python -m anr_core fit CAPTURE --to meshes, then train again.")
     if "left_hip" not in skeleton.names:
