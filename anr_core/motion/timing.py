@@ -137,7 +137,7 @@ def _best_end(motion, height, up):
     import roma  # a second to import
 
     first = math.ceil((1 - SEARCHED) * (len(motion) - 1))
-    rest = replace(motion, rotations=motion.rotations.clone())
+    rest = replace(motion, rotations=motion.rotations.clone(), steps=motion.steps.clone())
     heading = torch.stack([turn_about(up, motion.rotations[0, 0], turn) for turn in motion.rotations[:, 0]])
     rest.rotations[:, 0] = roma.rotvec_composition((-heading, motion.rotations[:, 0]))
     rest.steps[:, 0] = (motion.steps[:, 0] @ up)[:, None] * up
