@@ -17,7 +17,7 @@ from anr_core.skeleton import EXPECTED, foreign_joints
 
 SIDES = ("left", "right")
 STRAIGHT = math.cos(math.radians(50))  # a rest pose's legs are straighter, and stand more under the trunk
-SNAPPED = math.cos(math.radians(30))   # axes so near to the file's own are meant to be these
+SNAPPED = math.cos(math.radians(25))   # what is upright at rest is so along one of the file's axes
 CERTAIN = 0.6                          # mean height of heads above feet, of their distance: less is lying or rolling
 AXES = {sign + name: torch.tensor([value * float(axis == name) for axis in "xyz"], dtype=torch.float64)
         for sign, value in (("", 1.0), ("-", -1.0)) for name in "xyz"}
@@ -142,8 +142,6 @@ def axes_at_rest(places: torch.Tensor, joints: Mapping[str, int]) -> torch.Tenso
                 return None
     up = snapped(up)
     left = across(left, up)
-    near = snapped(left)
-    left = near if abs(float(near @ up)) < 1e-6 else left
     return torch.stack([left, torch.linalg.cross(up, left), up], 1)
 
 

@@ -22,6 +22,7 @@ KNEES = 0.08      # seconds over which they do
 HOVERING = 0.004  # of a leg's length: so far a foot may stay from its goal before hips sink for it
 SINKING = 0.12    # seconds over which hips sink where a leg is too short
 TOES = 0.6        # radians that toes bend up
+SIDEWAYS = 0.4    # radians that an ankle tilts and twists in the air
 
 
 def speed(places: torch.Tensor, fps: float) -> torch.Tensor:
@@ -163,6 +164,20 @@ def legs(parts: dict[str, torch.Tensor], hips: torch.Tensor, goals: torch.Tensor
         found[f"{side}_hip"], found[f"{side}_knee"] = two_bones(
             upper, lower, moved @ thigh, unit(rest[0]), unit(rest[1]), hinge)
     return found
+
+
+def eased_ankles(turns: torch.Tensor, stands: torch.Tensor, fps: float) -> torch.Tensor:
+    """Turns of ankles (T, 2, 3, 3) against their shins, which tilt and twist no more than people's in the air.
+
+    Where a foot stands it is left as it stands.
+    """
+    import roma  # a second to import
+
+    vectors = roma.rotmat_to_rotvec(turns)
+    eased = vectors.clone()
+    eased[..., 1:] = vectors[..., 1:].clamp(-SIDEWAYS, SIDEWAYS)
+    free = 1 - blurred(stands.to(vectors), ROLLING * fps).clamp(0, 1)
+    return roma.rotvec_to_rotmat(torch.lerp(vectors, eased, free[..., None]))
 
 
 def bent_toes(feet: torch.Tensor, ankles: torch.Tensor, puppet: Puppet) -> torch.Tensor:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from anr_core.body import Body, Pose
 from anr_core.motion.anatomy import SIDES, Anatomy, anatomy_of, check_sides, upward
-from anr_core.motion.feet import bent_toes, foot_goals, knees_kept, legs, standing, sunk, widened
+from anr_core.motion.feet import bent_toes, eased_ankles, foot_goals, knees_kept, legs, standing, sunk, widened
 from anr_core.motion.limbs import apply, swing
 from anr_core.motion.puppet import Puppet, at_rest, puppet_of
 from anr_core.motion.record import Motion
@@ -107,6 +107,8 @@ def _pose(source: Source, puppet: Puppet, fps: float, copied: torch.Tensor | Non
     place = hips - apply(parts["pelvis"], own_hips.mean(0) - puppet.rest[0])
     local = _local(parts, puppet, len(place), copied)
     if copied is None:
+        ankles = [joint(f"{side}_ankle") for side in SIDES]
+        local[:, ankles] = eased_ankles(local[:, ankles], source.stands, fps)
         _add_toes(local, parts, feet, goals, puppet)
     # from canonical axes to the body's own
     local[:, 0] = local[:, 0] @ puppet.canonical

@@ -213,3 +213,16 @@ class PlainBody(Body):
                                                   (-0.03, -0.08, 0.1))]
         joints = torch.stack(places, 1)
         return Posed(torch.cat([joints, torch.stack(soles, 1)], 1), joints, self.surface)
+
+
+def without(motion: Motion, words: list[str]) -> Motion:
+    """The same motion without the joints whose names hold one of some words."""
+    kept = [index for index, name in enumerate(motion.names) if not any(word in name for word in words)]
+    parents = []
+    for joint in kept:
+        above = motion.parents[joint]
+        while above >= 0 and above not in kept:
+            above = motion.parents[above]
+        parents.append(kept.index(above) if above >= 0 else -1)
+    return replace(motion, names=tuple(motion.names[joint] for joint in kept), parents=tuple(parents),
+                   rest=motion.rest[kept], rotations=motion.rotations[:, kept], steps=motion.steps[:, kept])
