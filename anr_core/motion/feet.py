@@ -19,8 +19,10 @@ ROLLING = 0.06    # seconds over which a foot goes on from its ankle to its ball
 STRAIGHTEST = 0.9995  # of a leg's length: a knee is never quite straight
 RISING = 0.04     # metres that hips rise or sink at the most to bend knees as the source's are
 KNEES = 0.08      # seconds over which they do
-HOVERING = 0.004  # of a leg's length: so far a foot may stay from its goal before hips sink for it
-SINKING = 0.12    # seconds over which hips sink where a leg is too short
+HOVERING = 0.006  # of a leg's length: so far a foot may stay from its goal before hips sink for it
+MISSED = 0.006    # metres that an ankle stays from its goal for a knee's sake
+SOFT = 0.002      # of a leg's length: over the last of it a goal is only approached
+SINKING = 0.25    # seconds over which hips sink where a leg is too short
 TOES = 0.6        # radians that toes bend up
 SIDEWAYS = 0.4    # radians that an ankle tilts and twists in the air
 
@@ -134,6 +136,22 @@ def knees_kept(hips: torch.Tensor, goals: torch.Tensor, extension: torch.Tensor,
     weight = extension.pow(40) * (height > 0.5 * extension * lengths) + 1e-9
     rise = ((height - away[..., 2]).clamp(-RISING, RISING) * weight).sum(1) / weight.sum(1)
     return blurred(rise, KNEES * fps)
+
+
+def straightened(hips: torch.Tensor, goals: torch.Tensor, extension: torch.Tensor,
+                 lengths: torch.Tensor) -> torch.Tensor:
+    """Goals (T, 2, 3) of ankles, up to a few millimetres nearer or farther: nearly straight legs are as straight
+    as the source's, in which a millimetre would be many degrees, and none snaps straight.
+    """
+    away = goals - hips
+    distance = away.norm(dim=-1)
+    nearly = ((extension - 0.96) / 0.03).clamp(0, 1)
+    nearly = nearly * nearly * (3 - 2 * nearly)
+    wanted = distance + nearly * MISSED * torch.tanh((extension * lengths - distance) / MISSED)
+    most, soft = STRAIGHTEST * lengths, SOFT * lengths
+    beyond = (wanted - (most - soft)) / soft  # from there on the end is only approached
+    wanted = torch.where(beyond > 0, most - soft * torch.exp(-beyond.clamp(min=0)), wanted)
+    return hips + away / distance[..., None] * wanted[..., None]
 
 
 def sunk(hips: torch.Tensor, goals: torch.Tensor, lengths: torch.Tensor, fps: float) -> torch.Tensor:

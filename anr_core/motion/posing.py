@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from anr_core.body import Body, Pose
 from anr_core.motion.anatomy import SIDES, Anatomy, anatomy_of, check_sides, upward
-from anr_core.motion.feet import bent_toes, eased_ankles, foot_goals, knees_kept, legs, standing, sunk, widened
+from anr_core.motion.feet import bent_toes, eased_ankles, foot_goals, knees_kept, legs, standing, straightened, sunk, widened
 from anr_core.motion.limbs import apply, swing
 from anr_core.motion.puppet import Puppet, at_rest, puppet_of
 from anr_core.motion.record import Motion
@@ -101,8 +101,10 @@ def _pose(source: Source, puppet: Puppet, fps: float, copied: torch.Tensor | Non
     goals = foot_goals(ankles, toes, feet, source.stands, puppet, fps)
     from_middle = apply(parts["pelvis"][:, None], own_hips - own_hips.mean(0))
     lengths = torch.tensor([sum(puppet.leg(side)) for side in SIDES], dtype=torch.float64)
-    hips[:, 2] += knees_kept(hips[:, None] + from_middle, goals, _extension(source), lengths, fps)
+    extension = _extension(source)
+    hips[:, 2] += knees_kept(hips[:, None] + from_middle, goals, extension, lengths, fps)
     hips[:, 2] -= sunk(hips[:, None] + from_middle, goals, lengths, fps)
+    goals = straightened(hips[:, None] + from_middle, goals, extension, lengths)
     parts |= legs(parts, hips[:, None] + from_middle, goals, puppet)
     place = hips - apply(parts["pelvis"], own_hips.mean(0) - puppet.rest[0])
     local = _local(parts, puppet, len(place), copied)
