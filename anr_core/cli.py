@@ -303,8 +303,8 @@ class Render:
     # PERSON:PART,PART: in parts of another one's texture, such as "subject 1:torso,thigh"; PERSON may also be
     # another run that has the same renderers
     wear: Annotated[str | None, optional("WHAT")] = None
-    # play this motion instead of the capture's poses: BVH, AMASS npz, EasyMocap or DeepMimic json, or the folder
-    # of another capture
+    # play this motion instead of the capture's poses: BVH, AMASS npz, EasyMocap or DeepMimic json, or the
+    # folder of another capture
     motion: Annotated[Path | None, optional("FILE")] = None
     # orbit (the camera circles), turn (the person turns) or a camera of the capture
     view: Annotated[str, arg(metavar="NAME")] = "orbit"

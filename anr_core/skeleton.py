@@ -187,7 +187,7 @@ EXPECTED = "LeftUpLeg, LeftLeg, LeftFoot, LeftArm, LeftForeArm, LeftHand, Head" 
 
 
 def foreign_joints(names: Sequence[str]) -> dict[str, int]:
-    """Index of the joints "left_hip", "right_index1", "head" and so on among the names that a file gives them.
+    """Index of the joints "left_hip", "right_index1", "head" and so on among the names of a file.
 
     Understands those of CMU, Mixamo, Biped, Unreal, Rokoko, Xsens, Vicon, OptiTrack, SMPL, Poser and the
     like. Joints that aren't there are left out.

@@ -64,7 +64,8 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
         raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
                          f"{', '.join(capture.cameras)}.")
     if motion is not None and frames is not None:
-        raise ValueError("--frames are of the capture, which isn't played where there is a motion; leave one out.")
+        raise ValueError("--frames are of the capture, which isn't played where there is a motion; leave one "
+                         "out.")
     if motion is not None and not isinstance(motion, Motion):
         motion = read_motion(motion)
     behind = GREY if background is None else read_background(Path(background), size)
@@ -102,7 +103,7 @@ def staged(capture: Capture, view: str, first: str, size: int,
 
 def staged_motion(capture: Capture, motion: Motion, view: str, first: str,
                   size: int) -> tuple[int, Iterator[Scene]]:
-    """How many pictures a video of a motion has, and its scenes: it begins as the capture's first pose stands."""
+    """How many pictures a video of a motion has, and its scenes; it begins where the capture's person is."""
     body, up, watched = capture.body, capture.up, view in capture.cameras
     moving = driven(body, motion, capture.recording[:1], up, VIDEO_FPS, 0 if watched else ROUND_SECONDS)
     poses = [moving[index:index + 1] for index in range(len(moving))]

@@ -20,8 +20,8 @@ from anr_core.motion.record import Motion, checked
 
 __all__ = ["Motion", "load_motion", "read_motion", "retarget"]
 
-KNOWN = ("BVH, AMASS npz (poses, trans), EasyMocap json (a folder of one a frame, or one list), DeepMimic json, or "
-         "the folder of a capture")
+KNOWN = ("BVH, AMASS npz (poses, trans), EasyMocap json (a folder of one a frame, or one list), DeepMimic "
+         "json, or the folder of a capture")
 
 
 def read_motion(source: str | Path, fps: float | None = None) -> Motion:

@@ -18,7 +18,7 @@ from anr_core.skeleton import EXPECTED, foreign_joints
 SIDES = ("left", "right")
 STRAIGHT = math.cos(math.radians(50))  # a rest pose's legs are straighter, and stand more under the trunk
 SNAPPED = math.cos(math.radians(25))   # what is upright at rest is so along one of the file's axes
-CERTAIN = 0.6                          # mean height of heads above feet, of their distance: less is lying or rolling
+CERTAIN = 0.6  # mean height of heads above feet, as a share of their distance: less is lying or rolling
 AXES = {sign + name: torch.tensor([value * float(axis == name) for axis in "xyz"], dtype=torch.float64)
         for sign, value in (("", 1.0), ("-", -1.0)) for name in "xyz"}
 
@@ -27,8 +27,8 @@ AXES = {sign + name: torch.tensor([value * float(axis == name) for axis in "xyz"
 class Anatomy:
     """What a skeleton's joints are of a person.
 
-    joints     index by our name: pelvis, chest, head, and left_ and right_ hip, knee, ankle, toe, collar, shoulder,
-               elbow, wrist, hand, thumb1; those that are there. Ends of chains stand in for joints.
+    joints     index by our name: pelvis, chest, head, and left_ and right_ hip, knee, ankle, toe, collar,
+               shoulder, elbow, wrist, hand, thumb1; those that are there. Ends of chains stand in for joints.
     rest_axes  (3, 3) whose columns are the person's left, back and up at rest in the file's axes; None where
                the rest pose is no person's
     carriers   index of the joint whose turn moves left_hand and right_hand: the last one in the wrist
@@ -74,8 +74,8 @@ def anatomy_of(motion: Motion) -> Anatomy:
     if missing:
         names = [name for name in motion.names if not name.endswith(" end")]
         listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise ValueError(f"The motion's joints can't be matched: no {', '.join(missing)} among {listed}. Expected "
-                         f"names such as {EXPECTED}, or thigh_l, lfemur, Bip01 L Thigh.")
+        raise ValueError(f"The motion's joints can't be matched: no {', '.join(missing)} among {listed}. "
+                         f"Expected names such as {EXPECTED}, or thigh_l, lfemur, Bip01 L Thigh.")
     joints |= _trunk(motion, joints)
     carriers = {f"{side}_hand": parents[joints[f"{side}_hand"]] for side in SIDES if f"{side}_hand" in joints}
     return Anatomy(joints, axes_at_rest(places, joints), carriers)
@@ -116,7 +116,8 @@ def _trunk(motion, joints):
     if None not in arms:
         found["chest"] = meeting(parents, *arms)
     elif "head" in joints:
-        above = [joint for joint in ancestors(parents, joints["head"])[1:] if "neck" not in motion.names[joint].lower()]
+        above = [joint for joint in ancestors(parents, joints["head"])[1:]
+                 if "neck" not in motion.names[joint].lower()]
         found["chest"] = above[0] if above else found["pelvis"]
     return found
 
@@ -129,7 +130,8 @@ def axes_at_rest(places: torch.Tensor, joints: Mapping[str, int]) -> torch.Tenso
             for start, end in (("hip", "knee"), ("knee", "ankle"))]
     down = unit(sum(legs))
     hips = (at["left_hip"] + at["right_hip"]) / 2
-    top = next((at[name] for name in ("head", "chest") if name in at and float((at[name] - hips).norm()) > 1e-6), None)
+    top = next((at[name] for name in ("head", "chest")
+                if name in at and float((at[name] - hips).norm()) > 1e-6), None)
     up = unit(unit(top - hips) - down) if top is not None else -down
     if top is not None and float(unit(top - hips) @ down) > -STRAIGHT:
         return None
@@ -172,12 +174,12 @@ def upward(anatomy: Anatomy, places: torch.Tensor, up: str | None = None) -> tor
         return axis.clone()
     if anatomy.rest_axes is not None:
         return anatomy.rest_axes[:, 2].clone()
-    raise ValueError("Where up is can't be told from the motion: nobody stands in it. Say so with up, such as "
-                     "up='y'.")
+    raise ValueError("Where up is can't be told from the motion: nobody stands in it. Say so with up, such "
+                     "as up='y'.")
 
 
 def check_sides(anatomy: Anatomy, places: torch.Tensor, up: torch.Tensor) -> None:
-    """Raise ValueError where toes and knees point backwards: left and right, or the axes' hands, are swapped."""
+    """Raise ValueError where toes and knees point backwards: left and right are swapped."""
     joints = anatomy.joints
 
     def bone(start, end):
@@ -191,5 +193,5 @@ def check_sides(anatomy: Anatomy, places: torch.Tensor, up: torch.Tensor) -> Non
         if anatomy.has(f"{side}_toe"):
             signs.append(float((bone(f"{side}_ankle", f"{side}_toe") * forward).sum(-1).mean()))
     if max(signs) < 0 and min(signs) < -0.1:
-        raise ValueError("The motion's knees and toes point backwards: its left and right are exchanged, or its "
-                         "axes are left-handed. Export it with right-handed axes.")
+        raise ValueError("The motion's knees and toes point backwards: its left and right are exchanged, or "
+                         "its axes are left-handed. Export it with right-handed axes.")

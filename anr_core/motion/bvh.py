@@ -86,8 +86,8 @@ def _frames(text, width, file):
         count = int(lines[0].split(":")[1])
         seconds = float(lines[1].split(":")[1])
     except (IndexError, ValueError):
-        raise ValueError(f"{file}: after MOTION come 'Frames: N' and 'Frame Time: S', which are missing or no "
-                         "numbers. Export it again.") from None
+        raise ValueError(f"{file}: after MOTION come 'Frames: N' and 'Frame Time: S', which are missing or "
+                         "no numbers. Export it again.") from None
     if count <= 0:
         raise ValueError(f"{file} says that it has {count} frames. Export it again.")
     if not 1e-5 < seconds < 1e5:
@@ -102,12 +102,12 @@ def _frames(text, width, file):
         values = np.concatenate(rows)  # some wrap a frame over several lines
         if len(values) % width:
             wrong = next(index for index, row in enumerate(rows) if len(row) != width)
-            raise ValueError(f"{file}: frame {wrong} has {len(rows[wrong])} numbers, but its joints have {width} "
-                             "channels: it was cut off there, or is damaged. Copy it again.")
+            raise ValueError(f"{file}: frame {wrong} has {len(rows[wrong])} numbers, but its joints have "
+                             f"{width} channels: it was cut off there, or is damaged. Copy it again.")
         rows = values.reshape(-1, width)
     if len(rows) < count:
-        raise ValueError(f"{file} says that it has {count} frames, but holds {len(rows)}: it was cut off. Copy "
-                         "it again.")
+        raise ValueError(f"{file} says that it has {count} frames, but holds {len(rows)}: it was cut off. "
+                         "Copy it again.")
     values = np.array(rows[:count], np.float64)
     if not np.isfinite(values).all():
         wrong = int(np.argwhere(~np.isfinite(values))[0, 0])

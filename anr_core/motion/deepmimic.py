@@ -49,7 +49,8 @@ def read_deepmimic(file: Path) -> Motion:
         raise ValueError(f"{file} has frames that are no numbers. Copy it again.") from None
     seconds = float(values[:-1, 0].mean()) if len(values) > 1 else 1 / 30
     if not seconds > 0:
-        raise ValueError(f"{file} has frames of {seconds:g} s, which plays nothing. Write seconds first in each.")
+        raise ValueError(f"{file} has frames of {seconds:g} s, which plays nothing. Write seconds first in "
+                         "each.")
     return _motion(values, rate(seconds))
 
 

@@ -140,8 +140,10 @@ def knees_kept(hips: torch.Tensor, goals: torch.Tensor, extension: torch.Tensor,
 
 def straightened(hips: torch.Tensor, goals: torch.Tensor, extension: torch.Tensor,
                  lengths: torch.Tensor) -> torch.Tensor:
-    """Goals (T, 2, 3) of ankles, up to a few millimetres nearer or farther: nearly straight legs are as straight
-    as the source's, in which a millimetre would be many degrees, and none snaps straight.
+    """Goals (T, 2, 3) of ankles, up to a few millimetres nearer or farther.
+
+    Nearly straight legs, in which a millimetre is many degrees, become as straight as the source's, and none
+    snaps straight.
     """
     away = goals - hips
     distance = away.norm(dim=-1)
@@ -170,7 +172,7 @@ def sunk(hips: torch.Tensor, goals: torch.Tensor, lengths: torch.Tensor, fps: fl
 
 def legs(parts: dict[str, torch.Tensor], hips: torch.Tensor, goals: torch.Tensor,
          puppet: Puppet) -> dict[str, torch.Tensor]:
-    """Turns of thighs and shins whose ankles are at their goals; knees bend in the planes that they bent in."""
+    """Turns of thighs and shins whose ankles are at their goals; knees bend in the planes they bent in."""
     found = {}
     for foot, side in enumerate(("left", "right")):
         thigh, shin = parts[f"{side}_hip"], parts[f"{side}_knee"]
@@ -178,14 +180,15 @@ def legs(parts: dict[str, torch.Tensor], hips: torch.Tensor, goals: torch.Tensor
         hinge = puppet.hinge(side, "hip knee ankle")
         before = unit(apply(thigh, rest[0]) + apply(shin, rest[1]))
         moved = swing(before, unit(goals[:, foot] - hips[:, foot]))
-        upper, lower = reached(hips[:, foot], goals[:, foot], apply(moved @ thigh, hinge), puppet.leg(side), STRAIGHTEST)
+        upper, lower = reached(hips[:, foot], goals[:, foot], apply(moved @ thigh, hinge), puppet.leg(side),
+                               STRAIGHTEST)
         found[f"{side}_hip"], found[f"{side}_knee"] = two_bones(
             upper, lower, moved @ thigh, unit(rest[0]), unit(rest[1]), hinge)
     return found
 
 
 def eased_ankles(turns: torch.Tensor, stands: torch.Tensor, fps: float) -> torch.Tensor:
-    """Turns of ankles (T, 2, 3, 3) against their shins, which tilt and twist no more than people's in the air.
+    """Turns of ankles (T, 2, 3, 3) against their shins that tilt and twist no more than people's.
 
     Where a foot stands it is left as it stands.
     """
@@ -202,6 +205,7 @@ def bent_toes(feet: torch.Tensor, ankles: torch.Tensor, puppet: Puppet) -> torch
     """(T, 2) radians that toes bend up, so that a foot that rolls off stands on them."""
     forward = -feet[..., :, 1]
     pitch = -torch.asin(forward[..., 2].clamp(-1, 1))  # of a foot that points down
-    height = (apply(feet, puppet.balls) + ankles)[..., 2] - (puppet.balls[:, 2] - puppet.soles[..., 2].amin(1))
+    thick = puppet.balls[:, 2] - puppet.soles[..., 2].amin(1)
+    height = (apply(feet, puppet.balls) + ankles)[..., 2] - thick
     low = (1 - (height.clamp(min=0) / LOW)).clamp(0, 1)
     return pitch.clamp(0, TOES) * low

@@ -64,7 +64,7 @@ def two_bones(upper: torch.Tensor, lower: torch.Tensor, guess: torch.Tensor, res
               rest_lower: torch.Tensor, hinge: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Turns (T, 3, 3) of two bones that point to upper and lower (T, 3) and meet in a hinge.
 
-    guess                   (T, 3, 3)  the upper bone's turn from rest, whose twist counts while the limb is straight
+    guess                   (T, 3, 3)  the upper bone's turn from rest: its twist counts in a straight limb
     rest_upper, rest_lower  (3,)       where the bones point at rest
     hinge                   (3,)       axis about which the lower bone bends, at rest
     """

@@ -7,12 +7,24 @@ from torch.nn import functional
 
 from anr_core.body import Body, Pose
 from anr_core.motion.anatomy import SIDES, Anatomy, anatomy_of, check_sides, upward
-from anr_core.motion.feet import bent_toes, eased_ankles, foot_goals, knees_kept, legs, standing, straightened, sunk, widened
+from anr_core.motion.feet import (
+    bent_toes,
+    eased_ankles,
+    foot_goals,
+    knees_kept,
+    legs,
+    standing,
+    straightened,
+    sunk,
+    widened,
+)
 from anr_core.motion.limbs import apply, swing
 from anr_core.motion.puppet import Puppet, at_rest, puppet_of
 from anr_core.motion.record import Motion
-from anr_core.motion.retargeting import Z, Source, turned_parts
+from anr_core.motion.retargeting import Source, Z, turned_parts
 from anr_core.motion.timing import at_rate, looped, smoothed, trimmed
+
+LONGEST = 4_000_000  # joints in all frames: about 20 minutes at 30 frames a second, and 2 GB
 
 
 def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float = 0.0, loop: int = 0,
@@ -36,6 +48,9 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     if fps is not None:
         motion = at_rate(motion, fps)
     motion = smoothed(motion, smooth)
+    if len(motion) * max(len(motion.names), len(puppet.names)) * max(1, int(loop)) > LONGEST:
+        raise ValueError(f"The motion has {len(motion)} frames at {motion.fps:g} fps, too many at once. Take "
+                         "a part with start and end, or fewer frames a second.")
     anatomy = anatomy_of(motion)
     upright = upward(anatomy, motion[:: max(1, len(motion) // 500)].placed()[1], up)
     if loop:
@@ -49,7 +64,8 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     if world_up is not None:
         poses = _stood_up(poses, world_up.double())
     rotations, root, place = poses
-    return Pose(rotations.float(), root.float(), (place - resting[0].double()).float(), torch.arange(len(place)))
+    place = place - resting[0].double()
+    return Pose(rotations.float(), root.float(), place.float(), torch.arange(len(place)))
 
 
 def source_of(motion: Motion, anatomy: Anatomy, upright: torch.Tensor, puppet: Puppet) -> Source:
@@ -62,7 +78,8 @@ def source_of(motion: Motion, anatomy: Anatomy, upright: torch.Tensor, puppet: P
     length = 0.0
     for side in SIDES:
         for one, other in (("hip", "knee"), ("knee", "ankle")):
-            length += float((places[:, at[f"{side}_{one}"]] - places[:, at[f"{side}_{other}"]]).norm(dim=-1).median())
+            bone = places[:, at[f"{side}_{one}"]] - places[:, at[f"{side}_{other}"]]
+            length += float(bone.norm(dim=-1).median())
     if length <= 0:
         raise ValueError("The motion's legs have no length. Export it again.")
     places = places * (sum(sum(puppet.leg(side)) for side in SIDES) / length)
@@ -95,7 +112,8 @@ def _pose(source: Source, puppet: Puppet, fps: float, copied: torch.Tensor | Non
     own_hips = torch.stack([puppet.rest[joint(f"{side}_hip")] for side in SIDES])
     across = source.place("left_hip") - source.place("right_hip")
     wider = (own_hips[0] - own_hips[1]).norm() - across.norm(dim=-1).median()
-    moved = wider / 2 * widened(source.stands, across, fps) * torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    outwards = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    moved = wider / 2 * widened(source.stands, across, fps) * outwards
     ankles = ankles + moved
     toes = None if toes is None else toes + moved
     goals = foot_goals(ankles, toes, feet, source.stands, puppet, fps)
@@ -214,4 +232,5 @@ def _stood_up(poses, up):
 
     rotations, root, place = poses
     turn = swing(Z, up)
-    return rotations, roma.rotvec_composition((roma.rotmat_to_rotvec(turn).expand(len(root), 3), root)), place @ turn.T
+    root = roma.rotvec_composition((roma.rotmat_to_rotvec(turn).expand(len(root), 3), root))
+    return rotations, root, place @ turn.T

@@ -11,7 +11,7 @@ from anr_core.motion.anatomy import SIDES, ancestors, axes_at_rest, meeting
 from anr_core.motion.limbs import across, unit
 
 SOLE = 0.012  # metres above the lowest vertex: what is lower is the sole
-FORWARD, BACK = torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+BACK = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,21 @@ class Puppet:
         if limb.startswith("hip"):
             bend = torch.linalg.cross(upper, BACK, dim=-1)
         elif float(bend.norm()) < 0.15:  # straight at rest, as SMPL's arms are
-            bend = torch.linalg.cross(upper, FORWARD, dim=-1)
+            bend = torch.linalg.cross(upper, -BACK, dim=-1)
         return across(unit(bend), upper)
 
     def hand(self, side: str) -> str | None:
         """The name of the joint that a hand points to."""
-        return next((f"{side}_{name}" for name in ("middle1", "hand") if f"{side}_{name}" in self.names), None)
+        names = (f"{side}_middle1", f"{side}_hand")
+        return next((name for name in names if name in self.names), None)
 
 
 def puppet_of(body: Body) -> Puppet:
     """The puppet of a body with arms and legs; raises ValueError for any other."""
     skeleton = body.skeleton
     if skeleton is None or isinstance(body, TrackedBody):
-        raise ValueError("This body is one registered mesh a frame, which can't be posed anew. Fit one that can: "
-                         "python -m anr_core fit CAPTURE --to meshes, then train again.")
+        raise ValueError("This body is one registered mesh a frame, which can't be posed anew. Fit one that "
+                         "can: python -m anr_core fit CAPTURE --to meshes, then train again.")
     if "left_hip" not in skeleton.names:
         raise ValueError("This body has no legs, so no motion can be retargeted to it; use Anny or SMPL.")
     posed = at_rest(body)
@@ -86,7 +87,7 @@ def puppet_of(body: Body) -> Puppet:
                  for side in SIDES)
     ankles = rest[[joints[f"{side}_ankle"] for side in SIDES]]
     balls = torch.stack([rest[found].mean(0) - ankle for found, ankle in zip(toes, ankles, strict=True)])
-    soles = torch.stack([_sole(vertices, rest, ankle, ball) for ankle, ball in zip(ankles, balls, strict=True)])
+    soles = torch.stack([_sole(vertices, ankle, ball) for ankle, ball in zip(ankles, balls, strict=True)])
     return Puppet(names, parents, canonical, rest, ancestors(parents, chest)[:-1][::-1],
                   _between(parents, chest, joints["head"]), toes, balls, soles)
 
@@ -104,7 +105,7 @@ def _between(parents, start, end):
     return above[:above.index(start)][::-1]
 
 
-def _sole(vertices, rest, ankle, ball):
+def _sole(vertices, ankle, ball):
     """(P, 3) from an ankle to the lowest points of heel and ball, foremost, hindmost and on both sides."""
     lowest = vertices[:, 2].min()
     side = torch.sign(ankle[0])
@@ -113,7 +114,7 @@ def _sole(vertices, rest, ankle, ball):
     points = vertices[near] - ankle
     points = points[points[:, 1] > ball[1] - 0.01]  # toes bend
     if len(points) < 4:  # no foot of flesh
-        return torch.stack([ball * torch.tensor([1.0, share, 1.0], dtype=torch.float64) for share in (-0.3, 1.0, 1.3, 1.0)])
+        return torch.stack([ball * ball.new_tensor([1.0, share, 1.0]) for share in (-0.3, 1.0, 1.0, 1.0)])
     points[:, 2] = lowest - ankle[2]
     order = points[:, 1].argsort()
     return torch.stack([points[order[0]], points[order[-1]], points[points[:, 0].argmin()],

@@ -89,17 +89,19 @@ def checked(motion: Motion, source) -> Motion:
     if not len(motion):
         raise ValueError(f"{source} holds no frames. Export the motion again.")
     if not 0 < motion.fps < 100_000:
-        raise ValueError(f"{source} has {motion.fps:g} frames a second; expected 1 to 1000. Correct its frame "
-                         "time.")
-    for values, what in ((motion.rotations, "rotations"), (motion.steps, "positions"), (motion.rest, "offsets")):
+        raise ValueError(f"{source} has {motion.fps:g} frames a second; expected 1 to 1000. Correct its "
+                         "frame time.")
+    for name in ("rest", "rotations", "steps"):
+        values = getattr(motion, name)
         broken = (~(values.abs() < 1e9)).flatten(1).any(1)
         if bool(broken.any()):
-            where = "" if what == "offsets" else f" in {int(broken.sum())} frames, first in {int(broken.nonzero()[0])}"
-            raise ValueError(f"{source} has {what} that are NaN, infinite or too large{where}. Export it again.")
+            where = "offsets" if name == "rest" else f"{name} in frame {int(broken.nonzero()[0])}"
+            raise ValueError(f"{source} has {where} that are NaN, infinite or too large. Export it again.")
     return motion
 
 
 def sized(numbers: int, source) -> None:
     """Raise ValueError where a motion holds too many numbers."""
     if numbers > LARGEST:
-        raise ValueError(f"{source} holds {numbers:,} numbers; up to {LARGEST:,} are read. Cut it into parts.")
+        raise ValueError(f"{source} holds {numbers:,} numbers; up to {LARGEST:,} are read. Cut it into "
+                         "parts.")

@@ -17,8 +17,8 @@ def read_recording(folder: Path) -> Motion:
     capture = load_capture(folder)
     body = capture.body
     if isinstance(body, TrackedBody):
-        raise ValueError(f"{folder} holds a registered mesh a frame, whose joints nobody knows. Fit a body to "
-                         f"them: python -m anr_core fit {folder} --to meshes")
+        raise ValueError(f"{folder} holds a registered mesh a frame, whose joints nobody knows. Fit a body "
+                         f"to them: python -m anr_core fit {folder} --to meshes")
     poses = capture.recording
     every = torch.arange(int(poses.frame[0]), int(poses.frame[-1]) + 1)
     return posed_motion(body, poses.at(every), capture.fps, f"capture {folder.name}")
@@ -28,7 +28,8 @@ def posed_motion(body: Body, poses: Pose, fps: float, kind: str = "poses") -> Mo
     """The motion of a body's own poses."""
     names, parents = body.skeleton.names, body.skeleton.parents
     rest = at_rest(body).joints[0].cpu()
-    offsets = torch.stack([rest[index] - (rest[parent] if parent >= 0 else 0) for index, parent in enumerate(parents)])
+    offsets = torch.stack([rest[index] - (rest[parent] if parent >= 0 else 0)
+                           for index, parent in enumerate(parents)])
     rotations = torch.cat([poses.root_rotation[:, None], poses.rotations], 1)
     steps = offsets.expand(len(poses), -1, -1).clone()
     steps[:, 0] = rest[0] + poses.root_translation

@@ -1,14 +1,14 @@
 """A motion of some skeleton on the body at hand.
 
     1  the source's joints in the body's canonical axes: Z up, sized so that its legs are as long
-    2  each part of the body is turned as the source's is, whatever the frames of its joints: limbs point where
-       they point, knees and elbows bend as hinges, the spine shares what lies between pelvis and chest
+    2  each part of the body is turned as the source's is, whatever the frames of its joints: limbs point
+       where they point, knees and elbows bend as hinges, the spine shares what lies between pelvis and chest
     3  feet go where the source's go, on the body's own legs (feet.py)
 
-How a part is turned from *the body's rest*, rather than from the file's, is known by a constant of each joint:
-`joint_from_rest`. It comes from the file's rest pose where somebody could stand so, and in any case from what
-the motion tells: about which of a bone's own axes knees and elbows bend, and which of a foot's is upright
-while it stands.
+How a part is turned from *the body's rest*, rather than from the file's, is known by a constant of each
+joint, `joint_from_rest`. It comes from the file's rest pose where somebody could stand so, and in any case
+from what the motion tells: about which of a bone's own axes knees and elbows bend, and which of a foot's is
+upright while it stands.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from anr_core.motion.anatomy import SIDES, Anatomy
 from anr_core.motion.limbs import across, apply, frame, rotation_nearest, swing, twist_about, two_bones, unit
 from anr_core.motion.puppet import Puppet
 
-COHERENT, BENT = 0.85, 0.25  # how constant a hinge's axis is, and how far it bends (mean sine), to be believed
+COHERENT, BENT = 0.85, 0.25  # how constant a hinge's axis is and how far it bends (sine) to be believed
 TILTED = 0.87                # cosine of how far a rest pose's foot may be from flat
 COLLAR, WRIST, PRONATION = 0.4, 0.8, 0.42  # radians that these turn at the most
 ANKLE = 0.2  # radians that a foot is turned about the shin
@@ -67,8 +67,8 @@ class Source:
 def turned_parts(source: Source, puppet: Puppet) -> dict[str, torch.Tensor]:
     """How each part of the puppet is turned from its rest, (T, 3, 3) in the world, by its joint's name.
 
-    pelvis, chest, head, and of each side hip (the thigh), knee, ankle (the foot), toe, collar, shoulder, elbow,
-    wrist (the hand): those that the source knows.
+    pelvis, chest, head, and of each side hip (the thigh), knee, ankle (the foot), toe, collar, shoulder,
+    elbow, wrist (the hand): those that the source knows.
     """
     has, parts = source.anatomy.has, {}
     parts["pelvis"] = source.turn("pelvis") @ _upright(source, "pelvis", "hip")
@@ -86,7 +86,7 @@ def turned_parts(source: Source, puppet: Puppet) -> dict[str, torch.Tensor]:
 
 
 def _upright(source, joint, ends):
-    """joint_from_rest of a part of the trunk: by the rest pose, else by its width and what is up as a rule."""
+    """joint_from_rest of a part of the trunk: by the rest pose, else by its width and what is mostly up."""
     if source.axes is not None:
         return source.axes
     into = source.turn(joint).mT
@@ -96,7 +96,7 @@ def _upright(source, joint, ends):
 
 
 def _as_a_rule(source, joint, other):
-    """joint_from_rest of a part that as a rule is turned as another part (T, 3, 3) is; by the rest pose if any."""
+    """joint_from_rest of a part: by the rest pose, else as a rule turned as another part (T, 3, 3) is."""
     if source.axes is not None:
         return source.axes
     return rotation_nearest((source.turn(joint).mT @ other).mean(0))
@@ -115,10 +115,10 @@ def _leg(source, puppet, side, index, pelvis):
                             puppet.hinge(side, LEGS))
     parts = dict(zip(names, (thigh, shin, foot), strict=True))
     if source.anatomy.has(f"{side}_toe"):
-        joint = f"{side}_toe"
-        parts[joint] = source.turn(joint) @ (
-            foot_from_rest if source.axes is not None else
-            rotation_nearest((source.turn(joint).mT @ parts[f"{side}_ankle"])[_some(source.stands[:, index])].mean(0)))
+        toe_from_rest, turn = foot_from_rest, source.turn(f"{side}_toe")
+        if source.axes is None:
+            toe_from_rest = rotation_nearest((turn.mT @ foot)[_some(source.stands[:, index])].mean(0))
+        parts[f"{side}_toe"] = turn @ toe_from_rest
     return parts
 
 

@@ -44,14 +44,15 @@ def read_amass(file: Path, fps: float | None = None) -> Motion:
     except (EOFError, KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file} can't be read as npz ({error}). Copy it again.") from None
     if rotations is None:
-        raise ValueError(f"{file} has no poses, so it is no motion of AMASS; it has {', '.join(keys) or 'nothing'}.")
+        raise ValueError(f"{file} has no poses, so it is no motion of AMASS; it has "
+                         f"{', '.join(keys) or 'nothing'}.")
     rotations = numbers(rotations, (None, None), f"{file}: poses")
     places = np.zeros((len(rotations), 3)) if places is None else numbers(places, (None, 3), f"{file}: trans")
     sized(rotations.size * 2, file)
     if len(places) != len(rotations):
         raise ValueError(f"{file} has {len(rotations)} poses, but {len(places)} places. Copy it again.")
     if fps is None:
-        fps = 30.0 if rate is None else float(numbers(np.reshape(rate, 1), (1,), f"{file}: its frame rate")[0])
+        fps = 30.0 if rate is None else float(numbers(rate, (1,), f"{file}: its frame rate")[0])
     return smpl_motion(rotations, places, fps, "AMASS", file)
 
 
@@ -61,7 +62,8 @@ def read_easymocap(source: Path, fps: float | None = None) -> Motion:
         files = {number: file for file in sorted(source.glob("*.json"))
                  if (number := _number(file)) is not None}
         if not files:
-            raise FileNotFoundError(f"{source} has no json files that are named by their frame, as in 000008.json.")
+            raise FileNotFoundError(f"{source} has no json files that are named by their frame, as in "
+                                    "000008.json, and no capture.json.")
         found = read_parameters(files)
         frames = found["frames"]
     else:
@@ -71,7 +73,8 @@ def read_easymocap(source: Path, fps: float | None = None) -> Motion:
         poses = np.pad(poses, ((0, 0), (3, 0)))  # the root is left out
     rotations = poses[:, :72] if MODELS[found["poses"].shape[1]] == "smpl" else poses[:, :BODY_VALUES]
     if len(frames) > 1 and (np.diff(frames) != np.diff(frames).min()).any():
-        rotations, places, turns = (_filled(values, frames) for values in (rotations, found["Th"], found["Rh"]))
+        rotations, places, turns = (_filled(values, frames)
+                                    for values in (rotations, found["Th"], found["Rh"]))
     else:
         places, turns = found["Th"], found["Rh"]
     import roma  # a second to import
@@ -81,15 +84,16 @@ def read_easymocap(source: Path, fps: float | None = None) -> Motion:
     rotations = np.concatenate([turns.numpy(), rotations[:, 3:]], 1)
     # about the origin, from which SMPL's pelvis rests about as far below as our figure's chest is above it
     pelvis = roma.rotvec_to_rotmat(turns) @ torch.tensor([0.0, -0.22, 0.03], dtype=torch.float64)
-    return smpl_motion(rotations, np.asarray(places) + pelvis.numpy(), fps or EASYMOCAP_FPS, "EasyMocap", source)
+    places = np.asarray(places) + pelvis.numpy()
+    return smpl_motion(rotations, places, fps or EASYMOCAP_FPS, "EasyMocap", source)
 
 
 def smpl_motion(rotations: np.ndarray, places: np.ndarray, fps: float, kind: str, source) -> Motion:
     """The motion of axis-angles (T, n) of SMPL's joints, the root first, and the root's places (T, 3)."""
     width = rotations.shape[1]
     if width < BODY_VALUES or width % 3:
-        raise ValueError(f"{source} has poses of {width} values; expected 72, 156 or 165: three for each joint "
-                         "of SMPL, SMPL-H or SMPL-X.")
+        raise ValueError(f"{source} has poses of {width} values; expected 72, 156 or 165: three for each "
+                         "joint of SMPL, SMPL-H or SMPL-X.")
     skeleton = SKELETONS.get(width, SMPL)
     known = width // 3 if width in SKELETONS else BODY_VALUES // 3
     turns = np.zeros((len(rotations), len(skeleton), 3), np.float32)
@@ -128,7 +132,7 @@ def figure_scale(motion: Motion) -> float:
         return 1.0
     _, places = motion.placed()
     root = places[:, 0]
-    feet = torch.stack([places[:, motion.joints[f"{side}_toe"]] for side in ("left", "right")], 1) - root[:, None]
+    feet = places[:, [motion.joints["left_toe"], motion.joints["right_toe"]]] - root[:, None]
     goes, swings = root.diff(dim=0)[:, None].expand(-1, 2, -1), feet.diff(dim=0)
     speed = (goes + swings).norm(dim=-1)
     stands = speed <= torch.quantile(speed, STANDS)
@@ -164,7 +168,8 @@ def _listed(file):
             values.append(np.reshape(row[name], -1))
     if not rows:
         raise ValueError(f"{file} holds no frames. Export it again.")
-    arrays = {name: numbers(_stacked(values, file), (None, None), f"{file}: {name}") for name, values in found.items()}
+    arrays = {name: numbers(_stacked(values, file), (None, None), f"{file}: {name}")
+              for name, values in found.items()}
     if arrays["poses"].shape[1] not in MODELS:
         raise ValueError(f"{file} has {arrays['poses'].shape[1]} pose values; SMPL has 72, SMPL-H 78 or 156, "
                          "SMPL-X 87 or 165.")
@@ -175,7 +180,8 @@ def _stacked(values, file):
     try:
         return np.array(values, np.float64)
     except (ValueError, TypeError):
-        raise ValueError(f"{file} has entries of different lengths, or no numbers. Export it again.") from None
+        raise ValueError(f"{file} has entries of different lengths, or no numbers. Export it "
+                         "again.") from None
 
 
 def _filled(values, frames):

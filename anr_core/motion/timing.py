@@ -21,7 +21,8 @@ def trimmed(motion: Motion, start: float | None, end: float | None) -> Motion:
     start = 0.0 if start is None else start
     end = motion.seconds if end is None else end
     if not 0 <= start <= min(end, motion.seconds):
-        raise ValueError(f"There is nothing from {start:g} s to {end:g} s in a motion of {motion.seconds:.2f} s.")
+        raise ValueError(f"There is nothing from {start:g} s to {end:g} s in a motion of "
+                         f"{motion.seconds:.2f} s.")
     return motion[math.ceil(start * motion.fps - 1e-6):math.floor(end * motion.fps + 1e-6) + 1]
 
 
@@ -69,7 +70,8 @@ def blurred(values: torch.Tensor, deviation: float) -> torch.Tensor:
     # turned about the end, so that what moves evenly goes on so
     ends = 2 * columns[..., :1] - columns[..., 1:reach + 1].flip(-1), \
         2 * columns[..., -1:] - columns[..., -reach - 1:-1].flip(-1)
-    columns = functional.conv1d(torch.cat([ends[0], columns, ends[1]], -1), (kernel / kernel.sum())[None, None])
+    columns = torch.cat([ends[0], columns, ends[1]], -1)
+    columns = functional.conv1d(columns, (kernel / kernel.sum())[None, None])
     return columns.permute(2, 1, 0).reshape(values.shape)
 
 
@@ -146,8 +148,8 @@ def _best_end(motion, height, up):
     speed[-1] = speed[-2]
     apart = (places - places[0]).norm(dim=-1).mean(1) + (speed - speed[0]).norm(dim=-1).mean(1)
     best = first + int(apart[first:].argmin())
-    # to leave a part out has to be worth it
-    return best if float(apart[best]) < 0.8 * float(apart[-1]) or float(apart[-1]) < 1e-6 * height else len(motion) - 1
+    worth_it = float(apart[best]) < 0.8 * float(apart[-1]) and float(apart[-1]) > 1e-6 * height
+    return best if worth_it else len(motion) - 1
 
 
 def _bent(motion, goal, flat):

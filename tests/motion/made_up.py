@@ -135,12 +135,13 @@ def with_own_frames(motion: Motion) -> Motion:
     above = torch.stack([frames[parent] if parent >= 0 else torch.eye(3) for parent in motion.parents])
     turns = above.mT @ roma.rotvec_to_rotmat(motion.rotations) @ frames
     move = above.mT
-    return replace(motion, rotations=roma.rotmat_to_rotvec(turns), rest=(move @ motion.rest[..., None])[..., 0],
+    return replace(motion, rotations=roma.rotmat_to_rotvec(turns),
+                   rest=(move @ motion.rest[..., None])[..., 0],
                    steps=(move @ motion.steps[..., None])[..., 0])
 
 
 def posed_at_rest(motion: Motion, rest: dict[str, torch.Tensor]) -> Motion:
-    """The same motion of a rig whose rest pose is another: joints turned (3,) about the world's axes there."""
+    """The same motion of a rig that rests otherwise: with joints turned (3,) about the world's axes."""
     world, places = [], []
     for joint, parent in enumerate(motion.parents):
         own = roma.rotvec_to_rotmat(rest.get(motion.names[joint], torch.zeros(3)))
@@ -160,7 +161,8 @@ def posed_at_rest(motion: Motion, rest: dict[str, torch.Tensor]) -> Motion:
 def bvh_text(motion: Motion, order: str = "ZXY", seconds: float | None = None) -> str:
     """A BVH file of a motion; order is that of the rotations' channels."""
     lines, channels = ["HIERARCHY"], []
-    children = {joint: [c for c, parent in enumerate(motion.parents) if parent == joint] for joint in range(-1, 999)}
+    children = [[child for child, parent in enumerate(motion.parents) if parent == joint]
+                for joint in range(len(motion.names))]
 
     def write(joint, depth):
         tab, name = "  " * depth, motion.names[joint]
@@ -208,9 +210,9 @@ class PlainBody(Body):
             else:
                 turns.append(turns[parent] @ local[:, joint])
                 places.append(places[parent] + turns[parent] @ self.steps[joint])
-        soles = [places[foot] + turns[foot] @ (self.steps[1].norm() / 0.113 * torch.tensor(point))
-                 for foot in (7, 8) for point in ((0.03, -0.08, -0.05), (-0.03, -0.08, -0.05), (0.03, -0.08, 0.1),
-                                                  (-0.03, -0.08, 0.1))]
+        corners = [torch.tensor([x, -0.08, z]) for x in (-0.03, 0.03) for z in (-0.05, 0.1)]
+        size = self.steps[1].norm() / 0.113
+        soles = [places[foot] + turns[foot] @ (size * corner) for foot in (7, 8) for corner in corners]
         joints = torch.stack(places, 1)
         return Posed(torch.cat([joints, torch.stack(soles, 1)], 1), joints, self.surface)
 

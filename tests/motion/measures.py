@@ -37,7 +37,8 @@ class Played:
         if not name.endswith("_toe"):
             return self.joints[:, names.index(name)]
         side = name.split("_")[0]
-        toes = [i for i, n in enumerate(names) if n == f"{side}_foot" or n.startswith(side) and n.endswith("toe1")]
+        toes = [index for index, toe in enumerate(names)
+                if toe == f"{side}_foot" or toe.startswith(side) and toe.endswith("toe1")]
         return self.joints[:, toes].mean(1)
 
     def apart(self, bone: str) -> torch.Tensor:
@@ -58,7 +59,8 @@ class Played:
                 if not self.source.anatomy.has(f"{side}_{joint}"):
                     continue
                 there, here = self.source.place(f"{side}_{joint}"), self.joint(f"{side}_{joint}")
-                still = torch.nn.functional.pad(there.diff(dim=0).norm(dim=1) * self.fps, (1, 0), value=9) < STILL
+                speed = there.diff(dim=0).norm(dim=1) * self.fps
+                still = torch.nn.functional.pad(speed, (1, 0), value=9) < STILL
                 edges = torch.nn.functional.pad(still.int(), (1, 1)).diff()
                 starts, ends = (edges == 1).nonzero()[:, 0].tolist(), (edges == -1).nonzero()[:, 0].tolist()
                 found += [tuple(float(torch.cdist(p[a:b], p[a:b]).max()) for p in (here, there))
@@ -77,7 +79,8 @@ def played(motion: Motion, body: Body, **options) -> Played:
     """A motion on a body; options are `retarget`'s, but none that changes the time."""
     poses = retarget(motion, body, **options)
     anatomy = anatomy_of(motion)
-    source = source_of(motion, anatomy, upward(anatomy, motion.placed()[1], options.get("up")), puppet_of(body))
+    up = upward(anatomy, motion.placed()[1], options.get("up"))
+    source = source_of(motion, anatomy, up, puppet_of(body))
     with torch.no_grad():
         posed = [body(poses[start:start + 64]) for start in range(0, len(poses), 64)]
     return Played(body, source, poses, torch.cat([part.joints for part in posed]).double(),

@@ -48,8 +48,8 @@ def test_our_own_names_are_understood():
 
 
 def test_twists_and_helpers_are_nobodys_joints():
-    names = ["pelvis", "thigh_twist_01_l", "thigh_l", "calf_twist_01_l", "calf_l", "ik_foot_l", "foot_l", "ball_l",
-             "Bip01 L ForeTwist", "LeftHandThumb1"]
+    names = ["pelvis", "thigh_twist_01_l", "thigh_l", "calf_twist_01_l", "calf_l", "ik_foot_l", "foot_l",
+             "ball_l", "Bip01 L ForeTwist", "LeftHandThumb1"]
     found = foreign_joints(names)
     assert {joint: names[index] for joint, index in found.items()} == {
         "left_hip": "thigh_l", "left_knee": "calf_l", "left_ankle": "foot_l", "left_toe": "ball_l",
@@ -92,7 +92,7 @@ def test_missing_joints_are_left_as_they_rest(walking, anny):
 
 def test_without_legs_the_error_names_what_was_found_and_what_was_expected(walking, anny):
     strange = renamed(walking, {name: f"bone_{index}" for index, name in enumerate(NAMES)})
-    with pytest.raises(ValueError, match="left_hip, left_knee.*bone_0, bone_1.*Expected names such as LeftUpLeg"):
+    with pytest.raises(ValueError, match="left_hip, left_knee.*bone_0, bone_1.*Expected names such as Left"):
         retarget(strange, anny)
 
 
@@ -102,7 +102,8 @@ def test_a_mirrored_file_is_refused_not_mirrored(mirrored, walking, anny):
     changed = replace(walking, rest=walking.rest * flip, steps=walking.steps * flip,
                       rotations=walking.rotations * torch.tensor([1.0, -1.0, -1.0]))
     if mirrored == "names":
-        swapped = {name: name.replace("Left", "*").replace("Right", "Left").replace("*", "Right") for name in NAMES}
+        swapped = {name: name.replace("Left", "*").replace("Right", "Left").replace("*", "Right")
+                   for name in NAMES}
         changed = renamed(walking, swapped)
     with pytest.raises(ValueError, match="left and right are exchanged"):
         retarget(changed, anny)
@@ -110,7 +111,8 @@ def test_a_mirrored_file_is_refused_not_mirrored(mirrored, walking, anny):
 
 def test_who_lies_all_the_time_is_upright_at_rest_or_where_the_user_says(walking):
     lying = turned_root(walking, -QUARTER)
-    lying = replace(lying, rotations=torch.where(torch.arange(len(NAMES))[:, None] == 0, lying.rotations, 0.0))
+    root = torch.arange(len(NAMES))[:, None] == 0
+    lying = replace(lying, rotations=torch.where(root, lying.rotations, 0.0))
     anatomy, places = anatomy_of(lying), lying.placed()[1]
     assert upward(anatomy, places, "y").tolist() == [0, 1, 0]
     with pytest.raises(ValueError, match="use one of x, y, z"):

@@ -30,8 +30,10 @@ def test_joints_are_where_they_were_written_in_any_order_of_angles(order, tmp_pa
 
 @pytest.mark.parametrize("change", [
     lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n"),
-    lambda text: text.replace("Frame Time: ", "Frame Time:\t"), lambda text: text.replace("rotation", "ROTATION"),
-    lambda text: text.replace("JOINT Spine1", "JOINT   Spine1 ")], ids=["bom", "crlf", "tab", "capitals", "spaces"])
+    lambda text: text.replace("Frame Time: ", "Frame Time:\t"),
+    lambda text: text.replace("rotation", "ROTATION"),
+    lambda text: text.replace("JOINT Spine1", "JOINT   Spine1 ")],
+    ids=["bom", "crlf", "tab", "capitals", "spaces"])
 def test_files_of_other_editors_are_read_alike(change, text, tmp_path):
     expected = read_motion(written(tmp_path, text))
     found = read_motion(written(tmp_path, change(text)))
@@ -45,9 +47,9 @@ def test_rounded_frame_times_mean_whole_rates(seconds, fps, tmp_path):
 
 
 def test_positions_of_joints_replace_their_offset_or_add_to_it(tmp_path):
-    head = ("HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation "
-            "Xrotation\nJOINT Spine\n{\nOFFSET 0 10 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation "
-            "Xrotation\nEnd Site\n{\nOFFSET 0 5 0\n}\n}\n}\nMOTION\nFrames: 2\nFrame Time: 0.1\n")
+    channels = "CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation"
+    head = (f"HIERARCHY\nROOT Hips\n{{\nOFFSET 0 0 0\n{channels}\nJOINT Spine\n{{\nOFFSET 0 10 0\n{channels}"
+            "\nEnd Site\n{\nOFFSET 0 5 0\n}\n}\n}\nMOTION\nFrames: 2\nFrame Time: 0.1\n")
     whole = read_motion(written(tmp_path, head + "1 2 3 0 0 0 0 10 0 0 0 0\n" * 2))
     added = read_motion(written(tmp_path, head + "1 2 3 0 0 0 0 0.1 0 0 0 0\n" * 2))
     assert whole.placed()[1][0, 1].tolist() == [1, 12, 3]
@@ -60,7 +62,8 @@ def test_angles_turn_in_the_order_of_their_channels(tmp_path):
     found = read_motion(written(tmp_path, head + "30 40 50\n"))
     about = [roma.rotvec_to_rotmat(torch.deg2rad(torch.tensor(vector)))
              for vector in ([0.0, 0.0, 30.0], [40.0, 0.0, 0.0], [0.0, 50.0, 0.0])]
-    assert torch.allclose(roma.rotvec_to_rotmat(found.rotations[0, 0]), about[0] @ about[1] @ about[2], atol=1e-6)
+    turn = roma.rotvec_to_rotmat(found.rotations[0, 0])
+    assert torch.allclose(turn, about[0] @ about[1] @ about[2], atol=1e-6)
 
 
 @pytest.mark.parametrize("damage, told", [
@@ -75,7 +78,8 @@ def test_angles_turn_in_the_order_of_their_channels(tmp_path):
     (lambda text: text.rsplit(" ", 1)[0] + " what\n", "no numbers among its frames"),
     (lambda text: text.replace("Xposition", "Wposition"), "unknown channel 'Wposition' in line 5"),
     (lambda text: text.replace("OFFSET", "OFFSET x", 1), "could not convert string to float: 'x' in line 4"),
-    (lambda text: text.split("MOTION")[0] * 2 + "MOTION" + text.split("MOTION")[1], "several figures: Hips, Hips"),
+    (lambda text: text.split("MOTION")[0] * 2 + "MOTION" + text.split("MOTION")[1],
+     "several figures: Hips, Hips"),
 ], ids=range(12))
 def test_damage_is_one_error_that_says_what_was_found(damage, told, text, tmp_path):
     file = written(tmp_path, damage(text))

@@ -44,7 +44,8 @@ def test_knees_bend_back_and_elbows_to_the_front(tmp_path, anny):
 
 
 @pytest.mark.parametrize("change, told", [
-    (lambda found: [], "holds no frames"), (lambda found: [frame[:-1] for frame in found], "43 numbers, expected 44"),
+    (lambda found: [], "holds no frames"),
+    (lambda found: [frame[:-1] for frame in found], "43 numbers, expected 44"),
     (lambda found: [[0, *frame[1:]] for frame in found], "frames of 0 s"),
     (lambda found: [[*frame[:-1], float("nan")] for frame in found], "NaN"),
     (lambda found: [[*frame[:-1], "x"] for frame in found], "no numbers"), (lambda found: 7, 'no "Frames"')])

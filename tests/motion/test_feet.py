@@ -3,9 +3,18 @@
 import pytest
 import torch
 
-from anr_core.motion import read_motion, retarget
+from anr_core.motion import retarget
 from anr_core.motion.feet import speed, standing, straightened, sunk, widened
-from tests.motion.made_up import FAMILIES, PlainBody, renamed, scaled, turned_root, walk, with_own_frames, without
+from tests.motion.made_up import (
+    FAMILIES,
+    PlainBody,
+    renamed,
+    scaled,
+    turned_root,
+    walk,
+    with_own_frames,
+    without,
+)
 from tests.motion.measures import played
 
 UP = torch.tensor([torch.pi / 2, 0.0, 0.0])
@@ -17,9 +26,9 @@ UP = torch.tensor([torch.pi / 2, 0.0, 0.0])
     ids=["plain", "centimetres", "z up", "own frames", "no toes"])
 @pytest.mark.parametrize("body", ["anny", "smpl"])
 def test_feet_of_a_made_up_walk_stand_still_on_the_ground(change, body, anny):
-    found = played(change(walk(2.0)), anny if body == "anny" else PlainBody())
+    found = played(change(walk(1.5)), anny if body == "anny" else PlainBody())
     slides = found.slides()
-    assert len(slides) >= 4
+    assert len(slides) >= 3
     assert max(here for here, _ in slides) < 0.008
     assert float(found.lowest.abs().max()) < 0.02
 
@@ -30,11 +39,11 @@ def test_feet_stand_still_at_high_rates_too(fps, anny):
     assert slides and max(here for here, _ in slides) < 0.005
 
 
-@pytest.mark.parametrize("name", ["xia_neutral_01_000.bvh", "deepmimic_walk.txt", "dab.bvh", "jumping_jacks.bvh",
-                                  "wave_hello.bvh"])
+@pytest.mark.parametrize("name", ["xia_neutral_01_000.bvh", "deepmimic_walk.txt", "dab.bvh",
+                                  "jumping_jacks.bvh", "wave_hello.bvh"])
 def test_feet_of_real_motions_slide_less_than_two_centimetres_and_hardly_more_than_the_sources(
-        name, real_motion, anny):
-    found = played(read_motion(real_motion(name)), anny)
+        name, real_played):
+    found = real_played(name)
     slides = found.slides()
     assert slides
     for here, there in slides:
@@ -42,8 +51,8 @@ def test_feet_of_real_motions_slide_less_than_two_centimetres_and_hardly_more_th
     assert float(found.lowest.min()) > -0.015 and float(found.lowest.median()) < 0.02
 
 
-def test_nothing_pops_that_did_not_in_the_source(real_motion, anny):
-    found = played(read_motion(real_motion("xia_neutral_01_000.bvh")), anny)
+def test_nothing_pops_that_did_not_in_the_source(real_played):
+    found = real_played("xia_neutral_01_000.bvh")
     for joint in ("knee", "ankle", "toe"):
         for side in ("left", "right"):
             here, there = found.joint(f"{side}_{joint}"), found.source.place(f"{side}_{joint}")
@@ -69,7 +78,8 @@ def test_standing_is_slow_and_low():
 
 
 def test_speed_is_in_metres_a_second():
-    assert torch.allclose(speed(torch.arange(5.0)[:, None] * torch.tensor([0.1, 0.0, 0.0]), 30), torch.tensor(3.0))
+    places = torch.arange(5.0)[:, None] * torch.tensor([0.1, 0.0, 0.0])
+    assert torch.allclose(speed(places, 30), torch.tensor(3.0))
 
 
 def test_hips_sink_smoothly_where_a_leg_is_too_short():

@@ -38,7 +38,8 @@ def test_twist_is_the_angle_about_an_axis_and_a_swing_has_none():
 def test_two_bones_point_where_they_are_told_and_meet_in_a_hinge():
     upper, bend = randoms(20), torch.linspace(0.5, 2.0, 20, dtype=torch.float64)
     axis = across(randoms(20, seed=3), upper)
-    lower = torch.cos(bend)[:, None] * upper + torch.sin(bend)[:, None] * torch.linalg.cross(axis, upper, dim=-1)
+    side = torch.linalg.cross(axis, upper, dim=-1)
+    lower = torch.cos(bend)[:, None] * upper + torch.sin(bend)[:, None] * side
     guess = frame(upper, unit(axis + 0.2 * upper)) @ frame(-Z, X).mT
     first, second = two_bones(upper, lower, guess, -Z, -Z, X)
     assert torch.allclose(apply(first, -Z.expand(20, 3)), upper, atol=1e-9)
@@ -55,7 +56,7 @@ def test_a_straight_limb_keeps_the_twist_that_it_is_given():
 
 
 def test_a_limb_that_bends_a_little_the_wrong_way_is_not_turned_about():
-    lower = unit(torch.tensor([[0.0, -0.1, -1.0]], dtype=torch.float64))  # X is the hinge: +Y is the right way
+    lower = unit(torch.tensor([[0.0, -0.1, -1.0]], dtype=torch.float64))  # about X +Y is the right way
     first, _ = two_bones(-Z[None], lower, torch.eye(3, dtype=torch.float64)[None], -Z, -Z, X)
     assert torch.allclose(first[0], torch.eye(3, dtype=torch.float64), atol=1e-9)
 

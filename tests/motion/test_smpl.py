@@ -20,7 +20,8 @@ def posed():
     """A walk in SMPL's parameters, Z up: poses (T, 72) and places (T, 3), by the size of the person."""
     def of_size(size):
         pose = retarget(walk(2.0), PlainBody(size))
-        return torch.cat([pose.root_rotation, pose.rotations.flatten(1)], 1).numpy(), pose.root_translation.numpy()
+        poses = torch.cat([pose.root_rotation, pose.rotations.flatten(1)], 1)
+        return poses.numpy(), pose.root_translation.numpy()
 
     return {size: of_size(size) for size in (1.0, 0.85)}
 
@@ -36,7 +37,8 @@ def test_amass_moves_anny_as_the_same_walk_from_bvh(values, rate, posed, direct,
     poses, places = posed[1.0]
     padded = np.zeros((len(poses), values))
     padded[:, :66] = poses[:, :66]
-    np.savez(tmp_path / "walk.npz", poses=padded, trans=places, betas=np.zeros(16), gender="neutral", **{rate: 30.0})
+    np.savez(tmp_path / "walk.npz", poses=padded, trans=places, betas=np.zeros(16), gender="neutral",
+             **{rate: 30.0})
     motion = read_motion(tmp_path / "walk.npz")
     assert motion.fps == 30 and motion.format == "AMASS"
     found = played(motion, anny)
@@ -120,8 +122,8 @@ def test_a_truncated_npz_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content, told", [
-    ("[1, 2]", "entry 0 has no Rh"), ("[]", "no frames"), ('[{"Rh": [0, 0, 0], "Th": [0, 0, 0], "poses": [1, 2]}]',
-                                                         "2 pose values; SMPL has 72"),
+    ("[1, 2]", "entry 0 has no Rh"), ("[]", "no frames"),
+    ('[{"Rh": [0, 0, 0], "Th": [0, 0, 0], "poses": [1, 2]}]', "2 pose values; SMPL has 72"),
     ('[{"Rh": [0, 0, 0], "Th": ["a", 0, 0], "poses": [1, 2]}]', "no numbers"), ("[", "not whole JSON")])
 def test_damaged_json_is_one_error(content, told, tmp_path):
     (tmp_path / "bad.json").write_text(content)
