@@ -58,13 +58,15 @@ def playable(capture: Capture, camera: str | None = None,
     return body, capture.recording[rows]
 
 
-def driven(body: Body, motion: Motion, like: Pose, up: torch.Tensor, video_fps: float, least: float) -> Pose:
+def driven(body: Body, motion: Motion, like: Pose, up: torch.Tensor, video_fps: float, least: float,
+           motion_up: str | None = None) -> Pose:
     """The poses of a motion for a video of `least` seconds or more: a shorter one is played in rounds.
 
-    like  a pose (a batch of one) of the same body: where the motion begins, and where its person looks then
+    like       a pose (a batch of one) of the same body: where the motion begins, and where its person looks
+    motion_up  `retarget`'s up
     """
     rounds = math.ceil(least / motion.seconds) if 0 < motion.seconds < least else 0
-    poses = retarget(motion, body, video_fps, loop=rounds, world_up=up)
+    poses = retarget(motion, body, video_fps, loop=rounds, up=motion_up, world_up=up)
     there, here = body(like), body(poses[:1])
     sides = [body.skeleton.names.index(f"{side}_hip") for side in ("left", "right")]
     lefts = [functional.normalize(left - left @ up * up, dim=0)

@@ -41,7 +41,7 @@ CAPTION_HEIGHT = 16  # pixels
 def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            background: str | Path | None = None, overview: bool = False, size: int | None = None,
            frames: Iterable[int] | None = None, avatar: Avatar | None = None,
-           motion: str | Path | Motion | None = None) -> None:
+           motion: str | Path | Motion | None = None, up: str | None = None) -> None:
     """Draw a run's avatar in the poses of a capture, played there and back, or of a motion, as an MP4.
 
     out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
@@ -52,6 +52,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     frames      play these frames alone
     avatar      drawn in place of the run's own, such as one that wears parts of another
     motion      what to play instead of the capture's poses: whatever `read_motion` reads
+    up          the axis of the motion's file against gravity, such as "y"; None looks
 
     Raises ValueError for another kind of name, an unknown view, a capture of another surface, and a motion
     that can't be read or is for a body that can't be posed.
@@ -75,7 +76,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     if motion is None:
         poses, scenes = staged(capture, view, known[0], size, frames)
     else:
-        poses, scenes = staged_motion(capture, motion, view, known[0], size)
+        poses, scenes = staged_motion(capture, motion, view, known[0], size, up)
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
     draw = draw_overview if overview else draw_frames
     if out.suffix.lower() == ".mp4":
@@ -101,11 +102,12 @@ def staged(capture: Capture, view: str, first: str, size: int,
     return len(poses), stage(body, poses, capture.cameras[first], capture.up, size, VIDEO_FPS)
 
 
-def staged_motion(capture: Capture, motion: Motion, view: str, first: str,
-                  size: int) -> tuple[int, Iterator[Scene]]:
+def staged_motion(capture: Capture, motion: Motion, view: str, first: str, size: int,
+                  motion_up: str | None = None) -> tuple[int, Iterator[Scene]]:
     """How many pictures a video of a motion has, and its scenes; it begins where the capture's person is."""
     body, up, watched = capture.body, capture.up, view in capture.cameras
-    moving = driven(body, motion, capture.recording[:1], up, VIDEO_FPS, 0 if watched else ROUND_SECONDS)
+    moving = driven(body, motion, capture.recording[:1], up, VIDEO_FPS, 0 if watched else ROUND_SECONDS,
+                    motion_up)
     poses = [moving[index:index + 1] for index in range(len(moving))]
     if watched:
         return len(poses), going_along(body, poses, capture.cameras[view], view, up, size, VIDEO_FPS)

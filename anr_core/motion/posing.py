@@ -18,11 +18,11 @@ from anr_core.motion.feet import (
     sunk,
     widened,
 )
-from anr_core.motion.limbs import apply, swing
+from anr_core.motion.limbs import apply, rotation_nearest, swing
 from anr_core.motion.puppet import Puppet, at_rest, puppet_of
 from anr_core.motion.record import Motion
 from anr_core.motion.retargeting import Source, Z, turned_parts
-from anr_core.motion.timing import at_rate, looped, smoothed, trimmed
+from anr_core.motion.timing import at_rate, blurred, looped, smoothed, trimmed
 
 LONGEST = 4_000_000  # joints in all frames: about 20 minutes at 30 frames a second, and 2 GB
 
@@ -33,7 +33,7 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     """The poses (B) in which a body moves as a motion does; `frame` counts them from 0.
 
     fps         poses a second; None for the motion's own
-    smooth      seconds, the standard deviation of a Gaussian over time
+    smooth      seconds, the standard deviation of a Gaussian over time; feet that stand are left standing
     loop        rounds whose end flows into their beginning; 0 plays the motion as it is
     start, end  seconds of the motion to take
     up          the axis of the motion's file against gravity, such as "y" or "-z"; None looks
@@ -47,7 +47,6 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     motion = trimmed(motion, start, end)
     if fps is not None:
         motion = at_rate(motion, fps)
-    motion = smoothed(motion, smooth)
     if len(motion) * max(len(motion.names), len(puppet.names)) * max(1, int(loop)) > LONGEST:
         raise ValueError(f"The motion has {len(motion)} frames at {motion.fps:g} fps, too many at once. Take "
                          "a part with start and end, or fewer frames a second.")
@@ -55,9 +54,10 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     upright = upward(anatomy, motion[:: max(1, len(motion) // 500)].placed()[1], up)
     if loop:
         motion = looped(motion, int(loop), _height(motion), upright.float())
-    source, fps = source_of(motion, anatomy, upright, puppet), motion.fps
-    copied, resting = _copied(motion, body, source), at_rest(body).joints[0].cpu()
-    if copied is not None and torch.allclose(at_rest(motion.body).joints[0].cpu(), resting, atol=1e-5):
+    source, fps = source_of(motion, anatomy, upright, puppet, smooth), motion.fps
+    copied = _copied(smoothed(motion, smooth), body, source)
+    resting = at_rest(body).joints[0].cpu()
+    if copied is not None and not smooth and _alike(at_rest(motion.body).joints[0].cpu(), resting):
         poses = _as_they_are(motion, source)
     else:
         poses = _pose(source, puppet, fps, copied)
@@ -68,7 +68,8 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     return Pose(rotations.float(), root.float(), place.float(), torch.arange(len(place)))
 
 
-def source_of(motion: Motion, anatomy: Anatomy, upright: torch.Tensor, puppet: Puppet) -> Source:
+def source_of(motion: Motion, anatomy: Anatomy, upright: torch.Tensor, puppet: Puppet,
+              smooth: float = 0.0) -> Source:
     """The motion in canonical axes, as large as the puppet, its floor at zero and its first hips above 0."""
     turns, places = motion.placed()
     check_sides(anatomy, places, upright)
@@ -82,17 +83,40 @@ def source_of(motion: Motion, anatomy: Anatomy, upright: torch.Tensor, puppet: P
             length += float(bone.norm(dim=-1).median())
     if length <= 0:
         raise ValueError("The motion's legs have no length. Export it again.")
-    places = places * (sum(sum(puppet.leg(side)) for side in SIDES) / length)
-    hips = (places[0, at["left_hip"]] + places[0, at["right_hip"]]) / 2
-    places = places - torch.tensor([hips[0], hips[1], 0.0], dtype=places.dtype)
+    scale = sum(sum(puppet.leg(side)) for side in SIDES) / length
+    shift = -scale * (places[0, at["left_hip"]] + places[0, at["right_hip"]]) / 2
+    shift[2] = 0
+    places = places * scale + shift
     ankles = torch.stack([places[:, at[f"{side}_ankle"]] for side in SIDES], 1)
     toes = torch.stack([places[:, at.get(f"{side}_toe", at[f"{side}_ankle"])] for side in SIDES], 1)
     stands, levels = standing(ankles, toes, motion.fps)
     own = -puppet.soles[..., 2].amin(1)  # the puppet's ankles' height while they stand
-    places[..., 2] += (own - levels).mean()
+    shift[2] = (own - levels).mean()
+    places[..., 2] += shift[2]
+    if smooth:
+        calm = smoothed(motion, smooth).placed()
+        calm = canonical @ calm[0], calm[1] @ canonical.T * scale + shift
+        turns, places = standing_kept((turns, places), calm, stands, anatomy, smooth, motion.fps)
     rest = None if anatomy.rest_axes is None else motion.resting() @ anatomy.rest_axes
     return Source(anatomy, turns, places, rest, anatomy.rest_axes, stands,
                   (own - levels) - (own - levels).mean())
+
+
+def standing_kept(rough, calm, stands: torch.Tensor, anatomy: Anatomy, smooth: float, fps: float):
+    """Turns (T, J, 3, 3) and places (T, J, 3) of a smoothed motion whose feet stand as in the rough one."""
+    turns, places = calm[0].clone(), calm[1].clone()
+    for foot, side in enumerate(SIDES):
+        rows = stands[:, foot].to(places)
+        around = max(1, round(2 * smooth * fps))
+        rows = functional.max_pool1d(rows[None, None], 2 * around + 1, 1, around)[0, 0]
+        share = blurred(rows, smooth * fps / 1.5).clamp(0, 1)[:, None]
+        for name in (f"{side}_ankle", f"{side}_toe"):
+            if anatomy.has(name):
+                joint = anatomy.joints[name]
+                places[:, joint] = torch.lerp(calm[1][:, joint], rough[1][:, joint], share)
+                mixed = torch.lerp(calm[0][:, joint], rough[0][:, joint], share[..., None])
+                turns[:, joint] = rotation_nearest(mixed)
+    return turns, places
 
 
 def _pose(source: Source, puppet: Puppet, fps: float, copied: torch.Tensor | None):
@@ -207,6 +231,10 @@ def _copied(motion: Motion, body: Body, source: Source) -> torch.Tensor | None:
     local = axes.T @ local @ axes  # of the body's own axes in canonical ones
     local[:, 0] = source.turns[:, 0] @ axes
     return local
+
+
+def _alike(one, other):
+    return torch.allclose(one, other, atol=1e-5)
 
 
 def _as_they_are(motion: Motion, source: Source):

@@ -23,7 +23,7 @@ from anr_core.motion.puppet import Puppet
 
 COHERENT, BENT = 0.85, 0.25  # how constant a hinge's axis is and how far it bends (sine) to be believed
 TILTED = 0.87                # cosine of how far a rest pose's foot may be from flat
-COLLAR, WRIST, PRONATION = 0.4, 0.8, 0.42  # radians that these turn at the most
+COLLAR, WRIST, PRONATION, CURLED = 0.4, 0.8, 0.42, 2.5  # radians that these turn at the most
 ANKLE = 0.2  # radians that a foot is turned about the shin
 LEGS, ARMS = "hip knee ankle", "shoulder elbow wrist"
 Z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
@@ -68,7 +68,7 @@ def turned_parts(source: Source, puppet: Puppet) -> dict[str, torch.Tensor]:
     """How each part of the puppet is turned from its rest, (T, 3, 3) in the world, by its joint's name.
 
     pelvis, chest, head, and of each side hip (the thigh), knee, ankle (the foot), toe, collar, shoulder,
-    elbow, wrist (the hand): those that the source knows.
+    elbow, wrist (the hand) and fingers: those that the source knows.
     """
     has, parts = source.anatomy.has, {}
     parts["pelvis"] = source.turn("pelvis") @ _upright(source, "pelvis", "hip")
@@ -154,7 +154,17 @@ def _arm(source, puppet, side, trunk):
     twist = unwound(twist_about(fore.mT @ hand, bone)) / 2
     parts[elbow] = fore @ _about(bone, twist.clamp(-PRONATION, PRONATION))
     parts[wrist] = parts[elbow] @ _within(parts[elbow].mT @ hand, WRIST)
-    return parts
+    return parts | _fingers(source, puppet, side, turn, guess, parts[wrist])
+
+
+def _fingers(source, puppet, side, turn, hand_from_rest, hand):
+    """Turns of the fingers of a hand: against it they turn as the source's do from where those rest."""
+    if source.axes is None:  # how they rest nobody knows
+        return {}
+    names = [name for name in source.anatomy.joints
+             if name.startswith(f"{side}_") and name[-1:] in "123" and name in puppet.names]
+    return {name: hand @ hand_from_rest.T @ _within(turn.mT @ source.turn(name), CURLED) @ hand_from_rest
+            for name in names}
 
 
 def _limb(source, puppet, side, limb, trunk):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anr_core.motion import retarget
+from anr_core.motion import read_motion, retarget
 from anr_core.motion.feet import speed, standing, straightened, sunk, widened
 from tests.motion.made_up import (
     FAMILIES,
@@ -111,3 +111,9 @@ def test_feet_widen_along_a_direction_that_is_constant_while_they_stand():
         assert float(part.diff(dim=0).abs().max()) < 1e-6
     assert float(found.diff(dim=0).norm(dim=-1).max()) < 0.15
     assert torch.allclose(found.norm(dim=-1), torch.ones(50, 2), atol=1e-5)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.2])
+def test_smoothing_moves_no_foot_that_stands(seconds, real_motion, anny):
+    motion = read_motion(real_motion("xia_neutral_01_000.bvh"))
+    assert max(here for here, _ in played(motion, anny, smooth=seconds).slides()) < 0.016

@@ -1,5 +1,7 @@
 """Limbs point where the source's point, whatever it rests like, and joints bend as people's do."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -98,6 +100,25 @@ def test_a_head_that_turns_left_turns_left(anny):
     eyes = joints[names.index("left_eyeball")] + joints[names.index("right_eyeball")]
     look = eyes / 2 - joints[names.index("head")]
     assert float(torch.atan2(look[0], -look[1])) == pytest.approx(0.6, abs=0.02)
+
+
+def test_fingers_curl_with_the_sources(anny):
+    """A finger of the made-up hand, which points along X with its palm down, bends about -Z."""
+    hand = figure({}, torch.tensor([[0.0, 0.95, 0.0]]).expand(2, 3))
+    wrist = hand.names.index("LeftHand")
+    names = (*hand.names, "LeftHandIndex1", "LeftHandIndex2")
+    offsets = torch.cat([hand.rest, torch.tensor([[0.09, 0.0, 0.02], [0.04, 0.0, 0.0]])])
+    curls = torch.tensor([0.0, 0.0, -0.8]).expand(2, 2, 3)
+    curled = replace(hand, names=names, parents=(*hand.parents, wrist, len(hand.names)), rest=offsets,
+                     rotations=torch.cat([hand.rotations, curls], 1),
+                     steps=torch.cat([hand.steps, offsets[-2:].expand(2, 2, 3)], 1))
+    straight = replace(curled, rotations=torch.cat([hand.rotations, 0 * curls], 1))
+    found, rests = played(curled, anny), played(straight, anny)
+    for one, other in ((found, 1.6), (rests, 0.0)):
+        total = sum(float(one.poses.rotations[0, anny.skeleton.names.index(f"left_index{joint}") - 1].norm())
+                    for joint in (1, 2))
+        assert total == pytest.approx(other, abs=0.01)
+    assert float(found.joint("left_index3")[0, 2]) < float(rests.joint("left_index3")[0, 2]) - 0.02
 
 
 @pytest.mark.parametrize("body", [PlainBody(), PlainBody(0.7), AnnyBody(Shape(age=0.3, height=0.2))],
