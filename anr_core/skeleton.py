@@ -231,8 +231,8 @@ def _side_and_stem(word):
 
 
 # An upright person of 1.7 m with arms stretched out, metres: where joints stand about the pelvis, X to the
-# left, Y up, Z to the front. Rounded from the proportions of Drillis and Contini (1966), for files that hold
-# rotations of SMPL's joints alone; nothing in it is SMPL's.
+# left, Y up, Z to the front. For files that hold rotations of SMPL's joints alone: round numbers of our own,
+# nothing in it is SMPL's.
 T_POSE = {
     "pelvis": (0, 0, 0), "spine1": (0, 0.12, -0.02), "spine2": (0, 0.25, -0.02), "spine3": (0, 0.31, -0.01),
     "neck": (0, 0.52, -0.04), "head": (0, 0.61, 0.01), "left_hip": (0.08, -0.08, 0),

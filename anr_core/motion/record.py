@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from anr_core.body import Body, Pose
+from anr_core.body import Body
 
 LARGEST = 100_000_000  # numbers in a motion: 400 MB
 
@@ -23,7 +23,7 @@ class Motion:
     fps        frames a second
     format     what it was read from
     joints     index of each joint by our name, where the file's kind is known; None looks at the names
-    poses      of a body of ours, and that body, where that is what was read
+    body       of ours, whose own rotations these are; None where they are another skeleton's
     """
 
     names: tuple[str, ...]
@@ -34,7 +34,6 @@ class Motion:
     fps: float
     format: str
     joints: dict[str, int] | None = None
-    poses: Pose | None = None
     body: Body | None = None
 
     def __len__(self) -> int:
@@ -50,8 +49,7 @@ class Motion:
                 f"{len(self.names)} joints")
 
     def __getitem__(self, rows: slice) -> Motion:
-        return replace(self, rotations=self.rotations[rows], steps=self.steps[rows],
-                       poses=None if self.poses is None else self.poses[rows])
+        return replace(self, rotations=self.rotations[rows], steps=self.steps[rows])
 
     def placed(self) -> tuple[torch.Tensor, torch.Tensor]:
         """How joints are turned (T, J, 3, 3) and where they are (T, J, 3), in the file's world; float64."""

@@ -38,4 +38,4 @@ def posed_motion(body: Body, poses: Pose, fps: float, kind: str = "poses") -> Mo
         toe = next((f"{side}_{name}" for name in ("foot", "second_toe1") if f"{side}_{name}" in joints), None)
         if toe:
             joints[f"{side}_toe"] = joints[toe]
-    return Motion(names, parents, offsets, rotations, steps, fps, kind, joints, poses, body)
+    return Motion(names, parents, offsets, rotations, steps, fps, kind, joints, body)

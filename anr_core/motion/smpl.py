@@ -27,8 +27,8 @@ SKELETONS = {72: SMPL, 156: SMPLH, 165: SMPLX}
 RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
 BODY_VALUES = 66  # of the root and the 21 joints that all of SMPL's family share
 EASYMOCAP_FPS = 30.0  # its files don't tell
-TOLD = 0.9  # correlation of root and feet from which they tell the figure's size
-STANDS = 0.25  # of all frames, those in which the lower foot is slowest
+BETTER = 0.95    # of the sliding: so much less makes a figure of another size more likely
+SEARCHED = 3000  # frames, the first ones
 
 
 def read_amass(file: Path, fps: float | None = None) -> Motion:
@@ -124,24 +124,22 @@ def standing(skeleton: Skeleton) -> tuple[torch.Tensor, list[int]]:
 
 
 def figure_scale(motion: Motion) -> float:
-    """How large the figure is against ours: so that, while a foot stands, root and leg move it nowhere.
+    """How large the figure is against ours: so that, as a rule, root and leg together move one foot nowhere.
 
-    1 where nobody walks, which leaves nothing to tell it by.
+    1 where that is hardly better, as when nobody moves.
     """
     if len(motion) < 10:
         return 1.0
-    _, places = motion.placed()
+    _, places = motion[:SEARCHED].placed()
     root = places[:, 0]
     feet = places[:, [motion.joints["left_toe"], motion.joints["right_toe"]]] - root[:, None]
-    goes, swings = root.diff(dim=0)[:, None].expand(-1, 2, -1), feet.diff(dim=0)
-    speed = (goes + swings).norm(dim=-1)
-    stands = speed <= torch.quantile(speed, STANDS)
-    goes, swings = goes[stands], swings[stands]
-    both, own, whole = -(goes * swings).sum(), swings.square().sum(), goes.square().sum()
-    told = float(both / (own * whole).sqrt().clamp(min=1e-12))  # their correlation
-    if told < TOLD or float(swings.square().mean().sqrt()) * motion.fps < 0.02:  # metres a second
-        return 1.0
-    return float((both / own).clamp(0.6, 1.4))
+    goes, swings = root.diff(dim=0)[:, None], feet.diff(dim=0)
+
+    def sliding(scale):  # a root: that many frames slide nowhere counts more than how far the others do
+        return float((goes + scale * swings).norm(dim=-1).amin(1).sqrt().mean())
+
+    best = min(torch.linspace(0.7, 1.4, 141).tolist(), key=sliding)
+    return best if sliding(best) < BETTER * sliding(1.0) else 1.0
 
 
 def _first(arrays, names):

@@ -37,7 +37,7 @@ def at_rate(motion: Motion, fps: float) -> Motion:
     before = places.floor().long()
     after, share = (before + 1).clamp(max=len(motion) - 1), (places - before).float()[:, None, None]
     rotations = between(motion.rotations[before], motion.rotations[after], share)
-    return replace(motion, rotations=rotations, fps=float(fps), poses=None,
+    return replace(motion, rotations=rotations, fps=float(fps),
                    steps=torch.lerp(motion.steps[before], motion.steps[after], share))
 
 
@@ -54,7 +54,7 @@ def smoothed(motion: Motion, seconds: float) -> Motion:
     signs = torch.where(signs == 0, 1.0, signs).cumprod(0)
     quaternions = torch.cat([quaternions[:1], quaternions[1:] * signs])  # one of two signs, without jumps
     quaternions = functional.normalize(blurred(quaternions, seconds * motion.fps), dim=-1)
-    return replace(motion, rotations=roma.unitquat_to_rotvec(quaternions), poses=None,
+    return replace(motion, rotations=roma.unitquat_to_rotvec(quaternions),
                    steps=blurred(motion.steps, seconds * motion.fps))
 
 
@@ -109,7 +109,7 @@ def looped(motion: Motion, rounds: int, height: float, up: torch.Tensor) -> Moti
     if not home or rounds > 1:
         parts[-1] = (rotations, steps)
     return replace(motion, rotations=torch.cat([part[0] for part in parts]),
-                   steps=torch.cat([part[1] for part in parts]), poses=None)
+                   steps=torch.cat([part[1] for part in parts]))
 
 
 def turn_about(axis: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
