@@ -6,23 +6,23 @@ import torch
 from torch.nn import functional
 
 from anr_core.body import Body, Pose
-from anr_core.motion.anatomy import SIDES, Anatomy, anatomy_of, check_sides, upward
+from anr_core.motion.anatomy import SIDES, anatomy_of, upward
 from anr_core.motion.feet import (
     bent_toes,
     eased_ankles,
     foot_goals,
     knees_kept,
     legs,
-    standing,
     straightened,
     sunk,
     widened,
 )
-from anr_core.motion.limbs import apply, rotation_nearest, swing
+from anr_core.motion.limbs import apply, swing
 from anr_core.motion.puppet import Puppet, at_rest, puppet_of
 from anr_core.motion.record import Motion
-from anr_core.motion.retargeting import Source, Z, turned_parts
-from anr_core.motion.timing import at_rate, blurred, looped, smoothed, trimmed
+from anr_core.motion.retargeting import turned_parts
+from anr_core.motion.source import Source, Z, source_of
+from anr_core.motion.timing import at_rate, looped, smoothed, trimmed
 
 LONGEST = 4_000_000  # joints in all frames: about 20 minutes at 30 frames a second, and 2 GB
 
@@ -66,57 +66,6 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     rotations, root, place = poses
     place = place - resting[0].double()
     return Pose(rotations.float(), root.float(), place.float(), torch.arange(len(place)))
-
-
-def source_of(motion: Motion, anatomy: Anatomy, upright: torch.Tensor, puppet: Puppet,
-              smooth: float = 0.0) -> Source:
-    """The motion in canonical axes, as large as the puppet, its floor at zero and its first hips above 0."""
-    turns, places = motion.placed()
-    check_sides(anatomy, places, upright)
-    canonical = swing(upright, Z)
-    places, turns = places @ canonical.T, canonical @ turns
-    at = anatomy.joints
-    length = 0.0
-    for side in SIDES:
-        for one, other in (("hip", "knee"), ("knee", "ankle")):
-            bone = places[:, at[f"{side}_{one}"]] - places[:, at[f"{side}_{other}"]]
-            length += float(bone.norm(dim=-1).median())
-    if length <= 0:
-        raise ValueError("The motion's legs have no length. Export it again.")
-    scale = sum(sum(puppet.leg(side)) for side in SIDES) / length
-    shift = -scale * (places[0, at["left_hip"]] + places[0, at["right_hip"]]) / 2
-    shift[2] = 0
-    places = places * scale + shift
-    ankles = torch.stack([places[:, at[f"{side}_ankle"]] for side in SIDES], 1)
-    toes = torch.stack([places[:, at.get(f"{side}_toe", at[f"{side}_ankle"])] for side in SIDES], 1)
-    stands, levels = standing(ankles, toes, motion.fps)
-    own = -puppet.soles[..., 2].amin(1)  # the puppet's ankles' height while they stand
-    shift[2] = (own - levels).mean()
-    places[..., 2] += shift[2]
-    if smooth:
-        calm = smoothed(motion, smooth).placed()
-        calm = canonical @ calm[0], calm[1] @ canonical.T * scale + shift
-        turns, places = standing_kept((turns, places), calm, stands, anatomy, smooth, motion.fps)
-    rest = None if anatomy.rest_axes is None else motion.resting() @ anatomy.rest_axes
-    return Source(anatomy, turns, places, rest, anatomy.rest_axes, stands,
-                  (own - levels) - (own - levels).mean())
-
-
-def standing_kept(rough, calm, stands: torch.Tensor, anatomy: Anatomy, smooth: float, fps: float):
-    """Turns (T, J, 3, 3) and places (T, J, 3) of a smoothed motion whose feet stand as in the rough one."""
-    turns, places = calm[0].clone(), calm[1].clone()
-    for foot, side in enumerate(SIDES):
-        rows = stands[:, foot].to(places)
-        around = max(1, round(2 * smooth * fps))
-        rows = functional.max_pool1d(rows[None, None], 2 * around + 1, 1, around)[0, 0]
-        share = blurred(rows, smooth * fps / 1.5).clamp(0, 1)[:, None]
-        for name in (f"{side}_ankle", f"{side}_toe"):
-            if anatomy.has(name):
-                joint = anatomy.joints[name]
-                places[:, joint] = torch.lerp(calm[1][:, joint], rough[1][:, joint], share)
-                mixed = torch.lerp(calm[0][:, joint], rough[0][:, joint], share[..., None])
-                turns[:, joint] = rotation_nearest(mixed)
-    return turns, places
 
 
 def _pose(source: Source, puppet: Puppet, fps: float, copied: torch.Tensor | None):

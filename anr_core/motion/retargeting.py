@@ -13,55 +13,18 @@ upright while it stands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from anr_core.motion.anatomy import SIDES, Anatomy
+from anr_core.motion.anatomy import SIDES
 from anr_core.motion.limbs import across, apply, frame, rotation_nearest, swing, twist_about, two_bones, unit
 from anr_core.motion.puppet import Puppet
+from anr_core.motion.source import Source, Z
 
 COHERENT, BENT = 0.85, 0.25  # how constant a hinge's axis is and how far it bends (sine) to be believed
 TILTED = 0.87                # cosine of how far a rest pose's foot may be from flat
 COLLAR, WRIST, PRONATION, CURLED = 0.4, 0.8, 0.42, 2.5  # radians that these turn at the most
 ANKLE = 0.2  # radians that a foot is turned about the shin
 LEGS, ARMS = "hip knee ankle", "shoulder elbow wrist"
-Z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A motion in canonical axes, as large as the puppet.
-
-    turns   (T, J, 3, 3)  from the joints' own axes
-    places  (T, J, 3)     metres; the floor at zero
-    rest    (J, 3)        of the rest pose, canonical too; None where it is no person's
-    axes    (3, 3)        the file's rest axes (`Anatomy.rest_axes`), or None
-    stands  (T, 2)        whether each foot stands
-    levels  (2,)          how much higher each ankle is meant to be
-    """
-
-    anatomy: Anatomy
-    turns: torch.Tensor
-    places: torch.Tensor
-    rest: torch.Tensor | None
-    axes: torch.Tensor | None
-    stands: torch.Tensor
-    levels: torch.Tensor
-
-    def turn(self, name: str) -> torch.Tensor:
-        return self.turns[:, self.anatomy.joints[name]]
-
-    def place(self, name: str) -> torch.Tensor:
-        return self.places[:, self.anatomy.joints[name]]
-
-    def bone(self, start: str, end: str) -> torch.Tensor:
-        """(T, 3) unit vectors from one joint to another."""
-        return unit(self.place(end) - self.place(start))
-
-    def rest_bone(self, start: str, end: str) -> torch.Tensor:
-        joints = self.anatomy.joints
-        return unit(self.rest[joints[end]] - self.rest[joints[start]])
 
 
 def turned_parts(source: Source, puppet: Puppet) -> dict[str, torch.Tensor]:

@@ -10,9 +10,8 @@ import torch
 from anr_core.body import Body, Pose
 from anr_core.motion import Motion, retarget
 from anr_core.motion.anatomy import anatomy_of, upward
-from anr_core.motion.posing import source_of
 from anr_core.motion.puppet import puppet_of
-from anr_core.motion.retargeting import Source
+from anr_core.motion.source import Source, source_of
 from anr_core.skeleton import anny_limits
 
 STILL = 0.05  # metres a second
