@@ -1,10 +1,13 @@
 """Feet that stand still in the source do here, on the ground."""
 
 import pytest
+import roma
 import torch
 
 from anr_core.motion import read_motion, retarget
-from anr_core.motion.feet import speed, standing, straightened, sunk, widened
+from anr_core.motion.feet import foot_goals, speed, standing, straightened, sunk, widened
+from anr_core.motion.limbs import apply
+from anr_core.motion.puppet import puppet_of
 from tests.motion.made_up import (
     FAMILIES,
     PlainBody,
@@ -66,6 +69,21 @@ def test_the_knee_bends_forwards_even_where_the_sources_bends_back(anny):
     motion.rotations[:, knee] = torch.minimum(motion.rotations[:, knee], torch.tensor(-0.1))
     poses = retarget(motion, anny)
     assert float(poses.rotations[:, anny.skeleton.names.index("left_knee") - 1, 0].min()) > -0.2
+
+
+def test_a_foot_that_rolls_off_stays_on_its_ball_though_the_sources_is_shorter(anny):
+    puppet, frames = puppet_of(anny), 40
+    pitch = torch.cat([torch.zeros(20), torch.linspace(0, 0.8, 20)]).double()
+    turns = roma.rotvec_to_rotmat(torch.nn.functional.pad(pitch[:, None], (0, 2)))
+    turns = turns[:, None].expand(frames, 2, 3, 3)
+    ball = torch.tensor([0.0, -0.09, -0.02], dtype=torch.float64)  # Anny's is 0.13 m before its ankle
+    toes = torch.tensor([0.1, -0.09, 0.05], dtype=torch.float64).expand(frames, 2, 3)
+    ankles = toes - apply(turns, ball)
+    stands = (pitch == 0)[:, None].expand(frames, 2)
+    balls = [apply(turns, puppet.balls) + foot_goals(ankles, known, turns, stands, puppet, 30)
+             for known in (toes, None)]
+    rolled, dragged = (float((places - places[:1])[..., :2].norm(dim=-1).max()) for places in balls)
+    assert rolled < 0.008 and dragged > 0.02
 
 
 def test_standing_is_slow_and_low():

@@ -83,6 +83,15 @@ def test_what_turns_an_upper_arm_about_itself_turns_annys(angle, anny):
         assert float((matrix @ palms[1]) @ palms[0]) > 0.99
 
 
+def test_without_a_rest_pose_bends_tell_how_a_straight_arm_is_turned_about_itself(anny):
+    bend = torch.cat([torch.zeros(10), torch.linspace(0, 1.2, 20)])[:, None] * turned(0, -1, 0)
+    arm = figure({"LeftArm": turned(0.6, 0, 0).expand(30, 3), "LeftForeArm": bend},
+                 torch.tensor([0.0, 0.95, 0.0]).expand(30, 3))
+    shoulder = anny.skeleton.names.index("left_shoulder") - 1
+    one, other = (retarget(motion, anny).rotations[:10, shoulder] for motion in (arm, with_own_frames(arm)))
+    assert float((one - other).norm(dim=1).max()) < 0.05
+
+
 def test_the_spine_shares_the_bend_of_fewer_joints(anny):
     """Two joints of the source that bend by 0.5 in all become five that bend alike."""
     bend = turned(0.3, 0, 0).expand(2, 3)
