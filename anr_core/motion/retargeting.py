@@ -22,7 +22,8 @@ from anr_core.motion.source import Source, Z
 
 COHERENT, BENT = 0.85, 0.25  # how constant a hinge's axis is and how far it bends (sine) to be believed
 TILTED = 0.87                # cosine of how far a rest pose's foot may be from flat
-COLLAR, WRIST, PRONATION, CURLED = 0.4, 0.8, 0.42, 2.5  # radians that these turn at the most
+COLLAR, WRIST, PRONATION = 0.4, 0.8, 0.42  # radians that these turn at the most
+CURLED, THUMB = 2.5, 0.5  # radians that fingers turn against the hand at the most
 ANKLE = 0.2  # radians that a foot is turned about the shin
 LEGS, ARMS = "hip knee ankle", "shoulder elbow wrist"
 
@@ -126,8 +127,11 @@ def _fingers(source, puppet, side, turn, hand_from_rest, hand):
         return {}
     names = [name for name in source.anatomy.joints
              if name.startswith(f"{side}_") and name[-1:] in "123" and name in puppet.names]
-    return {name: hand @ hand_from_rest.T @ _within(turn.mT @ source.turn(name), CURLED) @ hand_from_rest
-            for name in names}
+    found = {}
+    for name in names:
+        own = _within(turn.mT @ source.turn(name), THUMB if "thumb" in name else CURLED)
+        found[name] = hand @ hand_from_rest.T @ own @ hand_from_rest
+    return found
 
 
 def _limb(source, puppet, side, limb, trunk):
