@@ -45,8 +45,12 @@ def standing(ankles: torch.Tensor, toes: torch.Tensor, fps: float) -> tuple[torc
     heights = ankles[..., 2]
     levels = []
     for foot in range(2):
-        rows = slow[:, foot] if bool(slow[:, foot].any()) else torch.ones_like(slow[:, foot])
-        levels.append(torch.quantile(heights[rows, foot], 0.2))
+        steps = [heights[rest, foot].median() for rest in _runs(slow[:, foot])]
+        if steps:  # the lowest of several floors, as a rule
+            steps = torch.stack(steps)
+            levels.append(steps[steps < steps.min() + LEVEL].median())
+        else:
+            levels.append(torch.quantile(heights[:, foot], 0.03))
     levels = torch.stack(levels)
     levels = torch.minimum(levels, levels.min() + LEVEL)
     return slow & (heights < levels + LOW), levels

@@ -22,7 +22,7 @@ from anr_core.motion.puppet import Puppet, at_rest, puppet_of
 from anr_core.motion.record import Motion
 from anr_core.motion.retargeting import turned_parts
 from anr_core.motion.source import Source, Z, source_of
-from anr_core.motion.timing import at_rate, looped, smoothed, trimmed
+from anr_core.motion.timing import at_rate, looped, smoothed, trimmed, without_reference
 
 LONGEST = 4_000_000  # joints in all frames: about 20 minutes at 30 frames a second, and 2 GB
 
@@ -44,7 +44,7 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     body can't be posed.
     """
     puppet = puppet_of(body)
-    motion = trimmed(motion, start, end)
+    motion = trimmed(without_reference(motion), start, end)
     if fps is not None:
         motion = at_rate(motion, fps)
     if len(motion) * max(len(motion.names), len(puppet.names)) * max(1, int(loop)) > LONGEST:

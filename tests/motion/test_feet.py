@@ -95,6 +95,14 @@ def test_standing_is_slow_and_low():
     assert levels.tolist() == pytest.approx([0.08, 0.08])
 
 
+def test_of_several_floors_the_lowest_is_the_ground():
+    heights = torch.tensor([0.08] * 10 + [0.28] * 50)[:, None, None]
+    ankles = heights * torch.tensor([0.0, 0.0, 1.0]).expand(60, 2, 3)
+    stands, levels = standing(ankles, ankles, 30)
+    assert levels.tolist() == pytest.approx([0.08, 0.08])
+    assert bool(stands[:8].all()) and not bool(stands[12:].any())
+
+
 def test_speed_is_in_metres_a_second():
     places = torch.arange(5.0)[:, None] * torch.tensor([0.1, 0.0, 0.0])
     assert torch.allclose(speed(places, 30), torch.tensor(3.0))

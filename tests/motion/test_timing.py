@@ -1,11 +1,13 @@
 """A motion cut, at another rate, smoothed, looped."""
 
+from dataclasses import replace
+
 import pytest
 import roma
 import torch
 
 from anr_core.motion import retarget
-from anr_core.motion.timing import at_rate, blurred, looped, smoothed, trimmed
+from anr_core.motion.timing import at_rate, blurred, looped, smoothed, trimmed, without_reference
 from tests.motion.made_up import figure, walk
 
 UP = torch.tensor([0.0, 1.0, 0.0])
@@ -28,6 +30,20 @@ def test_a_part_begins_and_ends_at_its_seconds():
 def test_a_part_that_is_not_there_is_refused(start, end):
     with pytest.raises(ValueError, match="There is nothing from"):
         trimmed(nodding(), start, end)
+
+
+def test_a_reference_pose_before_the_motion_is_not_played(anny):
+    motion = walk(1.0)
+    led = replace(motion, rotations=torch.cat([0 * motion.rotations[:1], motion.rotations]),
+                  steps=torch.cat([motion.rest[None], motion.steps]))
+    plain, found = retarget(motion, anny), retarget(led, anny)
+    assert len(found) == len(plain) + 1
+    assert torch.allclose(found.rotations[0], found.rotations[1], atol=1e-3)
+    assert torch.allclose(found.rotations[5:], plain.rotations[4:], atol=0.02)
+
+
+def test_a_motion_that_begins_at_rest_is_played_from_there():
+    assert without_reference(nodding()).rotations[0].abs().max() == 0
 
 
 @pytest.mark.parametrize("fps", [24, 25, 60, 120, 7])
