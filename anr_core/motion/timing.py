@@ -11,7 +11,7 @@ from torch.nn import functional
 from anr_core.motion.record import Motion
 
 AT_REST = 0.02      # radians that joints of a reference pose turn at the most
-JUMP = 0.3          # radians that some joint at least turns from it at once
+JUMP = 0.6          # radians that all joints together at least turn from it at once
 SEAM = 0.4          # seconds over which the end of a loop bends to its beginning
 SEARCHED = 0.3      # of a motion, its end: where a loop may be cut
 HOMECOMING = 0.3    # of the figure's height: who ends nearer to the start comes back to it, others walk on
@@ -36,7 +36,7 @@ def without_reference(motion: Motion) -> Motion:
     if len(motion) < 4:
         return motion
     turns = motion.rotations[:, 1:]  # the root may be turned
-    jump, *others = (float(step.norm(dim=-1).max()) for step in turns[:12].diff(dim=0))
+    jump, *others = (float(step.norm(dim=-1).sum()) for step in turns[:12].diff(dim=0))
     if float(turns[0].norm(dim=-1).max()) > AT_REST or jump < JUMP or jump < 4 * max(others):
         return motion
     return replace(motion, rotations=torch.cat([motion.rotations[1:2], motion.rotations[1:]]),
