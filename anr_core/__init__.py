@@ -32,6 +32,7 @@ _HOMES = {
     "Pose": "anr_core.body",
     "load_avatar": "anr_core.avatars.run",
     "load_capture": "anr_core.capture",
+    "load_motion": "anr_core.motion",
     "open_viewer": "anr_core.viewer",
     "rasterize": "anr_core.rasterizer",
     "studio_capture": "anr_core.prepare.studio",

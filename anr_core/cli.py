@@ -303,6 +303,11 @@ class Render:
     # PERSON:PART,PART: in parts of another one's texture, such as "subject 1:torso,thigh"; PERSON may also be
     # another run that has the same renderers
     wear: Annotated[str | None, optional("WHAT")] = None
+    # play this motion instead of the capture's poses: BVH, AMASS npz, EasyMocap or DeepMimic json, or the
+    # folder of another capture
+    motion: Annotated[Path | None, optional("FILE")] = None
+    # the axis of the motion's file that points upwards, such as y or -z; it looks by itself if not given
+    up: Annotated[str | None, optional("AXIS")] = None
     # orbit (the camera circles), turn (the person turns) or a camera of the capture
     view: Annotated[str, arg(metavar="NAME")] = "orbit"
     # picture to stand before; grey if not given
@@ -326,7 +331,8 @@ class Render:
         avatar = None if self.wear is None else wearing(run.avatar(), self.run, self.wear)
         capture = run.capture() if self.capture is None else load_capture(self.capture)
         frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
-        render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar)
+        render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar,
+               self.motion, self.up)
         print(f"written to {self.out}")
 
 

@@ -6,6 +6,7 @@ those of the person: the left wrist is the person's left one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -208,3 +209,82 @@ COCO23 = Skeleton(_COCO_NAMES + _FEET, None, (*COCO17.edges, (15, 17), (17, 18),
 BODY25B = Skeleton((*_COCO_NAMES, "upper_neck", "head_top", *_FEET), None, (
     *COCO17.edges, (17, 5), (17, 6), (17, 18), (15, 19), (19, 20), (15, 21), (16, 22), (22, 23), (16, 24)))
 KEYPOINT_SETS = {"coco17": COCO17, "coco23": COCO23, "body25": BODY25, "body25b": BODY25B}
+
+# How others call a joint, without side, digits and what all names of a file begin with. The first that is
+# there and not taken yet is it: "shoulder" is the upper arm's joint, but the collar where there is an "arm".
+_FOREIGN = {
+    "wrist": "wrist hand",
+    "elbow": "elbow forearm lowerarm lowarm armlower radius farm forearmbend",
+    "shoulder": "upperarm uparm uarm armupper humerus shldr shldrbend arm shoulder",
+    "collar": "collar clavicle clav collarbone shoulder",
+    "ankle": "ankle foot",
+    "toe": "toebase toe toes ball metatarsals forefoot footindex foottoe foot",
+    "knee": "knee shin calf tibia lowerleg lowleg leglower leg",
+    "hip": "upleg upperleg legupper thigh thighbend femur hip leg",
+}
+_FINGERS = {"thumb": "thumb handthumb thumbfinger", "index": "index handindex indexfinger",
+            "middle": "middle mid handmiddle middlefinger", "ring": "ring handring ringfinger",
+            "pinky": "pinky little handpinky handlittle pinkyfinger littlefinger"}
+_STEMS = {stem for table in (_FOREIGN, _FINGERS) for stems in table.values() for stem in stems.split()}
+_PREFIXES = {"mixamorig", "bip", "valvebiped", "character", "skeleton", "robot", "actor", "rig", "avg", "jnt",
+             "joint", "bone", "def", "org", "cc", "base", "sk", "bn", "ctrl", "j", "b", "c", "m", "f"}
+_SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
+EXPECTED = "LeftUpLeg, LeftLeg, LeftFoot, LeftArm, LeftForeArm, LeftHand, Head"  # in an error
+
+
+def foreign_joints(names: Sequence[str]) -> dict[str, int]:
+    """Index of the joints "left_hip", "right_index1", "head" and so on among the names of a file.
+
+    Understands those of CMU, Mixamo, Biped, Unreal, Rokoko, Xsens, Vicon, OptiTrack, SMPL, Poser and the
+    like. Joints that aren't there are left out.
+    """
+    words = [[word for word in re.split(r"[^a-z]+", re.split(r"[:|]", name)[-1].lower())
+              if word and word not in _PREFIXES] for name in names]
+    firsts = [word[0] for word in words if len(word) > 1]
+    common = max(set(firsts), key=firsts.count, default="")
+    if common not in _SIDES and firsts.count(common) > 0.6 * len(names):  # the figure's own name
+        words = [word[1:] if word[:1] == [common] else word for word in words]
+    found, taken, sided = {}, set(), {}
+    for index, word in enumerate(words):
+        side, stem = _side_and_stem("".join(word))
+        if stem == "head":
+            found.setdefault("head", index)
+        elif side:
+            digits = re.findall(r"\d+", re.split(r"[:|]", names[index])[-1])
+            finger = next((joint for joint, stems in _FINGERS.items() if stem in stems.split()), None)
+            if finger and digits and 1 <= int(digits[-1]) <= 3:
+                found.setdefault(f"{side}_{finger}{int(digits[-1])}", index)
+            elif finger == "thumb":
+                found.setdefault(f"{side}_thumb1", index)
+            sided.setdefault((side, stem), index)
+    for side in ("left", "right"):
+        for joint, stems in _FOREIGN.items():
+            free = (sided[side, stem] for stem in stems.split() if (side, stem) in sided)
+            index = next((index for index in free if index not in taken), None)
+            if index is not None:
+                found[f"{side}_{joint}"] = index
+                taken.add(index)
+    return found
+
+
+def _side_and_stem(word):
+    """ "left" and "upleg" of "lupleg", "leftupleg" and "uplegl"; None and the word where it has no side."""
+    for letters, side in _SIDES.items():
+        for stem in (word.removeprefix(letters), word.removesuffix(letters)):
+            if stem != word and stem in _STEMS:
+                return side, stem
+    return None, word
+
+
+# An upright person of 1.7 m with arms stretched out, metres: where joints stand about the pelvis, X to the
+# left, Y up, Z to the front. For files that hold rotations of SMPL's joints alone: round numbers of our own,
+# nothing in it is SMPL's.
+T_POSE = {
+    "pelvis": (0, 0, 0), "spine1": (0, 0.12, -0.02), "spine2": (0, 0.25, -0.02), "spine3": (0, 0.31, -0.01),
+    "neck": (0, 0.52, -0.04), "head": (0, 0.61, 0.01), "left_hip": (0.08, -0.08, 0),
+    "left_knee": (0.09, -0.49, 0), "left_ankle": (0.09, -0.90, -0.03), "left_foot": (0.11, -0.955, 0.09),
+    "left_collar": (0.08, 0.42, -0.02), "left_shoulder": (0.19, 0.45, -0.03),
+    "left_elbow": (0.45, 0.45, -0.03), "left_wrist": (0.70, 0.45, -0.03), "left_hand": (0.78, 0.45, -0.03),
+    "left_index1": (0.79, 0.45, 0), "left_middle1": (0.80, 0.45, -0.03), "left_pinky1": (0.77, 0.44, -0.07),
+    "left_ring1": (0.79, 0.45, -0.05), "left_thumb1": (0.73, 0.44, 0.02),
+}

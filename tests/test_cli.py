@@ -11,6 +11,7 @@ from anr_core import cli, metrics, training
 from anr_core.avatars import PRESETS, SYSTEMS
 from anr_core.cli import frame_list, main, show_progress
 from anr_core.training import Progress
+from tests.motion.made_up import bvh_text, walk
 
 CHECKOUT = Path(cli.__file__).parents[1]
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -128,6 +129,15 @@ def test_an_unknown_view_names_the_cameras(capsys, tiny_run, tmp_path):
 
 def test_a_video_needs_the_name_of_one(capsys, tiny_run, tmp_path):
     assert ".mp4" in fails_in_one_line(capsys, "render", tiny_run, tmp_path / "out.gif")
+
+
+def test_a_motion_that_is_not_there_damaged_or_for_meshes_is_one_line(capsys, tiny_run, tmp_path):
+    (tmp_path / "cut.bvh").write_text("HIERARCHY\nROOT Hips\n{\n")
+    (tmp_path / "walk.bvh").write_text(bvh_text(walk(0.2)))
+    for name, told in (("nowhere.bvh", "does not exist. Give a motion"), ("cut.bvh", "no MOTION part"),
+                       ("walk.bvh", "can't be posed anew")):
+        arguments = ("render", tiny_run, tmp_path / "out.mp4", "--motion", tmp_path / name)
+        assert told in fails_in_one_line(capsys, *arguments)
 
 
 def test_a_traceback_comes_when_it_is_asked_for(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Who stands where in a video: poses played in a loop, seen by a camera that circles or rests.
+"""Who stands where in a video: poses played in a loop or once, seen by a camera that circles or rests.
 
 Each way of looking yields scenes of one picture. `m` counts pictures; poses are batches of one.
 """
@@ -18,6 +18,8 @@ from anr_core.body import Body, Pose, Posed, TrackedBody
 from anr_core.camera import Camera, look_at
 from anr_core.capture import Capture
 from anr_core.capture.window import BODY_MARGIN
+from anr_core.motion import Motion, retarget
+from anr_core.motion.puppet import at_rest
 
 FIELD_OF_VIEW = 0.5  # radians: a portrait lens, which neither bloats nor flattens
 ELEVATION = 0.15     # radians above the horizon, about a standing photographer's
@@ -56,10 +58,33 @@ def playable(capture: Capture, camera: str | None = None,
     return body, capture.recording[rows]
 
 
+def driven(body: Body, motion: Motion, like: Pose, up: torch.Tensor, video_fps: float, least: float,
+           motion_up: str | None = None) -> Pose:
+    """The poses of a motion for a video of `least` seconds or more: a shorter one is played in rounds.
+
+    like       a pose (a batch of one) of the same body: where the motion begins, and where its person looks
+    motion_up  `retarget`'s up
+    """
+    rounds = math.ceil(least / motion.seconds) if 0 < motion.seconds < least else 0
+    poses = retarget(motion, body, video_fps, loop=rounds, up=motion_up, world_up=up)
+    there, here = body(like), body(poses[:1])
+    sides = [body.skeleton.names.index(f"{side}_hip") for side in ("left", "right")]
+    lefts = [functional.normalize(left - left @ up * up, dim=0)
+             for left in (posed.joints[0, sides[0]] - posed.joints[0, sides[1]] for posed in (here, there))]
+    angle = torch.atan2(torch.linalg.cross(*lefts) @ up, lefts[0] @ lefts[1])
+    turn = roma.rotvec_to_rotmat(angle * up)
+    resting, floor = at_rest(body).joints[0, 0], (there.vertices[0] @ up).min()
+    foot = there.joints[0, 0] + (floor - there.joints[0, 0] @ up) * up  # below the pelvis
+    start = here.joints[0, 0] - here.joints[0, 0] @ up * up
+    return replace(poses, root_rotation=roma.rotvec_composition(((angle * up).expand(len(poses), 3),
+                                                                 poses.root_rotation)),
+                   root_translation=(poses.root_translation + resting - start) @ turn.T + foot - resting)
+
+
 def circling(body: Body, poses: list[Pose], start: Camera, up: torch.Tensor, size: int,
-             video_fps: float) -> Iterator[Scene]:
+             video_fps: float, loops: bool = True) -> Iterator[Scene]:
     """The camera goes round the person once, from where `start` stands, as near as shows the whole person."""
-    centres = followed(body, poses, video_fps)
+    centres = followed(body, poses, video_fps, loops)
     radius = max(float((body(pose).vertices - centre).norm(dim=-1).max())
                  for pose, centre in zip(poses, centres, strict=True))
     distance = BODY_MARGIN * radius / math.sin(FIELD_OF_VIEW / 2)
@@ -74,9 +99,9 @@ def circling(body: Body, poses: list[Pose], start: Camera, up: torch.Tensor, siz
 
 
 def turning(body: Body, poses: list[Pose], camera: Camera, up: torch.Tensor, size: int,
-            video_fps: float) -> Iterator[Scene]:
+            video_fps: float, loops: bool = True) -> Iterator[Scene]:
     """The person turns once about the upright axis, on one spot, before a camera that rests."""
-    centres = followed(body, poses, video_fps)
+    centres = followed(body, poses, video_fps, loops)
     turns = rounds(up, len(poses))
 
     def mesh(index):
@@ -89,6 +114,20 @@ def turning(body: Body, poses: list[Pose], camera: Camera, up: torch.Tensor, siz
 def watching(body: Body, poses: list[Pose], camera: Camera, name: str, size: int) -> Iterator[Scene]:
     """What a camera of the capture saw, with the exposure that it was trained with."""
     return resting(lambda index: body(poses[index]), len(poses), camera, size, name)
+
+
+def going_along(body: Body, poses: list[Pose], camera: Camera, name: str, up: torch.Tensor, size: int,
+                video_fps: float) -> Iterator[Scene]:
+    """A camera of the capture goes along with the person, who walks on one spot before it."""
+    away = followed(body, poses, video_fps, loops=False)
+    away = away - away[0]
+    away = away - (away @ up)[:, None] * up
+
+    def mesh(index):
+        posed = body(poses[index])
+        return replace(posed, vertices=posed.vertices - away[index])
+
+    return resting(mesh, len(poses), camera, size, name)
 
 
 def resting(mesh: Callable[[int], Posed], count: int, camera: Camera, size: int,
@@ -112,10 +151,14 @@ def rounds(up: torch.Tensor, count: int) -> torch.Tensor:
     return roma.rotvec_to_rotmat(angles * up)
 
 
-def followed(body: Body, poses: list[Pose], video_fps: float) -> torch.Tensor:
-    """(m, 3) the middle of the person while the poses play in a loop, smoothed over time."""
+def followed(body: Body, poses: list[Pose], video_fps: float, loops: bool = True) -> torch.Tensor:
+    """(m, 3) the middle of the person while the poses play, in a loop or once, smoothed over time."""
     boxes = [torch.stack(body(pose).vertices[0].aminmax(dim=0)) for pose in poses]
     middles = torch.stack(boxes).mean(1)
     reach = min(round(SMOOTHING * video_fps / 2), (len(poses) - 1) // 2)
-    looped = torch.cat([middles[len(middles) - reach:], middles, middles[:reach]])
+    before, after = middles[len(middles) - reach:], middles[:reach]
+    if not loops and reach:  # who walks goes on walking
+        before = 2 * middles[:1] - middles[1:reach + 1].flip(0)
+        after = 2 * middles[-1:] - middles[-reach - 1:-1].flip(0)
+    looped = torch.cat([before, middles, after])
     return looped.unfold(0, 2 * reach + 1, 1).mean(-1)

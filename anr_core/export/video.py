@@ -20,7 +20,16 @@ from anr_core.avatars.run import Run, check_surface, writing
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
 from anr_core.export.layers import Layers, picture
-from anr_core.export.staging import circling, playable, there_and_back, turning, watching
+from anr_core.export.staging import (
+    circling,
+    driven,
+    going_along,
+    playable,
+    there_and_back,
+    turning,
+    watching,
+)
+from anr_core.motion import Motion, read_motion
 
 VIDEO_FPS = 25
 ROUND_SECONDS = 8  # a full turn takes at least so long
@@ -31,8 +40,9 @@ GREY = 0.5
 
 def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            background: str | Path | None = None, overview: bool = False, size: int | None = None,
-           frames: Iterable[int] | None = None, avatar: Avatar | None = None) -> None:
-    """Draw a run's avatar in the poses of a capture, played there and back, as an MP4.
+           frames: Iterable[int] | None = None, avatar: Avatar | None = None,
+           motion: str | Path | Motion | None = None, up: str | None = None) -> None:
+    """Draw a run's avatar in the poses of a capture, played there and back, or of a motion, as an MP4.
 
     out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
     view        "orbit" (the camera circles once), "turn" (the person turns once) or a camera of the capture
@@ -41,8 +51,11 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     size        side of the picture, pixels; None for what the run was trained for
     frames      play these frames alone
     avatar      drawn in place of the run's own, such as one that wears parts of another
+    motion      what to play instead of the capture's poses: whatever `read_motion` reads
+    up          the axis of the motion's file against gravity, such as "y"; None looks
 
-    Raises ValueError for another kind of name, an unknown view, and a capture of another surface.
+    Raises ValueError for another kind of name, an unknown view, a capture of another surface, and a motion
+    that can't be read or is for a body that can't be posed.
     """
     out, size = Path(out), size or run.config.size
     if out.suffix.lower() not in (".mp4", ".jpg", ".png"):
@@ -51,11 +64,19 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     if view not in ("orbit", "turn", *capture.cameras):
         raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
                          f"{', '.join(capture.cameras)}.")
+    if motion is not None and frames is not None:
+        raise ValueError("--frames are of the capture, which isn't played where there is a motion; leave one "
+                         "out.")
+    if motion is not None and not isinstance(motion, Motion):
+        motion = read_motion(motion)
     behind = GREY if background is None else read_background(Path(background), size)
     avatar = avatar or run.avatar()
     check_surface(capture, avatar.surface)
     known = [name for name, _ in run.trained if name in capture.cameras] or list(capture.cameras)
-    poses, scenes = staged(capture, view, known[0], size, frames)
+    if motion is None:
+        poses, scenes = staged(capture, view, known[0], size, frames)
+    else:
+        poses, scenes = staged_motion(capture, motion, view, known[0], size, up)
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
     draw = draw_overview if overview else draw_frames
     if out.suffix.lower() == ".mp4":
@@ -79,6 +100,19 @@ def staged(capture: Capture, view: str, first: str, size: int,
         return len(poses), watching(body, poses, capture.cameras[view], view, size)
     stage = circling if view == "orbit" else turning
     return len(poses), stage(body, poses, capture.cameras[first], capture.up, size, VIDEO_FPS)
+
+
+def staged_motion(capture: Capture, motion: Motion, view: str, first: str, size: int,
+                  motion_up: str | None = None) -> tuple[int, Iterator[Scene]]:
+    """How many pictures a video of a motion has, and its scenes; it begins where the capture's person is."""
+    body, up, watched = capture.body, capture.up, view in capture.cameras
+    moving = driven(body, motion, capture.recording[:1], up, VIDEO_FPS, 0 if watched else ROUND_SECONDS,
+                    motion_up)
+    poses = [moving[index:index + 1] for index in range(len(moving))]
+    if watched:
+        return len(poses), going_along(body, poses, capture.cameras[view], view, up, size, VIDEO_FPS)
+    stage = circling if view == "orbit" else turning
+    return len(poses), stage(body, poses, capture.cameras[first], up, size, VIDEO_FPS, loops=False)
 
 
 def read_background(file: Path, size: int) -> torch.Tensor:

@@ -147,7 +147,7 @@ class Around:
         middle = (low + high) / 2
         self.offset = middle - self._root(posed)
         self.reach = float((posed.vertices[0] - middle).abs().max())
-        self.front = self._front(posed)
+        self.front = self.front_of(posed)
 
     def camera(self, view: View, posed: Posed, size: int) -> Camera:
         """Of a square picture; it looks at the middle of the person where they stand."""
@@ -166,9 +166,11 @@ class Around:
         """(3,) a place that moves with the person as a whole, not with an arm."""
         return posed.vertices[0].mean(0) if posed.joints is None else posed.joints[0, 0]
 
-    def _front(self, posed) -> float:
-        """Radians of azimuth at which the person is seen from the front; 0 for a mesh whose joints nobody
-        knows."""
+    def front_of(self, posed: Posed) -> float:
+        """Radians of azimuth from which the first person is seen from the front.
+
+        0 for a mesh whose joints nobody knows.
+        """
         if posed.joints is None or self.body.skeleton is None:
             return 0.0
         names, joints = self.body.skeleton.names, posed.joints[0]

@@ -3,11 +3,24 @@
 import math
 
 import pytest
+import roma
 import torch
 
 from anr_core.body import Pose, TrackedBody, make_surface
+from anr_core.body.anny import AnnyBody
 from anr_core.camera import look_at
-from anr_core.export.staging import circling, followed, playable, resting, rounds, there_and_back, turning
+from anr_core.export.staging import (
+    circling,
+    driven,
+    followed,
+    going_along,
+    playable,
+    resting,
+    rounds,
+    there_and_back,
+    turning,
+)
+from tests.motion.made_up import walk
 
 UP = torch.tensor([0.0, 0.0, 1.0])
 CORNERS = torch.tensor([[x, y, z] for x in (-0.3, 0.3) for y in (-0.2, 0.2) for z in (0.0, 1.8)])
@@ -136,3 +149,51 @@ def test_what_is_followed_moves_with_the_person_but_does_not_shake():
     there = followed(shaking, poses(*range(40)), video_fps=8)
     assert float(there[20, 0]) == pytest.approx(2.0, abs=0.02)
     assert float(there[:, 2].diff().abs().max()) < 0.02
+
+
+# motions
+
+
+@pytest.fixture(scope="module")
+def standing():
+    """Anny, and a pose that looks along +X beside the origin, in a world with Y up."""
+    body = AnnyBody()
+    up = torch.tensor([0.0, 1.0, 0.0])
+    turn = roma.rotvec_composition((math.pi / 2 * up, torch.tensor([-math.pi / 2, 0.0, 0.0])))
+    rest = body.rest_pose()
+    return body, up, Pose(rest.rotations, turn[None], torch.tensor([[2.0, 1.0, 3.0]]))
+
+
+def test_a_motion_begins_where_the_person_stands_and_looks_and_on_that_floor(standing):
+    body, up, like = standing
+    poses = driven(body, walk(1.0), like, up, 25, least=0)
+    assert len(poses) == 26
+    here, there = body(poses[:1]), body(like)
+    pelvis = here.joints[0, 0] - there.joints[0, 0]
+    assert float((pelvis - pelvis @ up * up).norm()) < 0.02
+    assert float((here.vertices @ up).min()) == pytest.approx(float((there.vertices @ up).min()), abs=0.02)
+    hips = [body.skeleton.names.index(f"{side}_hip") for side in ("left", "right")]
+    sides = [posed.joints[0, hips[0]] - posed.joints[0, hips[1]] for posed in (here, there)]
+    assert float(torch.nn.functional.cosine_similarity(*sides, dim=0)) > 0.99
+    walked = poses.root_translation[-1] - poses.root_translation[0]
+    forward = torch.linalg.cross(sides[1], up, dim=-1)
+    assert float(torch.nn.functional.cosine_similarity(walked, forward, dim=0)) > 0.99
+
+
+def test_short_motions_go_on_in_rounds_and_long_ones_are_played_once(standing):
+    body, up, like = standing
+    assert len(driven(body, walk(1.2), like, up, 25, least=3)) >= 75
+    assert len(driven(body, walk(1.2), like, up, 25, least=1)) == 31
+
+
+def test_who_walks_once_is_followed_to_the_end():
+    walking = walker(frames=40, step=(0.1, 0, 0))
+    there = followed(walking, poses(*range(40)), video_fps=8, loops=False)
+    assert torch.allclose(there[:, 0], 0.1 * torch.arange(40.0), atol=1e-3)
+
+
+def test_a_camera_that_goes_along_sees_a_walker_on_one_spot():
+    scenes = list(going_along(walker(40), poses(*range(40)), CAMERA, "cam01", UP, 64, video_fps=8))
+    middles = torch.stack([projected(scene).mean(0) for scene in scenes])
+    assert len(scenes) == 40 and float((middles - middles[0]).norm(dim=1).max()) < 2
+    assert scenes[0].camera_name == ["cam01"]

@@ -12,6 +12,8 @@ from anr_core.export import video
 from anr_core.export.layers import CAPTION_HEIGHT
 from anr_core.export.video import draw_frames, read_background, render, write_video
 from anr_core.training import train
+from tests.motion.made_up import bvh_text, walk
+from tests.posed_capture import make_posed_capture
 
 SIZE = 48
 
@@ -49,6 +51,35 @@ def test_every_view_becomes_a_video_that_plays(view, run, small_capture, short, 
     render(run, small_capture, tmp_path / "new" / "out.mp4", view, frames=[0, 1])
     assert played(tmp_path / "new" / "out.mp4").shape == (4, SIZE, SIZE, 3)
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["out.mp4"]
+
+
+@pytest.fixture(scope="module")
+def posable(tmp_path_factory):
+    """A run, and its capture, of a body that can be posed."""
+    folder = tmp_path_factory.mktemp("posable")
+    capture = make_posed_capture(folder / "capture", masked=True)
+    tiny = {"size": SIZE, "window": 32, "batch": 1, "texture_size": 64, "width": 4}
+    list(train(capture, folder / "run", steps=2, config=tiny))
+    return Run.open(folder / "run"), capture
+
+
+@pytest.mark.parametrize("view", ["orbit", "turn", "front"])
+def test_the_person_plays_a_motion_file(view, posable, monkeypatch, tmp_path):
+    monkeypatch.setattr(video, "VIDEO_FPS", 10)
+    monkeypatch.setattr(video, "ROUND_SECONDS", 0)
+    (tmp_path / "walk.bvh").write_text(bvh_text(walk(0.5)))
+    render(*posable, tmp_path / "out.mp4", view, motion=tmp_path / "walk.bvh")
+    shown = played(tmp_path / "out.mp4")
+    assert shown.shape == (6, SIZE, SIZE, 3)
+
+
+def test_meshes_play_no_motion_and_a_motion_has_no_frames_of_the_capture(run, small_capture, tmp_path):
+    (tmp_path / "walk.bvh").write_text(bvh_text(walk(0.5)))
+    with pytest.raises(ValueError, match="can't be posed anew. Fit one that can"):
+        render(run, small_capture, tmp_path / "out.mp4", motion=tmp_path / "walk.bvh")
+    with pytest.raises(ValueError, match="leave one out"):
+        render(run, small_capture, tmp_path / "out.mp4", frames=[0], motion=tmp_path / "walk.bvh")
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_the_overview_shows_seven_pictures_under_their_names(run, small_capture, short, tmp_path):

@@ -17,6 +17,7 @@ from anr_core.training import train
 from anr_core.viewer import State, Viewer, open_viewer
 from anr_core.viewer.latest import Latest
 from anr_core.viewer.playing import Played
+from tests.motion.made_up import bvh_text, walk
 from tests.posed_capture import make_posed_capture
 
 TINY = {"size": 64, "window": 32, "batch": 1, "texture_size": 64, "width": 4}
@@ -197,8 +198,21 @@ def test_a_motion_plays_on_the_person(viewer):
     assert pose.sliders.widgets["right shoulder: raise"].value == pytest.approx(raised, abs=0.6)
 
 
+def test_a_motion_file_plays_where_and_as_the_person_stands(viewer, tmp_path):
+    (tmp_path / "walk.bvh").write_text(bvh_text(walk(1.0)))
+    playing, around = viewer.parts["Motion"], viewer.artist.around
+    playing.file.value = str(tmp_path / "walk.bvh")
+    click(playing.widget, "load")
+    assert not viewer.words.value and playing.place.max > 10
+    first, start = (viewer.body(pose) for pose in (playing.motion.poses[:1], viewer.home_state.pose))
+    assert around.front_of(first) == pytest.approx(around.front, abs=0.02)
+    assert torch.equal(first.joints[0, 0, :2].round(decimals=3), start.joints[0, 0, :2].round(decimals=3))
+    playing.place.value = 8
+    viewer.settle()
+    assert not viewer.words.value
+
+
 def test_a_motion_that_cannot_be_read_says_so(viewer, tmp_path):
-    pytest.importorskip("anr_core.motion")
     viewer.parts["Motion"].file.value = str(tmp_path / "none.bvh")
     click(viewer.parts["Motion"].widget, "load")
     assert "none.bvh" in viewer.words.value
@@ -331,12 +345,12 @@ def test_states_with_unknown_fields_are_refused(viewer):
 
 def click(widget, description):
     """Click the button that says so, wherever in a widget."""
-    found = [one for one in walk(widget) if getattr(one, "description", None) == description]
+    found = [one for one in within(widget) if getattr(one, "description", None) == description]
     assert found, description
     found[0].click()
 
 
-def walk(widget):
+def within(widget):
     yield widget
     for child in getattr(widget, "children", ()):
-        yield from walk(child)
+        yield from within(child)
