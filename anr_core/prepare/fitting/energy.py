@@ -22,7 +22,7 @@ KEYPOINT_ERROR = 0.0043
 # followed every error of a keypoint, and keypoints that were left out lay up to 7 % further off.
 PUSH = {"controls": 4.0, "turn": 2.8, "place": 1.3}
 # radians that a joint moves by although it is kept still, and how many frames' worth of knowing that is
-HABIT, HABIT_FRAMES = 0.08, 20.0
+HABIT, HABIT_FRAMES = 0.05, 20.0
 # Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.
 CAMERA_TURN, CAMERA_SHIFT, FOCAL_SPREAD = 0.02, 0.05, 0.25
 
@@ -93,9 +93,9 @@ def habit_cost(controls: torch.Tensor) -> torch.Tensor:
     """Of how controls (F, C, 3) vary: who hardly moves a joint is likely not to move it at all, and joints
     that move together, as a walker's do, are likely to go on like that.
 
-    The likelihood of a normal distribution whose covariance is unknown, but that about HABIT_FRAMES are known
-    in which every control strayed by HABIT: the matrix t-distribution. With a variance for each control alone,
-    keypoints that were left out lay up to 8 % further off.
+    The likelihood of normally distributed controls whose covariance is unknown, but of which HABIT_FRAMES
+    frames are known that strayed by HABIT: the matrix t-distribution. With a variance for each control alone,
+    keypoints that were left out lay 1 to 8 % further off.
     """
     away = (controls - controls.mean(0)).flatten(1) / (HABIT_FRAMES**0.5 * HABIT)
     inner = away @ away.T if len(away) < away.shape[1] else away.T @ away  # of equal determinants
