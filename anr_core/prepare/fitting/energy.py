@@ -95,8 +95,8 @@ def habit_cost(controls: torch.Tensor) -> torch.Tensor:
 
     The likelihood of normally distributed controls whose covariance is unknown, but of which HABIT_FRAMES
     frames are known that strayed by HABIT: the matrix t-distribution. With a variance for each control alone,
-    keypoints that were left out of three captures lay up to 9 % further off; but two drawn people, whose limbs
-    move each for itself, were found 0.4 and 3.6 mm better in two views.
+    keypoints that were left out of three captures lay up to 9 % further off; but two drawn people, whose
+    limbs move each for itself, were found 0.4 and 3.6 mm better in two views.
     """
     away = (controls - controls.mean(0)).flatten(1) / (HABIT_FRAMES**0.5 * HABIT)
     inner = away @ away.T if len(away) < away.shape[1] else away.T @ away  # of equal determinants

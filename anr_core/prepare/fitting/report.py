@@ -6,8 +6,8 @@ without their own point: at 12 pictures a second a point's own track foretells i
 detectors see a point elsewhere from another side: triangulated from two cameras of beam-walker, keypoints are
 13, 15 and 17 px off in the third in the median, its left knee 28 px in cam03, and no pose explains that.
 
-What did not help. Offsets that all frames share, of 15 mm, between the body's keypoints and the detector's: the
-body's own keypoints then lay 34 mm off beam-walker's instead of 20, and left-out ones of all three captures
+What did not help. Offsets of 15 mm, the same in all frames, between the body's keypoints and the detector's:
+the body's own keypoints then lay 34 mm off beam-walker's instead of 20, and left-out ones of all three captures
 further off. An error estimated for each keypoint and camera: 25 mm. A larger error for all: the ratio falls,
 but only because those that are fitted get worse faster than those left out of treadmill-walker do.
 """
