@@ -7,9 +7,10 @@ detectors see a point elsewhere from another side: triangulated from two cameras
 13, 15 and 17 px off in the third in the median, its left knee 28 px in cam03, and no pose explains that.
 
 What did not help. Offsets of 15 mm, the same in all frames, between the body's keypoints and the detector's:
-the body's own keypoints then lay 34 mm off beam-walker's instead of 20, and left-out ones of all three captures
-further off. An error estimated for each keypoint and camera: 25 mm. A larger error for all: the ratio falls,
-but only because those that are fitted get worse faster than those left out of treadmill-walker do.
+the body's own keypoints then lay 34 mm off beam-walker's instead of 20, and left-out ones of all three
+captures further off. An error estimated for each keypoint and camera: 25 mm. A larger error for all: the
+ratio falls, but only because those that are fitted get worse faster than those left out of treadmill-walker
+do.
 """
 
 from __future__ import annotations
