@@ -168,6 +168,29 @@ def test_a_steady_walk_and_a_person_who_turns_are_left_as_they_are():
     assert torch.equal(swaps.unswapped(replace(seen, points=points))[0].points, points)
 
 
+def with_one_leg_twice(seen, frames, sure=0.3):
+    """The right leg is found where the left one is, and not surely."""
+    points, belief = seen.points.clone(), seen.belief.clone()
+    right = [row for row, name in enumerate(KEYPOINT_NAMES)
+             if name.startswith("right") and name.split("_")[-1] in ("knee", "ankle", "toe", "heel")]
+    for frame in frames:
+        points[frame, right] = points[frame, torch.tensor(mirrored(KEYPOINT_NAMES))[right]] + 1.0
+        belief[frame, right] = sure
+    return replace(seen, points=points, belief=belief), right
+
+
+def test_a_leg_that_is_found_twice_is_believed_once():
+    seen, right = with_one_leg_twice(walking(), [0, 6])
+    twice = swaps.doubled(seen)
+    assert bool(twice[[0, 6]][:, right].all()) and int(twice.sum()) == 2 * len(right)
+
+
+def test_legs_that_hide_each_other_for_long_or_are_both_seen_surely_are_believed():
+    assert not bool(swaps.doubled(walking()).any())
+    assert not bool(swaps.doubled(with_one_leg_twice(walking(), range(12))[0]).any())
+    assert not bool(swaps.doubled(with_one_leg_twice(walking(), [6], sure=0.9)[0]).any())
+
+
 # where it starts
 
 def test_the_likeliest_sequence_agrees_with_trying_all():
@@ -224,6 +247,23 @@ def test_a_jerk_of_a_joint_costs_by_how_far_the_joint_strays(puppet):
 
     stiff, loose = (spread[CONTROLS.index(name), 0] for name in ("left_collar", "left_knee"))
     assert cost("left_collar") / cost("left_knee") == pytest.approx(float(loose / stiff) ** 2, rel=1e-3)
+
+
+def test_joints_that_move_together_cost_less_than_the_same_moves_at_different_times():
+    swing = torch.sin(torch.arange(40) * 0.7)
+    together, apart = torch.zeros(40, 18, 3), torch.zeros(40, 18, 3)
+    together[:, 0, 0] = together[:, 1, 0] = apart[:, 0, 0] = swing
+    apart[:, 1, 0] = torch.cos(torch.arange(40) * 0.7)
+    assert float(energy.habit_cost(together)) < 0.7 * float(energy.habit_cost(apart))
+    assert float(energy.habit_cost(torch.ones(40, 18, 3))) == 0
+
+
+@pytest.mark.parametrize("count", [3, 80])  # fewer frames than controls, and more
+def test_little_moves_cost_by_their_squares(count):
+    controls = 1e-3 * torch.randn(count, 18, 3, generator=torch.Generator().manual_seed(3))
+    away = controls - controls.mean(0)
+    expected = (0.5 * (1 + count / energy.HABIT_FRAMES) * (away / energy.HABIT).square().sum())
+    assert float(energy.habit_cost(controls)) == pytest.approx(float(expected), rel=0.02)
 
 
 def test_a_corrected_camera_is_the_given_one_where_nothing_is_corrected():

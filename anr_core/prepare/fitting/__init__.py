@@ -23,7 +23,7 @@ from anr_core.prepare.fitting.optimisation import MOTION, refined
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 from anr_core.prepare.fitting.report import Report, keypoint_distances, report_of
 from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
-from anr_core.prepare.fitting.swaps import unswapped
+from anr_core.prepare.fitting.swaps import doubled, unswapped
 
 # Frames that are fitted together, and how many of them overlap with those before.
 TOGETHER, OVERLAP = 160, 8
@@ -62,13 +62,15 @@ def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrin
     puppet, rig = puppet or Puppet(seen.openpose), Rig.of(seen.cameras)
     cameras = (("focal",) if focal else ()) + (("turns", "shifts") if extrinsics else ())
     seen, swapped = unswapped(seen)
-    some = seen.without_left_out()
+    twice = doubled(seen)
+    believed = seen.without(twice)
+    some = believed.without_left_out()
     motion, linked = first_motion(some, puppet, up)
     motion, rig = _fitted(puppet, some, motion, linked, rig, cameras, (KEYPOINT_STEPS, OUTLINE_STEPS))
     before = keypoint_distances(puppet, seen, motion, rig.cameras(seen.cameras))
-    motion, rig = _fitted(puppet, seen, motion, linked, rig, cameras, (0, LAST_STEPS))
+    motion, rig = _fitted(puppet, believed, motion, linked, rig, cameras, (0, LAST_STEPS))
     corrected = rig.cameras(seen.cameras)
-    report = report_of(puppet, seen, motion, corrected, before, swapped)
+    report = report_of(puppet, seen, motion, corrected, before, swapped, twice)
     return Fit(puppet.shape(motion.build), puppet.pose(motion, seen.frames), corrected, report)
 
 

@@ -21,8 +21,8 @@ KEYPOINT_ERROR = 0.0043
 # at random. What hardly strays hardly hurries: with one push in radians for all joints, collars and spines
 # followed every error of a keypoint, and keypoints that were left out lay up to 7 % further off.
 PUSH = {"controls": 4.0, "turn": 2.8, "place": 1.3}
-# radians that a joint moves by although it is kept still
-HABIT = 0.08
+# radians that a joint moves by although it is kept still, and how many frames' worth of knowing that is
+HABIT, HABIT_FRAMES = 0.05, 20.0
 # Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.
 CAMERA_TURN, CAMERA_SHIFT, FOCAL_SPREAD = 0.02, 0.05, 0.25
 
@@ -90,11 +90,17 @@ def smoothness_weight(seconds: torch.Tensor, linked: torch.Tensor, push: float) 
 
 
 def habit_cost(controls: torch.Tensor) -> torch.Tensor:
-    """Of how much controls (F, C, 3) vary: who hardly moves a joint is likely not to move it at all.
+    """Of how controls (F, C, 3) vary: who hardly moves a joint is likely not to move it at all, and joints
+    that move together, as a walker's do, are likely to go on like that.
 
-    The likelihood of a spread that is unknown, by its maximum.
+    The likelihood of normally distributed controls whose covariance is unknown, but of which HABIT_FRAMES
+    frames are known that strayed by HABIT: the matrix t-distribution. With a variance for each control alone,
+    keypoints that were left out of three captures lay up to 9 % further off; but two drawn people, whose
+    limbs move each for itself, were found 0.4 and 3.6 mm better in two views.
     """
-    return 0.5 * len(controls) * (controls.var(0, correction=0) / HABIT**2).log1p().sum()
+    away = (controls - controls.mean(0)).flatten(1) / (HABIT_FRAMES**0.5 * HABIT)
+    inner = away @ away.T if len(away) < away.shape[1] else away.T @ away  # of equal determinants
+    return 0.5 * (HABIT_FRAMES + len(controls)) * torch.linalg.slogdet(torch.eye(len(inner)) + inner)[1]
 
 
 def build_cost(puppet: Puppet, build: torch.Tensor) -> torch.Tensor:

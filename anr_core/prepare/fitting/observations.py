@@ -85,7 +85,11 @@ class Observations:
 
     def without_left_out(self) -> Observations:
         """The same without every fifth keypoint, another fifth from picture to picture."""
-        return replace(self, belief=self.belief.masked_fill(self.left_out(), 0))
+        return self.without(self.left_out())
+
+    def without(self, points: torch.Tensor) -> Observations:
+        """The same without some keypoints, (V, K) bool."""
+        return replace(self, belief=self.belief.masked_fill(points, 0))
 
     def seen_well(self) -> torch.Tensor:
         """(F,) bool: the moments at which enough keypoints were seen to fit a person."""
