@@ -1,3 +1,4 @@
+# make core    set up, run the tests that take little time, on two cores
 # make test    set up, run every test        make demo    set up, train a small avatar, look at it
 # make lint    set up, check the style       make bench   set up, time the parts
 # make notebooks   make each .ipynb of its .py     make badges REPO=owner/name   move to another address
@@ -15,10 +16,13 @@ CAPTURE ?= captures/demo
 RUN     ?= runs/demo
 MINUTES ?= 2
 
-.PHONY: test demo lint bench assets body notebooks badges
+.PHONY: test core demo lint bench assets body notebooks badges
 
 test: $(ready)
 	$(python) -m pytest
+
+core: $(ready)
+	$(python) -m pytest -q -n 2 --dist loadfile -m "not slow" --ignore=tests/notebooks --ignore=tests/browser
 
 demo: $(ready)
 	$(python) -m anr_core studio $(CAPTURE)

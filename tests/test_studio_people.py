@@ -15,6 +15,8 @@ from anr_core.prepare.studio.patterns import Pattern, edges_of, pack, rim_of, sk
 from anr_core.prepare.studio.people import figure_of, moments, subject
 from anr_core.rasterizer import rasterize, vertex_normals
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def person():

@@ -23,6 +23,8 @@ from anr_core.prepare.fitting.meshes import Target, fit_meshes, measured
 from anr_core.prepare.fitting.surfaces import described, distances, evenly, fans, partners, vertex_normals
 from anr_core.skeleton import ANNY
 
+pytestmark = pytest.mark.slow
+
 UP = torch.tensor([0.0, 0.0, 1.0])
 FRAMES = torch.tensor([2, 5, 9])
 SHAPE = Shape(gender=0.2, age=0.7, height=0.6)

@@ -17,6 +17,8 @@ from anr_core.prepare.mask import mask
 from anr_core.skeleton import BODY25
 from tests.small_sources import cameras, seen, write_openpose
 
+pytestmark = pytest.mark.slow
+
 SIZE = (180, 135)  # of OpenPose's files here, times 1.5
 CAMERA = cameras(SIZE)["cam1"]
 SHIRT, TROUSERS, SKIN = (40, 60, 150), (35, 30, 35), (200, 150, 120)

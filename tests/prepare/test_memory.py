@@ -20,6 +20,8 @@ from anr_core.prepare.annotators import Annotator, Person
 from anr_core.skeleton import COCO17
 from tests.small_sources import cameras, picture, write_openpose
 
+pytestmark = pytest.mark.slow
+
 SIZE = (360, 270)
 # Bytes: half of what 240 pictures take. Far more than what Python itself may need all of a sudden: after a
 # thousand other tests its table of interned strings grows by 8 MB at once.

@@ -13,7 +13,7 @@ from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.skeleton import COCO23, SMPL, SMPL_KEYPOINTS, SMPL_PICKED, SMPLX, joints_for_anny, mirrored
 
 pytest.importorskip("smplx")
-pytestmark = pytest.mark.usefixtures("own_models")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_models")]
 
 UP = torch.tensor([0.0, 0.0, 1.0])
 

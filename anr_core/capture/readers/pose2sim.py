@@ -116,6 +116,8 @@ def _calibration_above(trial: Path) -> Path | None:
     """The calibration of a trial: its own, or one of its session's that could be of its videos."""
     if own := _calibrations(trial):
         return own[0]
+    if not any((trial / name).is_dir() for name in VIDEO_FOLDERS):
+        return None  # pictures that happen to lie near somebody's calibration are no trial
     for above in trial.resolve().parents[:ABOVE]:
         for folder in _calibration_folders(above):
             for file in _calibrations(folder):
