@@ -81,9 +81,9 @@ def pose_of_text(text: str, like: Pose) -> Pose:
 
 
 def pose_record(pose: Pose) -> dict:
-    """Plain numbers; floats of 32 bits come back as they were."""
-    return {entry.name: value[0].tolist() for entry in fields(Pose)
-            if (value := getattr(pose, entry.name)) is not None}
+    """Plain numbers; floats of 32 bits come back as they were. A pose of no frame says so: null."""
+    return {entry.name: None if (value := getattr(pose, entry.name)) is None else value[0].tolist()
+            for entry in fields(Pose)}
 
 
 def pose_of_record(record: object, like: Pose) -> Pose:
@@ -96,20 +96,29 @@ def pose_of_record(record: object, like: Pose) -> Pose:
         if entry.name not in record:
             values[entry.name] = there
             continue
+        value = record[entry.name]
+        if entry.name == "frame":  # which some poses have and others don't, on the same body
+            values["frame"] = None if value is None else _frame(value, like.root_translation.device)
+            continue
         try:
-            value = torch.tensor(record[entry.name], dtype=torch.float32)[None]
+            value = torch.tensor(value, dtype=torch.float32)[None]
         except (TypeError, ValueError):
             raise ValueError(f"The pose's {entry.name} are no numbers.") from None
-        if there is None or value.shape != there.shape:
-            expected = "none" if there is None else tuple(there.shape[1:])
+        if value.shape != there.shape:
             raise ValueError(f"The pose's {entry.name} have shape {tuple(value.shape[1:])}, expected "
-                             f"{expected}: it is a pose of another body.")
+                             f"{tuple(there.shape[1:])}: it is a pose of another body.")
         if not bool(value.isfinite().all()):
             raise ValueError(f"The pose's {entry.name} are not finite.")
         values[entry.name] = value.to(there)
     if unknown := set(record) - {entry.name for entry in fields(Pose)}:
         raise ValueError(f"The pose has {min(unknown)!r}, which no pose has.")
     return Pose(**values)
+
+
+def _frame(value, device):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"The pose's frame is {value!r}, expected a number, or null for none.")
+    return torch.tensor([value], device=device)
 
 
 def _record(text):

@@ -143,6 +143,20 @@ def test_a_pose_goes_out_as_text_and_comes_back_exactly(viewer):
     assert torch.equal(viewer.state.pose.rotations, wanted.rotations)
 
 
+def test_a_pose_of_the_film_and_one_of_no_frame_take_each_others_place(viewer):
+    pose, filmed = viewer.parts["Pose"], viewer.state.pose
+    click(pose.widget, "pose to text")
+    pose.choice.value = "T-pose"
+    upright = viewer.state
+    click(pose.widget, "apply text")
+    assert not viewer.words.value
+    assert torch.equal(viewer.state.pose.rotations, filmed.rotations)
+    assert torch.equal(viewer.state.pose.frame, filmed.frame)
+    pose.text.value = upright.text()
+    click(pose.widget, "apply text")
+    assert viewer.state.text() == upright.text()
+
+
 def test_a_state_goes_out_as_text_and_comes_back_exactly(viewer):
     viewer.change_view(azimuth=12.34, distance=2.5)
     viewer.change(background="#00b140", layer="mask")
@@ -157,7 +171,7 @@ def test_a_state_goes_out_as_text_and_comes_back_exactly(viewer):
 @pytest.mark.parametrize("text, told", [
     ("nonsense", "no state or pose"), ("[1]", "in braces"), ('{"rotations": [[1, 2, 3]]}', "another body"),
     ('{"rotations": "x"}', "no numbers"), ("{}", "no pose"),
-    ('{"root_rotation": [1, 2, NaN]}', "not finite")])
+    ('{"root_rotation": [1, 2, NaN]}', "not finite"), ('{"frame": "x"}', "expected a number")])
 def test_text_that_is_no_pose_says_so_under_the_picture(text, told, viewer):
     pose, before = viewer.parts["Pose"], viewer.state
     pose.text.value = text
