@@ -9,6 +9,7 @@ import ipywidgets as widgets
 
 from anr_core.avatars.run import people_of
 from anr_core.viewer.drawing import PLATE
+from anr_core.viewer.sliders import Showing
 from anr_core.viewer.state import State
 
 COLOURS = {"grey": "#808080", "white": "#ffffff", "black": "#000000", "green": "#00b140"}
@@ -46,13 +47,12 @@ class Looks:
         self.size = widgets.Dropdown(options=[(f"{side}x{side}", side) for side in sizes], value=viewer.size,
                                      description="size", layout=wide, style=style)
         self.size.observe(self._resized, "value")
-        self._showing = False
+        self._showing = Showing()
         self.widget = widgets.VBox([self.background, self.file, self.upload, self.layer, self.size,
                                     *self._mixing(wide, style)])
 
     def show(self, state: State) -> None:
-        self._showing = True
-        try:
+        with self._showing():
             values = [value for _, value in self.background.options]
             if state.background not in values:
                 shown = Path(state.background).name
@@ -60,8 +60,6 @@ class Looks:
             self.background.value = state.background
             if state.layer in STEPS:
                 self.layer.value = state.layer
-        finally:
-            self._showing = False
 
     def _mixing(self, wide, style):
         """Widgets to wear parts of another's texture; greyed out where nobody is known to share renderers."""
@@ -88,17 +86,14 @@ class Looks:
             self.viewer.failed(ValueError("Say whose texture, and choose parts: hold Ctrl for several."))
             return
         worn = f"{self.other.value.strip()}:{','.join(self.worn.value)}"
-        try:
+        with self.viewer.telling():
             with self.viewer.drawing:
                 for name in self.viewer.artist.avatars:
                     self.viewer.artist.wear(name, worn)
-        except (ValueError, OSError) as error:
-            self.viewer.failed(error)
-        else:
             self.viewer.change(worn=worn)
 
     def _moved(self, **changes):
-        if not self._showing:
+        if not self._showing.on:
             self.viewer.change(**changes)
 
     def _resized(self, change):
@@ -107,7 +102,7 @@ class Looks:
 
     def _filed(self, change):
         if change["new"].strip():
-            self._try(change["new"].strip())
+            self._try(str(Path(change["new"].strip()).expanduser()))
 
     def _uploaded(self, change):
         uploads = change["new"]
@@ -122,9 +117,6 @@ class Looks:
 
     def _try(self, file):
         """Another background, if it is a picture."""
-        try:
+        with self.viewer.telling():
             self.viewer.artist.background(file, self.viewer.size)
-        except (ValueError, OSError) as error:
-            self.viewer.failed(error)
-        else:
             self.viewer.change(background=file)

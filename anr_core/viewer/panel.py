@@ -6,6 +6,8 @@ import copy
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -62,9 +64,10 @@ class Viewer:
         self._state = self.home_state
         self.artist = Artist(avatars, body, around, capture, home)
         self.drawing = threading.Lock()  # a video is drawn while sliders move
-        self._drawn, self._later = deque(maxlen=20), None
+        self._moving = threading.RLock()  # who hears the hand, and who lets sliders follow a motion
+        self._drawn, self._later, self._spoiled = deque(maxlen=20), None, False
         self._make(first)
-        self.latest = Latest(self._draw, self.failed)
+        self.latest = Latest(self._draw, self._frame_failed)
         self._follow()
 
     # what the parts use
@@ -75,12 +78,21 @@ class Viewer:
 
     @state.setter
     def state(self, state: State) -> None:
-        self._state = state
-        self._follow()
+        with self._moving:
+            self._state = state
+            if self._scolded() and not self._spoiled:  # of a form that the hand has left
+                self.words.value = ""
+            self._follow()
 
     def change(self, **changes) -> None:
         """Another state, of which some fields are new; called by whoever was moved."""
-        self.state = replace(self._state, **changes)
+        with self._moving:
+            self.state = replace(self._state, **changes)
+
+    def take(self, state: State) -> None:
+        """A state that somebody wrote; raises, and stays as it was, where that can't be drawn."""
+        self.draw(state, LEAST)
+        self.state = state
 
     def play(self, pose: Pose) -> None:
         """Another pose, one of many that follow each other: the sliders follow when they rest."""
@@ -94,6 +106,14 @@ class Viewer:
 
     def change_view(self, **changes) -> None:
         self.change(view=replace(self._state.view, **changes))
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Say whatever goes wrong in the block: of an error in a widget's callback nobody hears."""
+        try:
+            yield
+        except Exception as error:
+            self.failed(error)
 
     def failed(self, error: Exception) -> None:
         """Say under the picture what went wrong; the panel lives on."""
@@ -140,9 +160,17 @@ class Viewer:
 
     def _follow(self):
         """Sliders and picture to the state."""
-        for part in self.parts.values():
-            part.show(self._state)
-        self.latest.ask(self._state)
+        with self._moving:
+            for part in self.parts.values():
+                part.show(self._state)
+            self.latest.ask(self._state)
+
+    def _scolded(self) -> bool:
+        return self.words.value.startswith("<span")
+
+    def _frame_failed(self, error):
+        self._spoiled = True
+        self.failed(error)
 
     def _draw(self, state, sharp):
         started = time.perf_counter()
@@ -153,8 +181,10 @@ class Viewer:
         seconds = sorted(end - start for start, end in self._drawn)[len(self._drawn) // 2]
         self.status.value = (f'<span style="color:#777">{size}x{size} pixels, {1000 * seconds:.0f} ms, '
                              f"{1 / seconds:.0f} pictures a second</span>")
-        if self.words.value.startswith("<span"):  # an error that is over
-            self.words.value = ""
+        if self._spoiled:  # by an earlier frame
+            self._spoiled = False
+            if self._scolded():
+                self.words.value = ""
 
     def _dragged(self, right: float, down: float):
         """The hand moved so many pictures to the right and down."""

@@ -68,13 +68,11 @@ class Playing:
 
     def _load(self):
         viewer = self.viewer
-        try:
+        with viewer.telling():
             file = Path(self.file.value.strip()).expanduser()
             poses = retarget(read_motion(file), viewer.body, FPS, self.smooth.value, int(self.loop.value),
                              world_up=viewer.artist.around.up)
             self.take(from_where(poses, viewer.home_state.pose, viewer.artist.around), FPS, file.name)
-        except (ValueError, OSError) as error:
-            viewer.failed(error)
 
 
 def from_where(poses: Pose, start: Pose, around: Around) -> Pose:

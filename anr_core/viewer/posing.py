@@ -56,9 +56,7 @@ class Posing:
     def show(self, state: State) -> None:
         if self.controls.all:
             self.sliders.show(self.controls.read(state.pose))
-        self.choice.unobserve(self._chosen, "value")
         self.choice.value = self.choice.options[0]  # so that the same one can be chosen again
-        self.choice.observe(self._chosen, "value")
 
     def _bent(self, name, degrees):
         bent = {name: degrees}
@@ -71,10 +69,9 @@ class Posing:
             self.viewer.change(pose=self.presets[change["new"]])
 
     def _pasted(self, _):
-        try:
-            self.viewer.change(pose=pose_of_text(self.text.value, self.viewer.state.pose))
-        except ValueError as error:
-            self.viewer.failed(error)
+        with self.viewer.telling():
+            state = self.viewer.state
+            self.viewer.take(replace(state, pose=pose_of_text(self.text.value, state.pose)))
 
     def _presets(self) -> dict[str, Pose]:
         """Poses by what they are called."""

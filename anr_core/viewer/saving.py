@@ -50,10 +50,8 @@ class Saving:
             self._thread.join(seconds)
 
     def _safely(self, work):
-        try:
+        with self.viewer.telling():
             work()
-        except (ValueError, OSError) as error:
-            self.viewer.failed(error)
 
     def _save_picture(self):
         file = _named(self.picture.value, (".png", ".jpg", ".jpeg"), "picture")
@@ -81,9 +79,11 @@ class Saving:
         return [replace(now, pose=motion.poses[m:m + 1]) for m in range(len(motion.poses))], motion.fps
 
     def _film(self, file, states, fps):
+        size = self.viewer.size  # which may be changed on the way
+
         def drawn():
             for index, state in enumerate(states):
-                yield self.viewer.draw(state)
+                yield self.viewer.draw(state, size)
                 self.bar.value = (index + 1) / len(states)
 
         try:
@@ -96,7 +96,7 @@ class Saving:
             self.bar.value = 0.0
 
     def _apply(self):
-        self.viewer.state = State.of_text(self.text.value, self.viewer.state)
+        self.viewer.take(State.of_text(self.text.value, self.viewer.state))
 
 
 def _named(text: str, endings: tuple[str, ...], what: str) -> Path:

@@ -6,7 +6,9 @@ and sends it back as if the hand had moved, long after the state went on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -23,11 +25,28 @@ class Scale:
     unit: float = 1.0
 
 
+class Showing(threading.local):
+    """Whether this thread shows a state: what changes in it then was not moved by the hand.
+
+    The hand is heard on another thread than the one that lets sliders follow a motion.
+    """
+
+    on = False
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.on = True
+        try:
+            yield
+        finally:
+            self.on = False
+
+
 class Sliders:
     """Sliders by name; `moved(name, value)` is called for the hand's moves alone, in the state's units."""
 
     def __init__(self, scales: dict[str, Scale], moved: Callable[[str, float], None]):
-        self._scales, self._moved, self._showing = scales, moved, False
+        self._scales, self._moved, self._showing = scales, moved, Showing()
         self.widgets = {}
         for name, scale in scales.items():
             slider = widgets.IntSlider(
@@ -39,15 +58,12 @@ class Sliders:
 
     def show(self, values: dict[str, float]) -> None:
         """Put sliders on the steps nearest to values, without calling `moved`."""
-        self._showing = True
-        try:
+        with self._showing():
             for name, value in values.items():
                 scale = self._scales[name]
                 inside = min(max(value / scale.unit, scale.low), scale.high)
                 self.widgets[name].value = scale.low + round((inside - scale.low) / scale.step) * scale.step
-        finally:
-            self._showing = False
 
     def _changed(self, name, value):
-        if not self._showing:
+        if not self._showing.on:
             self._moved(name, value * self._scales[name].unit)

@@ -17,6 +17,7 @@ from anr_core.training import train
 from anr_core.viewer import State, Viewer, open_viewer
 from anr_core.viewer.latest import Latest
 from anr_core.viewer.playing import Played
+from anr_core.viewer.sliders import Scale, Sliders
 from tests.motion.made_up import bvh_text, walk
 from tests.posed_capture import make_posed_capture
 
@@ -258,6 +259,60 @@ def test_an_error_in_a_frame_is_shown_and_the_panel_lives_on(viewer):
     viewer.change_view(azimuth=30)
     viewer.settle()
     assert not viewer.words.value
+
+
+def test_what_a_form_says_stays_until_the_hand_moves_on(viewer):
+    viewer.parts["Pose"].text.value = "nonsense"
+    click(viewer.parts["Pose"].widget, "apply text")
+    viewer.play(viewer.state.pose)  # a motion that goes on does not wipe it away
+    viewer.settle()
+    assert "no state or pose" in viewer.words.value
+    viewer.change_view(azimuth=20)
+    assert not viewer.words.value
+
+
+def test_an_error_of_any_kind_behind_a_button_is_said(viewer, monkeypatch):
+    looks = viewer.parts["Looks"]
+    monkeypatch.setattr(viewer.artist, "wear", lambda *_: 1 / 0)
+    looks.other.value, looks.worn.value = "anybody", (viewer.body.part_names[0],)
+    click(looks.widget, "wear")
+    assert "division by zero" in viewer.words.value
+
+
+@pytest.mark.parametrize("text, told", [
+    ('{"background": "#zzz"}', "#zzz"), ('{"background": "none.png"}', "does not exist"),
+    ('{"worn": "x"}', "what is worn")])
+def test_a_state_that_cannot_be_drawn_is_refused_and_changes_nothing(text, told, viewer):
+    saving, before = viewer.parts["Save"], viewer.state
+    saving.text.value = text
+    click(saving.widget, "apply text")
+    assert told in viewer.words.value
+    assert viewer.state is before
+
+
+def test_a_video_keeps_its_size_while_the_pictures_changes(viewer, tmp_path):
+    saving, drawn = viewer.parts["Save"], viewer.artist.picture
+
+    def resized(state, size):
+        viewer.size = 32
+        return drawn(state, size)
+
+    viewer.artist.picture = resized
+    saving._film(tmp_path / "a.mp4", [viewer.state] * 3, 10.0)
+    assert imageio.imread(tmp_path / "a.mp4", plugin="FFMPEG").shape == (3, 64, 64, 3)
+
+
+def test_the_hand_is_heard_while_another_thread_shows_a_state():
+    moved, shows, heard = [], threading.Event(), threading.Event()
+    sliders = Sliders({name: Scale(name, 0, 9) for name in "ab"}, lambda *move: moved.append(move))
+    sliders.widgets["a"].observe(lambda _: (shows.set(), heard.wait(10)), "value")
+    thread = threading.Thread(target=sliders.show, args=({"a": 5},))
+    thread.start()
+    shows.wait(10)
+    sliders.widgets["b"].value = 3
+    heard.set()
+    thread.join(10)
+    assert moved == [("b", 3)]
 
 
 def test_wearing_needs_another_who_shares_the_renderers(viewer, run):
