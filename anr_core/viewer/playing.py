@@ -40,6 +40,9 @@ class Playing:
         self.play = widgets.Play(min=0, max=0, interval=round(1000 / FPS), disabled=True)
         self.place = widgets.IntSlider(min=0, max=0, layout=widgets.Layout(width="250px"), readout=True,
                                        disabled=True)
+        self._repeat = "repeat" if self.play.has_trait("repeat") else "_repeat"  # as ipywidgets 7 calls it
+        self.loop.observe(lambda change: setattr(self.play, self._repeat, change["new"]), "value")
+        setattr(self.play, self._repeat, self.loop.value)
         self._link = widgets.jslink((self.play, "value"), (self.place, "value"))
         self.place.observe(lambda change: self._stand(change["new"]), "value")
         self.told = widgets.HTML()

@@ -227,6 +227,13 @@ def test_a_motion_file_plays_where_and_as_the_person_stands(viewer, tmp_path):
     assert not viewer.words.value
 
 
+def test_what_is_looped_is_played_again_and_again(viewer):
+    playing = viewer.parts["Motion"]
+    assert getattr(playing.play, playing._repeat)
+    playing.loop.value = False
+    assert not getattr(playing.play, playing._repeat)
+
+
 def test_a_motion_that_cannot_be_read_says_so(viewer, tmp_path):
     viewer.parts["Motion"].file.value = str(tmp_path / "none.bvh")
     click(viewer.parts["Motion"].widget, "load")
