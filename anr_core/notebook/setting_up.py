@@ -145,7 +145,8 @@ def one_line_errors() -> None:
         return
 
     def tell(shell, kind, value, traceback, tb_offset=None):
-        words = f"{' '.join(str(value).split())}"
+        sys.last_type, sys.last_value, sys.last_traceback = kind, value, traceback  # for %tb
+        words = " ".join(str(value).split()) or kind.__name__
         print(f"{words}", file=sys.stderr)
         return [words]
 

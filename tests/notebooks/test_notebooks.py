@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
@@ -102,6 +103,17 @@ def test_compare_shows_every_system(folder):
     made = run(notebook("04_compare", **places, MINUTES=SHORT, CONFIG=TINY))
     assert all(f"<b>{name}</b>" in said(made) for name in ("static", "deferred", "anr"))
     assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
+
+
+def test_a_mistakes_traceback_is_there_on_request():
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (
+        "import sys; sys.path.insert(0, '..')\nfrom anr_core.notebook.setting_up import one_line_errors\n"
+        "one_line_errors()", "def broken():\n    raise ValueError('of a kind')\nbroken()", "%tb")])
+    made.cells[1].metadata["tags"] = ["raises-exception"]
+    run(made)
+    assert said(made).strip().splitlines()[0] == "of a kind"
+    wall = re.sub(r"\x1b\[[\d;]*m", "", "".join(made.cells[2].outputs[0]["traceback"]))
+    assert "raise ValueError('of a kind')" in wall
 
 
 @pytest.mark.parametrize("parameters, told", [
