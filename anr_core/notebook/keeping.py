@@ -21,7 +21,8 @@ def keeping(folder: str | Path, drive: bool) -> Path:
     from google.colab import drive as mounting
 
     mounting.mount("/content/drive")
-    return Path("/content/drive/MyDrive/anr_core") / folder
+    # an absolute path would take the place of all before it, and nothing would be kept
+    return Path("/content/drive/MyDrive/anr_core") / Path(folder).relative_to(Path(folder).anchor)
 
 
 def keep(source: str | Path, target: str | Path) -> Path:

@@ -1,6 +1,8 @@
 """What the notebooks' cells call, without a kernel."""
 
 import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,6 +44,16 @@ def test_drive_is_refused_outside_of_colab():
     assert keeping("runs/mine", drive=False).as_posix() == "runs/mine"
     with pytest.raises(ValueError, match="Colab alone"):
         keeping("runs/mine", drive=True)
+
+
+@pytest.mark.parametrize("folder", ["runs/mine", "/content/runs/mine"])
+def test_a_folder_is_kept_on_drive_wherever_it_lies(folder, monkeypatch):
+    mounting = SimpleNamespace(drive=SimpleNamespace(mount=lambda place: None))
+    monkeypatch.setattr(sys.modules[keeping.__module__], "on_colab", lambda: True)
+    monkeypatch.setitem(sys.modules, "google", SimpleNamespace(colab=mounting))
+    monkeypatch.setitem(sys.modules, "google.colab", mounting)
+    assert str(keeping(folder, drive=True)).startswith("/content/drive/MyDrive/anr_core/")
+    assert str(keeping(folder, drive=True)).endswith("runs/mine")
 
 
 def test_no_run_is_found_where_there_is_none(tmp_path):
