@@ -52,10 +52,14 @@ def trained(run: str | Path, capture: str | Path, *, system: str = "anr", minute
 def opened(run: str | Path, capture: str | Path, minutes: float = 1.0, **settings) -> Path:
     """The folder of a run, an archive or a link; where there is none one is trained for a minute."""
     from anr_core.avatars.linked import local_run
+    from anr_core.avatars.run import people_of
 
     found = local_run(run)
     if (found / "config.json").is_file():
-        return found
+        if all((folder / "checkpoint.safetensors").is_file() for folder in people_of(found).values()):
+            return found
+        print(f"{run} was stopped before it had learned anything: it goes on")
+        return trained(found, capture, minutes=minutes, **settings)
     print(f"{run} is not there: an avatar is trained for {60 * minutes:.0f} s")
     return trained(run, capture, minutes=minutes, **settings)
 
@@ -81,19 +85,26 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
 
     from anr_core.evaluation import evaluate
 
-    rows = {}
+    rows, splits = {}, {}
     for name, run in runs.items():
         with redirect_stdout(StringIO()):
             results = evaluate(run, protocol=protocol)
+        splits |= results
         for split, protocols in results.items():
             for method, numbers in protocols[protocol].items():
                 if method in (name, "static", "mean"):
                     rows[split, method] = numbers
+
+    def place(row):
+        """As the splits come, the mean colour first, then as the runs were given."""
+        (split, method), _ = row
+        return list(splits).index(split), list(dict.fromkeys(("mean", "static", *runs))).index(method)
+
     columns = ("psnr", "ssim", "lpips", "flip", "mask_iou")
     table = "".join(
         f"<tr><td>{escape(split)}</td><td><b>{escape(method)}</b></td>" + "".join(
             f"<td>{'n/a' if numbers[column] is None else format(numbers[column], '.3f')}</td>"
-            for column in columns) + "</tr>" for (split, method), numbers in sorted(rows.items()))
+            for column in columns) + "</tr>" for (split, method), numbers in sorted(rows.items(), key=place))
     heads = "".join(f"<th>{column}</th>" for column in ("held out", "method", *columns))
     display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {escape(protocol)}. Of PSNR (dB), SSIM "
                  "and mask_iou more is better, of LPIPS and FLIP less.</p>"))

@@ -44,6 +44,9 @@ def watch(training: Iterator[Progress], saved: Callable[[], None] | None = None,
         panel.say("stopped; run this cell again to go on")
     if progress is not None:
         panel.show(progress)
+    elif not panel.words.value:  # a run that is done, or a system that learns nothing
+        panel.bar.value = 1.0
+        panel.say("nothing is left to learn; the run is there")
     if saved is not None:
         saved()
     return progress
@@ -57,10 +60,12 @@ class Watching:
         self.preview.layout.display = "none"
         told = widgets.VBox([self.bar, self.numbers, self.curve, self.words])
         self.widget = widgets.HBox([self.preview, told], layout=widgets.Layout(align_items="flex-start"))
-        self._losses, self._shown = [], None
+        self._losses, self._stage, self._shown = [], None, None
 
     def show(self, progress: Progress) -> None:
         loss = sum(progress.losses.values())
+        if progress.stage != self._stage:  # which has other losses, and begins another curve
+            self._losses, self._stage = [], progress.stage
         self._losses.append(loss)
         self.bar.value = progress.fraction
         self.numbers.value = (f"{progress.stage}, step {progress.step}<br>loss {loss:.4f}<br>"

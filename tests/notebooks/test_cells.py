@@ -1,14 +1,17 @@
 """What the notebooks' cells call, without a kernel."""
 
+import json
 import os
 import sys
 from types import SimpleNamespace
 
 import pytest
 
+from anr_core.avatars.run import VERSION
 from anr_core.notebook import fetch_back, keep, keeping, opened, runs_of
 from anr_core.training.record import Progress
-from anr_core.viewer.watching import curve, watch
+from anr_core.viewer import watching
+from anr_core.viewer.watching import Watching, curve, watch
 
 
 def test_what_is_kept_is_a_whole_copy_and_only_what_changed_is_copied_again(tmp_path):
@@ -67,6 +70,16 @@ def test_a_link_that_leads_nowhere_is_no_reason_to_train(tmp_path, monkeypatch):
         opened("http://127.0.0.1:9/run.zip", tmp_path / "capture")
 
 
+def test_a_run_that_was_killed_at_its_beginning_is_gone_on_with(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps({"version": VERSION}))
+    went_on = []
+    monkeypatch.setattr(sys.modules[opened.__module__], "trained", lambda run, *_, **__: went_on.append(run))
+    opened(tmp_path, "capture")
+    (tmp_path / "checkpoint.safetensors").touch()
+    assert opened(tmp_path, "capture") == tmp_path
+    assert went_on == [tmp_path]
+
+
 def steps(count, stop_at=None):
     for step in range(1, count + 1):
         if step == stop_at:
@@ -78,6 +91,20 @@ def test_a_training_is_watched_to_its_end_and_kept(capsys):
     kept = []
     assert watch(steps(5), lambda: kept.append(1)).step == 5
     assert kept == [1]
+
+
+def test_a_training_that_is_done_says_so(monkeypatch):
+    panels = []
+    monkeypatch.setattr(watching, "Watching", lambda: panels.append(Watching()) or panels[0])
+    assert watch(steps(0)) is None
+    assert "nothing is left to learn" in panels[0].words.value and panels[0].bar.value == 1
+
+
+def test_every_stage_has_its_own_curve():
+    panel = Watching()
+    for stage, loss in (("conditions", 0.01), ("conditions", 0.01), ("renderers", 9.0), ("renderers", 1.0)):
+        panel.show(Progress(1, stage, 0.5, {"mse": loss}, 10.0, 1.0, None))
+    assert panel.curve.value == curve([9.0, 1.0])
 
 
 def test_interrupting_keeps_what_there_is():
