@@ -138,7 +138,9 @@ class Viewer:
     def _make(self, avatar):
         self.picture = picture_widget(self._dragged, self._wheeled)
         share = min(len(self.artist.avatars), 2)
-        self.picture.layout = widgets.Layout(width=f"{SHOWN * share}px", height="auto", object_fit="contain")
+        several = share > 1  # then the picture takes what room the sliders leave, lest it lie under them
+        self.picture.layout = widgets.Layout(width="100%" if several else f"{SHOWN}px", height="auto",
+                                             object_fit="contain")
         self.status, self.words = widgets.HTML(), widgets.HTML()
         self.parts = {"View": Viewing(self), "Pose": Posing(self), "Motion": Playing(self),
                       "Looks": Looks(self), "Save": Saving(self)}
@@ -146,11 +148,13 @@ class Viewer:
         self.parts = {name: part for name, part in self.parts.items()
                       if needed.get(name) is None or needed[name] in avatar.controls}
         tabs = widgets.Tab(children=[part.widget for part in self.parts.values()],
-                           layout=widgets.Layout(width=f"{WIDE}px"))
+                           layout=widgets.Layout(width=f"{WIDE}px", flex="0 0 auto"))
         for index, name in enumerate(self.parts):
             tabs.set_title(index, name)
         left = widgets.VBox([self.picture, self.status, self.words],
-                            layout=widgets.Layout(width=f"{SHOWN * share + 8}px"))
+                            layout=widgets.Layout(width="auto" if several else f"{SHOWN + 8}px",
+                                                  max_width=f"{SHOWN * share + 8}px", min_width="0px",
+                                                  flex="1 1 auto" if several else "0 0 auto"))
         self.widget = widgets.HBox([left, tabs], layout=widgets.Layout(align_items="flex-start"))
 
     def _ipython_display_(self):
