@@ -64,11 +64,11 @@ shown(contact_sheet(capture, cameras=3, moments=4))
 # %% [markdown]
 # ## An avatar learns
 #
-# The preview sharpens while it trains: input, prediction and truth in views of the film. Stop the cell whenever you
-# like; what has been learned is kept, and running it again goes on.
+# The preview sharpens while it trains: what a camera saw, what the avatar draws there, and its mask. Stop the cell
+# whenever you like; what has been learned is kept, and running it again goes on.
 
 # %%
-trained(RUN, CAPTURE, minutes=MINUTES, config=CONFIG)
+run = trained(RUN, CAPTURE, minutes=MINUTES, config=CONFIG)
 
 # %% [markdown]
 # ## It is yours to move
@@ -79,4 +79,4 @@ trained(RUN, CAPTURE, minutes=MINUTES, config=CONFIG)
 # %%
 from anr_core.viewer import open_viewer
 
-open_viewer(RUN, stamp=STAMP)
+open_viewer(run, stamp=STAMP)

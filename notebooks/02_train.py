@@ -63,7 +63,7 @@ from anr_core.notebook import fetch_back, keeping, shown, trained
 
 KEPT = {"capture": keeping(CAPTURE, KEEP_ON_DRIVE), "run": keeping(RUN, KEEP_ON_DRIVE)}
 fetch_back(KEPT["capture"], CAPTURE)
-trained(RUN, CAPTURE, system=SYSTEM, minutes=MINUTES, kept=KEPT["run"], preset=PRESET, seed=SEED, config=CONFIG)
+run = trained(RUN, CAPTURE, system=SYSTEM, minutes=MINUTES, kept=KEPT["run"], preset=PRESET, seed=SEED, config=CONFIG)
 
 # %% [markdown]
 # ## How good it is
@@ -74,10 +74,10 @@ trained(RUN, CAPTURE, system=SYSTEM, minutes=MINUTES, kept=KEPT["run"], preset=P
 # %%
 from anr_core.evaluation import evaluate
 
-results = evaluate(RUN, protocol=PROTOCOL or None)
+results = evaluate(run, protocol=PROTOCOL or None)
 
 # %% [markdown]
 # And the same in pictures: input, static texture, prediction, mask, truth and error.
 
 # %%
-shown(f"{RUN}/evaluation/{next(iter(results))}.png")
+shown(f"{run}/evaluation/{next(iter(results))}.png")

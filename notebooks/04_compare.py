@@ -55,9 +55,10 @@ CONFIG = {}
 # %%
 from anr_core.notebook import figures, opened, runs_of
 
-wanted = [name.strip() for name in SYSTEMS.split(",")]
+person = CAPTURE.rstrip("/").split("/")[-1]
+wanted = [name.strip() for name in SYSTEMS.split(",") if name.strip()]
 runs = {name: runs_of(CAPTURE, RUNS).get(name)
-        or opened(f"{RUNS}/compared-{name}", CAPTURE, minutes=MINUTES, system=name, config=CONFIG) for name in wanted}
+        or opened(f"{RUNS}/{person}-{name}", CAPTURE, minutes=MINUTES, system=name, config=CONFIG) for name in wanted}
 
 # %% [markdown]
 # ## The figures
