@@ -80,8 +80,7 @@ class Viewer:
     def state(self, state: State) -> None:
         with self._moving:
             self._state = state
-            if self._scolded() and not self._spoiled:  # of a form that the hand has left
-                self.words.value = ""
+            self._hush()
             self._follow()
 
     def change(self, **changes) -> None:
@@ -110,6 +109,7 @@ class Viewer:
     @contextmanager
     def telling(self) -> Iterator[None]:
         """Say whatever goes wrong in the block: of an error in a widget's callback nobody hears."""
+        self._hush()
         try:
             yield
         except Exception as error:
@@ -169,8 +169,10 @@ class Viewer:
                 part.show(self._state)
             self.latest.ask(self._state)
 
-    def _scolded(self) -> bool:
-        return self.words.value.startswith("<span")
+    def _hush(self):
+        """Take back an error that is over, but for one of a frame, until the next frame is drawn."""
+        if not self._spoiled and self.words.value.startswith("<span"):
+            self.words.value = ""
 
     def _frame_failed(self, error):
         self._spoiled = True
@@ -187,8 +189,7 @@ class Viewer:
                              f"{1 / seconds:.0f} pictures a second</span>")
         if self._spoiled:  # by an earlier frame
             self._spoiled = False
-            if self._scolded():
-                self.words.value = ""
+            self._hush()
 
     def _dragged(self, right: float, down: float):
         """The hand moved so many pictures to the right and down."""

@@ -67,11 +67,14 @@ class Playing:
 
     def _recorded(self):
         capture = self.viewer.capture
-        self.take(capture.recording, capture.fps, "the capture's own poses")
+        with self.viewer.telling():
+            self.take(capture.recording, capture.fps, "the capture's own poses")
 
     def _load(self):
         viewer = self.viewer
         with viewer.telling():
+            if not self.file.value.strip():
+                raise ValueError("Say which motion: the path of a BVH, npz or json file, or of a capture.")
             file = Path(self.file.value.strip()).expanduser()
             poses = retarget(read_motion(file), viewer.body, FPS, self.smooth.value, int(self.loop.value),
                              world_up=viewer.artist.around.up)

@@ -235,9 +235,13 @@ def test_what_is_looped_is_played_again_and_again(viewer):
 
 
 def test_a_motion_that_cannot_be_read_says_so(viewer, tmp_path):
+    click(viewer.parts["Motion"].widget, "load")
+    assert "Say which motion" in viewer.words.value
     viewer.parts["Motion"].file.value = str(tmp_path / "none.bvh")
     click(viewer.parts["Motion"].widget, "load")
     assert "none.bvh" in viewer.words.value
+    click(viewer.parts["Motion"].widget, "the capture's own")
+    assert not viewer.words.value
 
 
 def test_a_picture_and_a_video_are_saved(viewer, tmp_path):
