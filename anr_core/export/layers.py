@@ -57,10 +57,11 @@ def picture(batch: torch.Tensor) -> np.ndarray:
 def main_colours(layer: torch.Tensor, mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     """What turns layers (1, C, H, W) into colours (1, 3, H, W): their place along three principal directions.
 
-    These are found once, over the pixels of mask (1, 1, H, W), so that a video keeps its colours. Two
-    standard deviations reach from mid grey to black and to full colour.
+    These are found once, over the pixels of mask (1, 1, H, W), or all where it is empty, so that a video
+    keeps its colours. Two standard deviations reach from mid grey to black and to full colour.
     """
-    values = layer[0][:, mask[0, 0] > 0.5]  # (C, N)
+    shown = mask[0, 0] > 0.5
+    values = layer[0][:, shown if shown.any() else torch.ones_like(shown)]  # (C, N)
     mean = values.mean(1, keepdim=True)
     variances, directions = torch.linalg.eigh((values - mean) @ (values - mean).T / values.shape[1])
     quarters = 4 * variances[-3:].clamp(min=1e-12).sqrt()

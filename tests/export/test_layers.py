@@ -16,3 +16,9 @@ def test_main_colours_spread_along_the_directions_of_most_variance():
     assert shown.std(1).tolist() == pytest.approx([0.25] * 3, abs=0.02)
     strongest = torch.corrcoef(torch.stack([shown[2], layer[1].flatten()]))[0, 1].abs()
     assert float(strongest) > 0.95
+
+
+def test_where_nobody_is_in_the_mask_all_pixels_make_the_colours():
+    layer = torch.randn(1, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+    colours = main_colours(layer, torch.zeros(1, 1, 8, 8))
+    assert torch.equal(colours(layer), main_colours(layer, torch.ones(1, 1, 8, 8))(layer))
