@@ -32,6 +32,7 @@ from anr_core.viewer.viewing import Viewing
 SHOWN = 512  # pixels that a picture is shown at, whatever it is drawn at
 WIDE = 440   # pixels of the sliders' column
 LEAST = 96   # pixels, drawn while the hand moves
+SIZES = 16, 2048  # pixels: more takes a CPU seconds a picture
 PAUSE = 0.3  # seconds without a new pose after which a motion rests
 
 
@@ -45,7 +46,7 @@ class Viewer:
     stamp    draw a bar code into the picture that tells its state, for tests
     home     folder of the run, in which other people are looked for
 
-    Raises ValueError for avatars without a body, or of different bodies.
+    Raises ValueError for avatars without a body, or of different bodies, and for a size out of SIZES.
     """
 
     def __init__(self, avatars: Avatar | dict[str, Avatar], capture: Capture | None = None, *,
@@ -54,6 +55,9 @@ class Viewer:
         avatars = avatars if isinstance(avatars, dict) else {"avatar": avatars}
         first = next(iter(avatars.values()))
         check_bodies(avatars, capture)
+        if size is not None and not SIZES[0] <= size <= SIZES[1]:
+            raise ValueError(f"The picture can't be {size} pixels wide; give {SIZES[0]} to {SIZES[1]}, or "
+                             "none for what the avatar was trained for.")
         body = copy.deepcopy(first.body).cpu()
         up = capture.up if capture is not None else torch.tensor([0.0, 0.0, 1.0]) if up is None else up
         start = start_pose(body, capture)

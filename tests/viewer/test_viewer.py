@@ -379,6 +379,12 @@ def test_an_avatar_without_a_body_is_refused_in_words(run):
         Viewer(avatar)
 
 
+@pytest.mark.parametrize("size", [-5, 7, 5000])
+def test_a_picture_of_no_size_is_refused_in_words(size, run):
+    with pytest.raises(ValueError, match="pixels wide; give 16 to 2048"):
+        open_viewer(run, size=size)
+
+
 def test_of_many_requests_only_the_newest_is_drawn_last():
     drawn, gate = [], threading.Event()
 
