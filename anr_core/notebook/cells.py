@@ -53,6 +53,7 @@ def opened(run: str | Path, capture: str | Path, minutes: float = 1.0, **setting
     """The folder of a run, an archive or a link; where there is none one is trained for a minute."""
     from anr_core.avatars.linked import local_run
     from anr_core.avatars.run import people_of
+    from anr_core.capture.archives import ENDINGS
 
     found = local_run(run)
     if (found / "config.json").is_file():
@@ -60,6 +61,8 @@ def opened(run: str | Path, capture: str | Path, minutes: float = 1.0, **setting
             return found
         print(f"{run} was stopped before it had learned anything: it goes on")
         return trained(found, capture, minutes=minutes, **settings)
+    if found.name.lower().endswith(ENDINGS):
+        raise FileNotFoundError(f"{run} does not exist. Give a run: its archive, a link, or a folder.")
     print(f"{run} is not there: an avatar is trained for {60 * minutes:.0f} s")
     return trained(run, capture, minutes=minutes, **settings)
 

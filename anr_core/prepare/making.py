@@ -20,8 +20,14 @@ def make_capture(source: str, folder: str | Path, *, format: str = "auto", fps: 
     annotator  finds keypoints and masks where they are missing; None: nobody does
     fit        fit a body where there is none yet
     studio     further arguments of `studio_capture`
+
+    Raises ValueError for a source that says nothing, and for one that is a capture already.
     """
     folder = Path(folder)
+    if not source.strip():
+        raise ValueError(f"The source is empty: give a path, a link, or {STUDIO!r}, whom nobody filmed.")
+    if (Path(source.strip()) / "capture.json").is_file():  # whose pictures alone would be taken
+        raise ValueError(f"{source.strip()} is a capture already: train on it as it is.")
     if source.strip() == STUDIO:
         return studio_capture(folder, **({"fps": fps} if fps else {}) | (studio or {}))
     made = prepare(source.strip(), folder, format, fps, start, end)

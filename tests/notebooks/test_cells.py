@@ -9,6 +9,7 @@ import pytest
 
 from anr_core.avatars.run import VERSION
 from anr_core.notebook import fetch_back, keep, keeping, opened, runs_of
+from anr_core.prepare.making import make_capture
 from anr_core.training.record import Progress
 from anr_core.viewer import watching
 from anr_core.viewer.watching import Watching, curve, watch
@@ -59,6 +60,11 @@ def test_a_folder_is_kept_on_drive_wherever_it_lies(folder, monkeypatch):
     assert str(keeping(folder, drive=True)).endswith("runs/mine")
 
 
+def test_a_capture_is_not_prepared_anew_out_of_its_pictures_alone(tmp_path, small_capture):
+    with pytest.raises(ValueError, match="is a capture already"):
+        make_capture(str(small_capture.path), tmp_path / "capture")
+
+
 def test_no_run_is_found_where_there_is_none(tmp_path):
     assert runs_of(tmp_path / "capture", tmp_path) == {}
 
@@ -68,6 +74,11 @@ def test_a_link_that_leads_nowhere_is_no_reason_to_train(tmp_path, monkeypatch):
     monkeypatch.setattr("anr_core.capture.fetching.PAUSE", 0.0)
     with pytest.raises(ValueError, match="can't be downloaded"):
         opened("http://127.0.0.1:9/run.zip", tmp_path / "capture")
+
+
+def test_an_archive_that_is_not_there_is_no_reason_to_train(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        opened(tmp_path / "run.zip", tmp_path / "capture")
 
 
 def test_a_run_that_was_killed_at_its_beginning_is_gone_on_with(tmp_path, monkeypatch):

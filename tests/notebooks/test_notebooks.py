@@ -120,6 +120,7 @@ def test_a_mistakes_traceback_is_there_on_request():
     ({"SOURCE": "no/such/film"}, "does not exist"),
     ({"SOURCE": "http://127.0.0.1:9/film.mp4"}, "127.0.0.1"),
     ({"FORMAT": "nonsense", "SOURCE": "."}, "no format 'nonsense'"),
+    ({"SOURCE": " "}, "source is empty"),
     ({"KEEP_ON_DRIVE": True}, "Colab alone")])
 def test_a_mistake_in_the_form_is_one_line_under_its_cell(parameters, told, tmp_path):
     made = notebook("01_data", CAPTURE=str(tmp_path / "capture"), **parameters)
