@@ -4,9 +4,9 @@ Only Python's own modules are imported at the top, here and in the files: a note
 anything is installed.
 """
 
-from anr_core.notebook.cells import figures, opened, runs_of, shown, trained
+from anr_core.notebook.cells import figures, opened, pictures_of, runs_of, shown, trained
 from anr_core.notebook.keeping import fetch_back, keep, keeping
 from anr_core.notebook.setting_up import REPOSITORY, ROOT, on_colab, set_up
 
-__all__ = ["REPOSITORY", "ROOT", "fetch_back", "figures", "keep", "keeping", "on_colab", "opened", "runs_of",
-           "set_up", "shown", "trained"]
+__all__ = ["REPOSITORY", "ROOT", "fetch_back", "figures", "keep", "keeping", "on_colab", "opened",
+           "pictures_of", "runs_of", "set_up", "shown", "trained"]

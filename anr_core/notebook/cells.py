@@ -6,8 +6,15 @@ from contextlib import redirect_stdout
 from html import escape
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anr_core.notebook.keeping import fetch_back, keep
+
+if TYPE_CHECKING:
+    from anr_core.capture import Capture
+
+# What can be kept to judge an avatar by, beside what its capture holds out.
+HOLD_OUT = ("nothing more", "the last fifth of the frames", "one camera")
 
 
 def shown(image) -> None:
@@ -26,11 +33,12 @@ def shown(image) -> None:
 
 
 def trained(run: str | Path, capture: str | Path, *, system: str = "anr", minutes: float = 1.0,
-            kept: str | Path | None = None, **settings) -> Path:
+            kept: str | Path | None = None, hold_out: str = HOLD_OUT[0], **settings) -> Path:
     """The folder of a run, trained before one's eyes unless it is there and done.
 
     capture   what to train on; a studio capture is drawn where there is none
     kept      where the run is kept on the way, such as on Drive; a run there is gone on with
+    hold_out  what to judge by, beside what the capture itself holds out: one of HOLD_OUT
     settings  further arguments of `train`
     """
     from anr_core.capture import load_capture
@@ -44,9 +52,28 @@ def trained(run: str | Path, capture: str | Path, *, system: str = "anr", minute
     if not (capture / "capture.json").is_file():
         print(f"{capture} is not there: the studio draws subject 0 into it")
         studio_capture(capture)
-    watch(train(load_capture(capture), run, system, minutes=minutes, **settings),
+    film = load_capture(capture)
+    watch(train(film, run, system, minutes=minutes, **held_back(film, hold_out), **settings),
           saved=None if kept is None else lambda: keep(run, kept))
     return run
+
+
+def held_back(capture: Capture, hold_out: str) -> dict:
+    """What of a capture is trained on, as arguments of `train`, where some of it is kept to judge by.
+
+    Raises ValueError for a capture that has not enough.
+    """
+    if hold_out not in HOLD_OUT:
+        raise ValueError(f"{hold_out!r} can't be held out; choose one of: {', '.join(HOLD_OUT)}.")
+    if hold_out == HOLD_OUT[0]:
+        return {}
+    shots = [shot for shot in capture.shots if shot.split == "train"]
+    what = "camera" if hold_out == HOLD_OUT[2] else "frame"
+    there = sorted({getattr(shot, what) for shot in shots})
+    trained = there[:max(1, len(there) * 4 // 5)] if what == "frame" else there[:-1]
+    if not 0 < len(trained) < len(there):
+        raise ValueError(f"{capture.path} has {len(there)} {what} to train on: none can be held out.")
+    return {f"{what}s": trained}
 
 
 def opened(run: str | Path, capture: str | Path, minutes: float = 1.0, **settings) -> Path:
@@ -86,10 +113,16 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
     """Judge runs on the views that they were not trained on, and show one table."""
     from IPython.display import HTML, display
 
-    from anr_core.evaluation import evaluate
+    from anr_core.avatars.run import Run
+    from anr_core.evaluation import evaluate, split_of
 
     rows, splits = {}, {}
     for name, run in runs.items():
+        opened_run = Run.open(run)
+        if not split_of(opened_run.capture().shots, opened_run.trained):
+            print(f"{run} was trained on every registered view of its film: none is left to judge it by. To "
+                  "have figures, hold some back and train another run.")
+            continue
         with redirect_stdout(StringIO()):
             results = evaluate(run, protocol=protocol)
         splits |= results
@@ -97,6 +130,9 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
             for method, numbers in protocols[protocol].items():
                 if method in (name, "static", "mean"):
                     rows[split, method] = numbers
+
+    if not rows:
+        return
 
     def place(row):
         """As the splits come, the mean colour first, then as the runs were given."""
@@ -111,3 +147,13 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
     heads = "".join(f"<th>{column}</th>" for column in ("held out", "method", *columns))
     display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {escape(protocol)}. Of PSNR (dB), SSIM "
                  "and mask_iou more is better, of LPIPS and FLIP less.</p>"))
+
+
+def pictures_of(run: str | Path) -> None:
+    """Show what judging a run has drawn, or its newest preview where nothing was judged."""
+    run = Path(run)
+    judged = sorted((run / "evaluation").glob("*.png"))
+    previews = sorted((run / "previews").glob("*.png"), key=lambda file: file.stat().st_mtime)
+    for file in judged or previews[-1:]:
+        print(file.stem)
+        shown(file)

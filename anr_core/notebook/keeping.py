@@ -57,5 +57,6 @@ def fetch_back(target: str | Path, source: str | Path) -> Path:
     """What was kept earlier, here again, unless something is here already."""
     target, source = Path(target), Path(source)
     if target.is_dir() and not source.is_dir() and target.resolve() != source.resolve():
-        keep(target, source)
+        fresh = source.with_name(f".{source.name}.new")  # what is interrupted goes on there
+        os.replace(keep(target, fresh), source)
     return source

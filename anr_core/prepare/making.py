@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from anr_core.capture import Capture, load_capture
-from anr_core.prepare import prepare
+from anr_core.prepare import prepare, report
 from anr_core.prepare.studio import studio_capture
 
 STUDIO = "studio"
+ASKED = "asked.json"  # in the capture: what it was made of
 
 
 def make_capture(source: str, folder: str | Path, *, format: str = "auto", fps: float | None = None,
@@ -21,7 +23,8 @@ def make_capture(source: str, folder: str | Path, *, format: str = "auto", fps: 
     fit        fit a body where there is none yet
     studio     further arguments of `studio_capture`
 
-    Raises ValueError for a source that says nothing, and for one that is a capture already.
+    Asked again for the same, it goes on with what is there. Raises ValueError for a source that says nothing,
+    and for one that is a capture already.
     """
     folder = Path(folder)
     if not source.strip():
@@ -29,8 +32,17 @@ def make_capture(source: str, folder: str | Path, *, format: str = "auto", fps: 
     if (Path(source.strip()) / "capture.json").is_file():  # whose pictures alone would be taken
         raise ValueError(f"{source.strip()} is a capture already: train on it as it is.")
     if source.strip() == STUDIO:
-        return studio_capture(folder, **({"fps": fps} if fps else {}) | (studio or {}))
-    made = prepare(source.strip(), folder, format, fps, start, end)
+        made = studio_capture(folder, **({"fps": fps} if fps else {}) | (studio or {}))
+        report(made, ["drawn by the studio, which nobody had to be filmed for"], made.path,
+               f"{made.path} won't do")
+        return made
+    asked = json.dumps([source.strip(), format, fps, start, end])
+    if _was_asked(folder, asked):
+        print(f"{folder} is there already; remove it to prepare it anew")
+        made = load_capture(folder)
+    else:
+        made = prepare(source.strip(), folder, format, fps, start, end)
+        (folder / ASKED).write_text(asked, encoding="utf-8")
     if annotator and any(shot.mask is None or (shot.camera, shot.frame) not in made.keypoints
                          for shot in made.shots):
         from anr_core.prepare.annotate import annotate
@@ -41,3 +53,10 @@ def make_capture(source: str, folder: str | Path, *, format: str = "auto", fps: 
 
         made = fit_body(folder)
     return load_capture(folder)
+
+
+def _was_asked(folder, asked):
+    """Whether a folder holds the capture that the very same call has made."""
+    file = folder / ASKED
+    return (folder / "capture.json").is_file() and file.is_file() and \
+        file.read_text(encoding="utf-8") == asked

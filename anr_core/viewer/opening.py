@@ -10,12 +10,15 @@ from anr_core.avatars.linked import local_run
 from anr_core.avatars.run import Run, people_of
 from anr_core.viewer.panel import Viewer
 
+_OPEN: dict[tuple[Path, ...], Viewer] = {}
+
 
 def open_viewer(*runs: str | Path, size: int | None = None, stamp: bool = False) -> Viewer:
     """The panel of a run, or of several side by side, whose bodies have to be the same.
 
     Of a run of several people each is shown. Where the capture of the first run is there, its poses and
-    backgrounds are offered.
+    backgrounds are offered. The panel that was opened before for the same runs is closed: a cell that is run
+    again leaves nothing behind.
     """
     avatars, first, folders = {}, None, [local_run(run) for run in runs]
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -32,4 +35,8 @@ def open_viewer(*runs: str | Path, size: int | None = None, stamp: bool = False)
         capture = first.capture()
     except FileNotFoundError:
         capture = None
-    return Viewer(avatars, capture, up=torch.tensor(first.up), size=size, stamp=stamp, home=folders[0])
+    if (before := _OPEN.pop(tuple(folders), None)) is not None:
+        before.close()
+    viewer = Viewer(avatars, capture, up=torch.tensor(first.up), size=size, stamp=stamp, home=folders[0])
+    _OPEN[tuple(folders)] = viewer
+    return viewer

@@ -137,6 +137,15 @@ class Viewer:
         with self.drawing:
             return self.artist.picture(state or self._state, size or self.size)
 
+    def close(self) -> None:
+        """Take the panel away, and let go of its avatars."""
+        self.latest.close()
+        if self._later is not None:
+            self._later.cancel()
+        for widget in within(self.widget):
+            widget.close()
+        self.parts, self.artist = {}, None
+
     # the widget
 
     def _make(self, avatar):
@@ -203,6 +212,13 @@ class Viewer:
 
     def _wheeled(self, notches: float):
         self.change_view(distance=min(max(self._state.view.distance * 1.1**notches, 0.8), 8.0))
+
+
+def within(widget):
+    """A widget and all that are in it."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from within(child)
 
 
 def check_bodies(avatars: dict[str, Avatar], capture: Capture | None) -> None:

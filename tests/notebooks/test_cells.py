@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from anr_core.avatars.run import VERSION
 from anr_core.notebook import fetch_back, keep, keeping, opened, runs_of
+from anr_core.notebook.cells import held_back
 from anr_core.prepare.making import make_capture
 from anr_core.training.record import Progress
 from anr_core.viewer import watching
@@ -37,6 +39,34 @@ def test_what_was_kept_comes_back_where_nothing_is(tmp_path):
     (tmp_path / "run" / "config.json").write_text("newer")
     fetch_back(tmp_path / "drive", tmp_path / "run")
     assert (tmp_path / "run" / "config.json").read_text() == "newer"
+
+
+def test_what_was_interrupted_on_its_way_back_is_no_folder_yet(tmp_path, monkeypatch):
+    (tmp_path / "drive").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "drive" / name).write_text(name)
+    with monkeypatch.context() as patch:
+        copy = shutil.copy2
+        patch.setattr(shutil, "copy2", lambda file, fresh: 1 / 0 if file.name == "b" else copy(file, fresh))
+        with pytest.raises(ZeroDivisionError):
+            fetch_back(tmp_path / "drive", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    fetch_back(tmp_path / "drive", tmp_path / "run")
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("hold_out, settings", [
+    ("nothing more", {}), ("the last fifth of the frames", {"frames": [0, 1, 2, 3]}),
+    ("one camera", {"cameras": ["cam01", "cam02"]})])
+def test_what_is_held_out_is_not_trained(hold_out, settings, small_capture):
+    assert held_back(small_capture, hold_out) == settings
+
+
+def test_what_cannot_be_held_out_says_so(small_capture):
+    with pytest.raises(ValueError, match="choose one of"):
+        held_back(small_capture, "everything")
+    with pytest.raises(ValueError, match="none can be held out"):
+        held_back(small_capture.only(lambda shot: shot.camera == "cam01"), "one camera")
 
 
 def test_a_folder_that_is_not_there_is_not_kept(tmp_path):

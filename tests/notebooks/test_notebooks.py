@@ -85,9 +85,18 @@ def test_data_draws_a_person_whom_nobody_filmed(folder):
 
 def test_train_runs_to_its_figures(folder):
     places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUN": str(folder / "runs" / "mine")}
-    made = run(notebook("02_train", **places, MINUTES=SHORT, CONFIG=TINY, PROTOCOL="inside"))
-    assert "psnr" in said(made)
-    assert kinds(made)[-2:].count("image/png") == 1
+    made = run(notebook("02_train", **places, MINUTES=SHORT, CONFIG=TINY))
+    assert "psnr" in said(made) and "<b>anr</b>" in said(made)
+    assert kinds(made).count("image/png") == 3  # a picture a split
+
+
+def test_train_of_a_film_of_which_nothing_is_held_out_runs_to_its_end_too(folder, small_capture):
+    places = {"CAPTURE": str(small_capture.path), "MINUTES": SHORT, "CONFIG": TINY}
+    made = run(notebook("02_train", RUN=str(folder / "runs" / "all"), **places))
+    assert "none is left to judge it by" in said(made)
+    assert kinds(made).count("image/png") == 1
+    held = run(notebook("02_train", RUN=str(folder / "runs" / "held"), HOLD_OUT="one camera", **places))
+    assert "<td>novel_view</td>" in said(held)
 
 
 def test_interact_opens_a_run_and_trains_one_where_there_is_none(folder):

@@ -1,8 +1,10 @@
 """The panel without a browser: what the hand does, the picture follows."""
 
+import gc
 import io
 import json
 import threading
+import weakref
 from dataclasses import replace
 
 import imageio.v3 as imageio
@@ -353,6 +355,17 @@ def test_people_of_one_run_wear_each_others_parts(tmp_path):
     assert changed[:, 64:].max() < 25, "bert wears his own"
     click(looks.widget, "wear own")
     assert np.abs(shown(viewer) - before).max() < 10
+
+
+def test_running_the_cell_again_leaves_nothing_of_the_panel_before(run):
+    before = open_viewer(run)
+    before.settle()
+    picture, artist = before.picture, weakref.ref(before.artist)
+    after = open_viewer(run)
+    after.settle()
+    gc.collect()
+    assert picture.comm is None and artist() is None
+    assert not after.words.value and shown(after).std() > 1
 
 
 def test_several_avatars_are_drawn_side_by_side(run):
