@@ -153,7 +153,7 @@ def pictures_of(run: str | Path) -> None:
     """Show what judging a run has drawn, or its newest preview where nothing was judged."""
     run = Path(run)
     judged = sorted((run / "evaluation").glob("*.png"))
-    previews = sorted((run / "previews").glob("*.png"), key=lambda file: file.stat().st_mtime)
+    previews = sorted((run / "previews").glob("*.jpg"), key=lambda file: file.stat().st_mtime)
     for file in judged or previews[-1:]:
         print(file.stem)
         shown(file)

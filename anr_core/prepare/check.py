@@ -215,8 +215,13 @@ def _keypoints(capture) -> Iterator[Finding]:
                           "If the video is turned, turn it back, for example with ffmpeg -vf transpose=1.")
     swapped_sides = "left and right of the keypoints are swapped"
     remedy = "The keypoints were mirrored: detect again in the pictures as they are."
-    for camera, (share, count) in facing_shares(capture).items():
-        if count >= 3 and share < 0.2:
+    faces = facing_shares(capture)
+    if len(faces) >= 3:  # who is known all around, as by projection, has a face from behind too
+        count = sum(count for _, count in faces.values())
+        share = sum(share * count for share, count in faces.values()) / max(count, 1)
+        faces = {"all cameras": (share, count)}
+    for camera, (share, count) in faces.items():
+        if count >= 3 and share < 0.2 and capture.registration is None:
             yield Finding(camera, f"{swapped_sides}: the left eye is on the left in {1 - share:.0%} of "
                           f"{count} faces seen from the front", remedy, error=True)
     for camera, (swapped, straight) in mirrored_cameras(capture).items():

@@ -94,7 +94,7 @@ def test_train_of_a_film_of_which_nothing_is_held_out_runs_to_its_end_too(folder
     places = {"CAPTURE": str(small_capture.path), "MINUTES": SHORT, "CONFIG": TINY}
     made = run(notebook("02_train", RUN=str(folder / "runs" / "all"), **places))
     assert "none is left to judge it by" in said(made)
-    assert kinds(made).count("image/png") == 1
+    assert kinds(made).count("image/jpeg") == 1
     held = run(notebook("02_train", RUN=str(folder / "runs" / "held"), HOLD_OUT="one camera", **places))
     assert "<td>novel_view</td>" in said(held)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -203,8 +204,18 @@ def test_sides_that_one_camera_has_swapped_are_found_by_the_others(capture):
 
 def test_sides_that_all_cameras_have_swapped_are_found_in_the_face(capture):
     swapped = with_keypoints(capture, lambda name, frame, points: points[list(BODY25.mirror)])
-    assert any("ERROR: cam2: left and right of the keypoints are swapped: the left eye" in line
+    assert any("ERROR: all cameras: left and right of the keypoints are swapped: the left eye" in line
                for line in found(swapped))
+
+
+def test_a_face_that_is_known_from_behind_too_is_not_mirrored(capture, monkeypatch):
+    """As of keypoints that were projected, not seen: from behind the left eye is on the left."""
+    module = sys.modules["anr_core.prepare.check"]  # the package has a function of its name
+    shares = {"cam1": (1.0, 30), "cam2": (0.0, 20), "cam10": (1.0, 10)}
+    monkeypatch.setattr(module, "facing_shares", lambda _: shares)
+    assert not any("swapped" in line for line in found(capture))
+    monkeypatch.setattr(module, "facing_shares", lambda _: shares | {"cam1": (0.0, 30), "cam10": (0.1, 10)})
+    assert any("swapped" in line for line in found(capture))
 
 
 def test_pictures_that_stand_on_their_head_stop(capture):
