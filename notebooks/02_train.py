@@ -30,7 +30,8 @@ places = [pathlib.Path.cwd(), *pathlib.Path.cwd().parents, pathlib.Path("anr_cor
 root = next((place for place in places if (place / "anr_core" / "notebook").is_dir()), None)
 if root is None:
     root = pathlib.Path("anr_core")
-    subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch", TAG, REPOSITORY, root], check=True)
+    if subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch", TAG, REPOSITORY, root]).returncode:
+        sys.exit(f"{REPOSITORY} could not be fetched: is there a network? Or open the notebook in a checkout.")
 sys.path.insert(0, str(root.resolve()))
 
 from anr_core.notebook import set_up
