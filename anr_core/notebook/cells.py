@@ -139,14 +139,14 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
         (split, method), _ = row
         return list(splits).index(split), list(dict.fromkeys(("mean", "static", *runs))).index(method)
 
-    columns = ("psnr", "ssim", "lpips", "flip", "mask_iou")
+    columns = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "flip": "FLIP", "mask_iou": "mask IoU"}
     table = "".join(
         f"<tr><td>{escape(split)}</td><td><b>{escape(method)}</b></td>" + "".join(
             f"<td>{'n/a' if numbers[column] is None else format(numbers[column], '.3f')}</td>"
             for column in columns) + "</tr>" for (split, method), numbers in sorted(rows.items(), key=place))
-    heads = "".join(f"<th>{column}</th>" for column in ("held out", "method", *columns))
-    display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {escape(protocol)}. Of PSNR (dB), SSIM "
-                 "and mask_iou more is better, of LPIPS and FLIP less.</p>"))
+    heads = "".join(f"<th>{column}</th>" for column in ("held out", "method", *columns.values()))
+    display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {escape(protocol)}. Of PSNR, SSIM and "
+                 "mask IoU more is better, of LPIPS and FLIP less.</p>"))
 
 
 def pictures_of(run: str | Path) -> None:

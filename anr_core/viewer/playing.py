@@ -34,7 +34,7 @@ class Playing:
         self.loop = widgets.Checkbox(description="loop", value=True, indent=False)
         load = widgets.Button(description="load", icon="folder-open", layout=widgets.Layout(width="120px"))
         load.on_click(lambda _: self._load())
-        recorded = widgets.Button(description="the capture's own", layout=widgets.Layout(width="150px"),
+        recorded = widgets.Button(description="the film's own", layout=widgets.Layout(width="150px"),
                                   disabled=viewer.capture is None)
         recorded.on_click(lambda _: self._recorded())
         self.play = widgets.Play(min=0, max=0, interval=round(1000 / FPS), disabled=True)
@@ -68,7 +68,7 @@ class Playing:
     def _recorded(self):
         capture = self.viewer.capture
         with self.viewer.telling():
-            self.take(capture.recording, capture.fps, "the capture's own poses")
+            self.take(capture.recording, capture.fps, "the film's own poses")
 
     def _load(self):
         viewer = self.viewer

@@ -23,7 +23,7 @@ class Posing:
     def __init__(self, viewer):
         self.viewer, self.controls = viewer, Controls(viewer.body)
         self.presets = self._presets()
-        self.choice = widgets.Dropdown(options=["pose of ...", *self.presets],
+        self.choice = widgets.Dropdown(options=["choose a pose ...", *self.presets],
                                        layout=widgets.Layout(width="190px"))
         self.choice.observe(self._chosen, "value")
         reset = widgets.Button(description="reset pose", icon="undo", layout=widgets.Layout(width="120px"))

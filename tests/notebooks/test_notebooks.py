@@ -86,7 +86,7 @@ def test_data_draws_a_person_whom_nobody_filmed(folder):
 def test_train_runs_to_its_figures(folder):
     places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUN": str(folder / "runs" / "mine")}
     made = run(notebook("02_train", **places, MINUTES=SHORT, CONFIG=TINY))
-    assert "psnr" in said(made) and "<b>anr</b>" in said(made)
+    assert "PSNR (dB)" in said(made) and "<b>anr</b>" in said(made)
     assert kinds(made).count("image/png") == 3  # a picture a split
 
 

@@ -242,7 +242,7 @@ def test_a_motion_that_cannot_be_read_says_so(viewer, tmp_path):
     viewer.parts["Motion"].file.value = str(tmp_path / "none.bvh")
     click(viewer.parts["Motion"].widget, "load")
     assert "none.bvh" in viewer.words.value
-    click(viewer.parts["Motion"].widget, "the capture's own")
+    click(viewer.parts["Motion"].widget, "the film's own")
     assert not viewer.words.value
 
 
