@@ -8,44 +8,26 @@ Opens 03_interact on a run in JupyterLab and Chromium. A bar code in each pictur
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-import nbformat
 import numpy as np
-from playwright.sync_api import sync_playwright
 
-from tests.browser.lab import FLAGS, PROBE, WINDOW, ask, install_chromium, jupyterlab, run_all
-from tests.notebooks.headless import ROOT, notebook
+from tests.browser.lab import ask, panel_of
 
 PRESSES, MOVES, SECONDS = 40, 120, 2.0
 SHOWN = "from anr_core.viewer.drawing import stamp_of; print(stamp_of(panel.state))"
 
 
 def main(run: str) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "notebooks").mkdir()
-        for name in ("anr_core", "requirements.txt"):
-            (folder / name).symlink_to(ROOT / name)
-        nbformat.write(notebook("03_interact", RUN=str(Path(run).resolve()), STAMP=True),
-                       folder / "notebooks" / "panel.ipynb")
-        with jupyterlab(folder) as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=install_chromium(), args=FLAGS)
-            page = browser.new_page(viewport=WINDOW)
-            page.add_init_script(PROBE)
-            run_all(page, address, "notebooks/panel.ipynb", 120)
-            page.wait_for_timeout(2000)
-            handle = page.locator(".noUi-handle").first
-            handle.focus()
-            waits = np.array([_pressed(page, press) for press in range(PRESSES)])
-            print(f"{'key press to picture':28} median {np.median(waits):.0f} ms, "
-                  f"95th percentile {np.percentile(waits, 95):.0f} ms")
-            print(f"{f'{MOVES} moves in {SECONDS:g} s':28} {_flooded(page)}")
-            said = ask(page, "print(panel.status.value)")
-            print(f"{'the panel says':28} {said.split('>')[1].split('<')[0]}")
-            browser.close()
+    with panel_of(run) as page:
+        page.wait_for_timeout(2000)
+        page.locator(".noUi-handle").first.focus()
+        waits = np.array([_pressed(page, press) for press in range(PRESSES)])
+        print(f"{'key press to picture':28} median {np.median(waits):.0f} ms, "
+              f"95th percentile {np.percentile(waits, 95):.0f} ms")
+        print(f"{f'{MOVES} moves in {SECONDS:g} s':28} {_flooded(page)}")
+        said = ask(page, "print(panel.status.value)")
+        print(f"{'the panel says':28} {said.split('>')[1].split('<')[0]}")
 
 
 def _pressed(page, press: int) -> float:

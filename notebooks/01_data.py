@@ -87,7 +87,8 @@ shown(contact_sheet(capture))
 # unwrapped onto the body's texture.
 
 # %%
-from anr_core.export.glimpse import beside, glimpse
+from anr_core.export.glimpse import glimpse
+from anr_core.export.layers import beside
 
 if capture.registration is None:
     print("There is no body yet: it needs keypoints. Choose an ANNOTATOR above, or lay them beside the pictures.")

@@ -123,6 +123,10 @@ class Body(nn.Module):
     def forward(self, pose: Pose) -> Posed:
         raise NotImplementedError
 
+    def rest_pose(self) -> Pose:
+        """A batch of one: how the body stands by itself, upright in its world."""
+        raise NotImplementedError
+
     def parts(self, names: Iterable[str]) -> list[int]:
         """The parts that names mean: a number, or words that a part's name is made of, such as "thigh"."""
         found, last = [], int(self.surface.part.max())

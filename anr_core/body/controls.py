@@ -8,7 +8,7 @@ axis-angles. What is said of the left side is mirrored on the right.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import roma
 import torch
@@ -92,19 +92,21 @@ class Controls:
 
     def __init__(self, body: Body):
         self.body, self.all = body, {control.name: control for control in controls(body)}
-        # one system of equations for what bends the same joints: axes need not be square to each other
-        self._together = {}
+        together = {}
         for control in self.all.values():
-            self._together.setdefault(control.joints, []).append(control)
+            together.setdefault(control.joints, []).append(control)
+        # of those that bend the same joints, whose axes need not be square to each other: joints, controls,
+        # and what makes their angles (n,) of a turn (3,)
+        self._together = [(list(joints), bends, torch.linalg.pinv(torch.stack([one.axis for one in bends]).T))
+                          for joints, bends in together.items()]
 
     def read(self, pose: Pose) -> dict[str, float]:
         """Degrees of every control in the first of the poses; they may lie outside of its limits."""
         found = {}
-        for joints, bends in self._together.items():
-            axes = torch.stack([bend.axis for bend in bends], 1)  # (3, n)
-            turn = pose.rotations[0, list(joints)].mean(0).to(axes) / bends[0].share
-            angles = torch.linalg.lstsq(axes, turn[:, None]).solution[:, 0].rad2deg()
-            found |= {bend.name: bend.rest + float(angle) for bend, angle in zip(bends, angles, strict=True)}
+        for joints, bends, angles_of_turn in self._together:
+            turn = pose.rotations[0, joints].mean(0).to(angles_of_turn) / bends[0].share
+            angles = (angles_of_turn @ turn).rad2deg().tolist()
+            found |= {bend.name: bend.rest + angle for bend, angle in zip(bends, angles, strict=True)}
         return found
 
     def bent(self, pose: Pose, degrees: dict[str, float]) -> Pose:
@@ -160,10 +162,8 @@ class Rest:
 
 def at_rest(body: Body) -> Rest:
     """Of a body with named joints, whose hips, neck and arms are known."""
-    rotations = len(body.skeleton) - 1
-    device = body.surface.faces.device
-    pose = Pose(torch.zeros(1, rotations, 3, device=device), torch.zeros(1, 3, device=device),
-                torch.zeros(1, 3, device=device))
+    pose = body.rest_pose()
+    pose = replace(pose, root_rotation=torch.zeros_like(pose.root_rotation))  # in the body's own coordinates
     joints = dict(zip(body.skeleton.names, body(pose).joints[0].cpu(), strict=True))
     up = _main_axis(joints["neck"] - joints["pelvis"])
     left = _main_axis(joints["left_hip"] - joints["right_hip"])

@@ -38,6 +38,10 @@ class TrackedBody(Body):
         self.register_buffer("vertices", vertices.contiguous(), persistent=False)
         self.interpolate = interpolate
 
+    def rest_pose(self) -> Pose:
+        """The first mesh: none of them rests."""
+        return Pose.of_frame(self.frames[:1])
+
     def forward(self, pose: Pose) -> Posed:
         """The meshes of pose.frame (B,), which may hold fractions where frames are interpolated."""
         if pose.frame is None:

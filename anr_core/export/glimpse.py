@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from anr_core.capture import Capture
-from anr_core.export.layers import captions, picture
+from anr_core.export.layers import iuv_colours, normal_colours, picture
 from anr_core.rasterizer import gbuffer
 from anr_core.texture import Unwrapping
 
@@ -30,15 +29,7 @@ def glimpse(capture: Capture, camera: str | None = None, frame: int | None = Non
     unwrapping = Unwrapping(posed.surface, size)
     unwrapping.add(view.image, view.trusted(), posed, view.camera)
     texture, weight = unwrapping.texture()
-    towards = buffer.camera_normal * torch.tensor([1.0, -1.0, -1.0])
-    iuv = buffer.iuv()
     return {"frame": picture(view.image), "mask": picture(view.mask.expand(-1, 3, -1, -1)),
-            "IUV": picture(torch.cat([iuv[:, :1] / posed.surface.part.max(), iuv[:, 1:]], 1)),
-            "normals": picture(buffer.image((towards + 1) / 2)),
+            "IUV": picture(iuv_colours(buffer.iuv(), posed.surface)),
+            "normals": picture(normal_colours(buffer.image(buffer.camera_normal))),
             "unwrapped texture": picture(texture * (weight > 0))}
-
-
-def beside(pictures: dict[str, np.ndarray]) -> np.ndarray:
-    """(H, W, 3) uint8: all of them in a row under their names."""
-    row = np.concatenate(list(pictures.values()), 1)
-    return np.concatenate([captions(list(pictures), row.shape[1]), row])

@@ -12,6 +12,8 @@ from anr_core.avatars import Rendering
 from anr_core.body import Surface
 
 CAPTION_HEIGHT = 16  # pixels
+# What is shown of a rendering, in the order in which it comes to be.
+STEPS = ("IUV", "texture", "features", "latent", "normals", "mask", "result")
 
 
 class Layers:
@@ -20,33 +22,47 @@ class Layers:
     def __init__(self):
         self._colours = {}
 
-    def panels(self, rendering: Rendering, surface: Surface, background: torch.Tensor | float
-               ) -> dict[str, torch.Tensor]:
-        """(1, 3, H, W) of each step that this system has, by its name; the result is the last one."""
-        layers = rendering.layers
-        panels = {}
-        if "iuv" in layers:
-            part, uv = layers["iuv"].split([1, 2], 1)
-            panels["IUV"] = torch.cat([part / surface.part.max(), uv], 1)
-        if "texture" in layers:
-            panels["texture"] = layers["texture"]
-        for name in ("features", "latent"):
-            if name in layers:
-                if name not in self._colours:
-                    self._colours[name] = main_colours(layers[name], rendering.mask)
-                panels[name] = self._colours[name](layers[name])
-        if "normals" in layers:
-            panels["normals"] = (layers["normals"] + 1) / 2 * (layers["normals"] != 0).any(1, keepdim=True)
-        panels["mask"] = rendering.mask.expand(-1, 3, -1, -1)
-        panels["result"] = rendering.over(background)
-        return panels
+    def panel(self, step: str, rendering: Rendering, surface: Surface, background: torch.Tensor | float
+              ) -> torch.Tensor | None:
+        """(1, 3, H, W) of one of STEPS; None where the system has no such step."""
+        if step == "result":
+            return rendering.over(background)
+        if step == "mask":
+            return rendering.mask.expand(-1, 3, -1, -1)
+        layer = rendering.layers.get(step.lower())
+        if layer is None or step == "texture":
+            return layer
+        if step == "IUV":
+            return iuv_colours(layer, surface)
+        if step == "normals":
+            return normal_colours(layer)
+        if step not in self._colours:
+            self._colours[step] = main_colours(layer, rendering.mask)
+        return self._colours[step](layer)
 
     def overview(self, rendering: Rendering, surface: Surface, background: torch.Tensor | float
                  ) -> np.ndarray:
         """(H, W, 3) uint8: all of them side by side, under their names."""
-        panels = self.panels(rendering, surface, background)
-        row = picture(torch.cat(list(panels.values()), 3))
-        return np.concatenate([captions(list(panels), row.shape[1]), row])
+        panels = {step: self.panel(step, rendering, surface, background) for step in STEPS}
+        return beside({step: picture(panel) for step, panel in panels.items() if panel is not None})
+
+
+def iuv_colours(iuv: torch.Tensor, surface: Surface) -> torch.Tensor:
+    """Part, u and v (B, 3, H, W) as red, green and blue; black beside the mesh."""
+    part, uv = iuv.split([1, 2], 1)
+    return torch.cat([part / surface.part.max(), uv], 1)
+
+
+def normal_colours(normals: torch.Tensor) -> torch.Tensor:
+    """Normals (B, 3, H, W) as the camera sees them: red points right, green up, blue to it; black beside."""
+    towards = normals * normals.new_tensor([1, -1, -1])[:, None, None]  # our cameras look down and away
+    return (towards + 1) / 2 * (normals != 0).any(1, keepdim=True)
+
+
+def beside(pictures: dict[str, np.ndarray]) -> np.ndarray:
+    """Pictures (H, W, 3) uint8 in a row, under their names."""
+    row = np.concatenate(list(pictures.values()), 1)
+    return np.concatenate([captions(list(pictures), row.shape[1]), row])
 
 
 def picture(batch: torch.Tensor) -> np.ndarray:

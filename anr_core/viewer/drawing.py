@@ -14,7 +14,7 @@ from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.wearing import wearing
 from anr_core.body import Body
 from anr_core.capture import Capture
-from anr_core.export.layers import Layers, captions, picture
+from anr_core.export.layers import Layers, beside, picture
 from anr_core.export.video import read_background
 from anr_core.viewer.state import Around, State
 
@@ -38,25 +38,14 @@ class Artist:
 
     def picture(self, state: State, size: int) -> np.ndarray:
         """(size, n * size, 3) uint8; under a caption where there are several avatars."""
-        rows = [self._drawn(name, state, size) for name in self.avatars]
-        row = np.concatenate(rows, 1)
-        return row if len(rows) == 1 else np.concatenate([captions(list(self.avatars), row.shape[1]), row])
-
-    def layers(self, state: State, size: int) -> dict[str, torch.Tensor]:
-        """What each step of the first avatar looks like, by its name."""
-        name = next(iter(self.avatars))
-        return self._panels(name, self._rendering(name, state, size), state, size)
+        drawn = {name: self._drawn(name, state, size) for name in self.avatars}
+        return beside(drawn) if len(drawn) > 1 else next(iter(drawn.values()))
 
     def _drawn(self, name, state, size):
         rendering = self._rendering(name, state, size)
-        if state.layer == "result":
-            return picture(rendering.over(self.background(state.background, size).to(rendering.rgb)))
-        panels = self._panels(name, rendering, state, size)
-        return picture(panels[state.layer]) if state.layer in panels else _nothing(state.layer, size)
-
-    def _panels(self, name, rendering, state, size):
-        return self._layers[name].panels(rendering, self.avatars[name].surface,
-                                         self.background(state.background, size).to(rendering.rgb))
+        background = self.background(state.background, size).to(rendering.rgb)
+        panel = self._layers[name].panel(state.layer, rendering, self.avatars[name].surface, background)
+        return _nothing(state.layer, size) if panel is None else picture(panel)
 
     def _rendering(self, name: str, state: State, size: int) -> Rendering:
         avatar = self.avatars[name]

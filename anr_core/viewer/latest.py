@@ -67,7 +67,7 @@ class Latest:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting is not None or self._closed, IDLE)
             if self._waiting is None or self._closed:
-                self._thread = None
+                self._thread = self._waiting = None
                 return None
             request, self._waiting, self._busy = self._waiting, None, True
             return request

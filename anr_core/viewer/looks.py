@@ -8,12 +8,12 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from anr_core.avatars.run import people_of
+from anr_core.export.layers import STEPS
 from anr_core.viewer.drawing import PLATE
 from anr_core.viewer.sliders import Showing
 from anr_core.viewer.state import State
 
 COLOURS = {"grey": "#808080", "white": "#ffffff", "black": "#000000", "green": "#00b140"}
-STEPS = ("result", "IUV", "texture", "features", "latent", "normals", "mask")
 NAMES = {"latent": "R1's output (latent)", "features": "sampled features"}
 LARGEST = 1024
 SHARED = "Wear parts of another person's texture, who was trained with the same renderers:"
@@ -38,7 +38,7 @@ class Looks:
         self.upload = widgets.FileUpload(accept="image/*", description="upload a picture",
                                          layout=widgets.Layout(width="180px"))
         self.upload.observe(self._uploaded, "value")
-        self.layer = widgets.Dropdown(options=[(NAMES.get(step, step), step) for step in STEPS],
+        self.layer = widgets.Dropdown(options=[(NAMES.get(step, step), step) for step in reversed(STEPS)],
                                       description="show", layout=wide, style=style)
         self.layer.observe(lambda change: self._moved(layer=change["new"]), "value")
         trained = next(iter(viewer.artist.avatars.values())).config.size

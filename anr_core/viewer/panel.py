@@ -26,7 +26,7 @@ from anr_core.viewer.looks import Looks
 from anr_core.viewer.playing import Playing
 from anr_core.viewer.posing import Posing
 from anr_core.viewer.saving import Saving
-from anr_core.viewer.state import Around, State
+from anr_core.viewer.state import Around, State, within_limits
 from anr_core.viewer.viewing import Viewing
 
 SHOWN = 512  # pixels that a picture is shown at, whatever it is drawn at
@@ -58,9 +58,11 @@ class Viewer:
         if size is not None and not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"The picture can't be {size} pixels wide; give {SIZES[0]} to {SIZES[1]}, or "
                              "none for what the avatar was trained for.")
-        body = copy.deepcopy(first.body).cpu()
+        body = first.body  # copied where it is not here already: meshes of many frames lie on disk
+        if body.surface.faces.device.type != "cpu":
+            body = copy.deepcopy(body).cpu()
         up = capture.up if capture is not None else torch.tensor([0.0, 0.0, 1.0]) if up is None else up
-        start = start_pose(body, capture)
+        start = body.rest_pose() if capture is None else capture.recording[:1]
         around = Around(body, up, start)
         self.capture, self.body, self.stamp = capture, body, stamp
         self.size = size or first.config.size
@@ -99,16 +101,18 @@ class Viewer:
 
     def play(self, pose: Pose) -> None:
         """Another pose, one of many that follow each other: the sliders follow when they rest."""
-        self._state = replace(self._state, pose=pose)
-        self.latest.ask(self._state)
-        if self._later is not None:
-            self._later.cancel()
-        self._later = threading.Timer(PAUSE, self._follow)
-        self._later.daemon = True
-        self._later.start()
+        with self._moving:
+            self._state = replace(self._state, pose=pose)
+            self.latest.ask(self._state)
+            if self._later is not None:
+                self._later.cancel()
+            self._later = threading.Timer(PAUSE, self._follow)
+            self._later.daemon = True
+            self._later.start()
 
     def change_view(self, **changes) -> None:
-        self.change(view=replace(self._state.view, **changes))
+        with self._moving:
+            self.change(view=replace(self._state.view, **changes))
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -207,11 +211,12 @@ class Viewer:
     def _dragged(self, right: float, down: float):
         """The hand moved so many pictures to the right and down."""
         view = self._state.view
-        self.change_view(azimuth=(view.azimuth - 180 * right + 180) % 360 - 180,
-                         elevation=min(max(view.elevation + 120 * down, -80.0), 80.0))
+        self.change_view(azimuth=within_limits("azimuth", view.azimuth - 180 * right),
+                         elevation=within_limits("elevation", view.elevation + 120 * down))
 
     def _wheeled(self, notches: float):
-        self.change_view(distance=min(max(self._state.view.distance * 1.1**notches, 0.8), 8.0))
+        distance = self._state.view.distance * 1.1**notches
+        self.change_view(distance=within_limits("distance", distance))
 
 
 def within(widget):
@@ -232,15 +237,3 @@ def check_bodies(avatars: dict[str, Avatar], capture: Capture | None) -> None:
                              f"the first's {len(first.surface.faces)}. Open them one by one.")
     if capture is not None:
         check_surface(capture, first.surface)
-
-
-def start_pose(body, capture: Capture | None) -> Pose:
-    """The first pose of a capture, or how the body rests."""
-    if capture is not None:
-        return capture.recording[:1]
-    if hasattr(body, "frames"):
-        return Pose.of_frame(body.frames[:1])
-    if hasattr(body, "rest_pose"):
-        return body.rest_pose()
-    zeros = torch.zeros(1, 3)
-    return Pose(torch.zeros(1, len(body.skeleton) - 1, 3), zeros, zeros)

@@ -8,7 +8,7 @@ import ipywidgets as widgets
 import numpy as np
 import roma
 
-from anr_core.body import Pose
+from anr_core.body import Pose, TrackedBody
 from anr_core.body.controls import GROUPS, Controls, arms_at, at_rest, shortest_turn
 from anr_core.viewer.sliders import Scale, Sliders
 from anr_core.viewer.state import State, pose_of_text, pose_text
@@ -80,7 +80,7 @@ class Posing:
             found = {name: self._upright(degrees) for name, degrees in ARMS.items()}
         if viewer.capture is not None:
             recording = viewer.capture.recording
-        elif hasattr(viewer.body, "frames"):
+        elif isinstance(viewer.body, TrackedBody):
             recording = Pose.of_frame(viewer.body.frames)
         else:
             return found

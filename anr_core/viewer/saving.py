@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from anr_core.capture.pictures import write_image
 from anr_core.export.video import VIDEO_FPS, write_video
-from anr_core.viewer.state import State
+from anr_core.viewer.state import State, within_limits
 
 TURN = 4.0  # seconds in which the camera goes round once
 
@@ -71,7 +71,7 @@ class Saving:
         now = self.viewer.state
         if self.what.value == self.what.options[0]:
             count = round(TURN * VIDEO_FPS)
-            turns = ((now.view.azimuth + 360 * m / count + 180) % 360 - 180 for m in range(count))
+            turns = (within_limits("azimuth", now.view.azimuth + 360 * m / count) for m in range(count))
             return [replace(now, view=replace(now.view, azimuth=turn)) for turn in turns], VIDEO_FPS
         motion = self.viewer.parts["Motion"].motion if "Motion" in self.viewer.parts else None
         if motion is None:

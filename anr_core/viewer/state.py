@@ -20,6 +20,12 @@ ELEVATION = 8.0
 MARGIN = 1.15  # of the distance from which the whole person is just seen
 
 
+def within_limits(name: str, value: float) -> float:
+    """A view's number as far as it reaches; an azimuth goes round."""
+    low, high = LIMITS[name]
+    return (value - low) % (high - low) + low if name == "azimuth" else min(max(value, low), high)
+
+
 @dataclass(frozen=True)
 class View:
     """Where the camera stands around the person, degrees and metres; at azimuth 0 it sees the front."""
@@ -168,8 +174,7 @@ class Around:
     def whole(self, field_of_view: float = FIELD_OF_VIEW) -> View:
         """From the front, as near as shows the whole person."""
         distance = MARGIN * self.reach / math.tan(math.radians(field_of_view) / 2)
-        low, high = LIMITS["distance"]
-        return View(distance=round(min(max(distance, low), high), 2), field_of_view=field_of_view)
+        return View(distance=round(within_limits("distance", distance), 2), field_of_view=field_of_view)
 
     def _root(self, posed):
         """(3,) a place that moves with the person as a whole, not with an arm."""

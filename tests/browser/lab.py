@@ -17,6 +17,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
+
+from tests.notebooks.headless import ROOT, notebook
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -146,6 +150,34 @@ def run_all(page, address: str, notebook: str, seconds: float) -> None:
                            "?.status === 'idle'", timeout=90_000)
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function("() => window.__probe.last !== null", timeout=1000 * seconds)
+
+
+@contextlib.contextmanager
+def panel_of(run: str | Path) -> Iterator:
+    """A page that shows 03_interact of a run, stamped, in JupyterLab and Chromium."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "notebooks").mkdir()
+        for name in ("anr_core", "requirements.txt"):
+            (folder / name).symlink_to(ROOT / name)
+        nbformat.write(notebook("03_interact", RUN=str(Path(run).resolve()), STAMP=True),
+                       folder / "notebooks" / "panel.ipynb")
+        with jupyterlab(folder) as address, chromium_page(install_chromium()) as page:
+            run_all(page, address, "notebooks/panel.ipynb", 120)
+            yield page
+
+
+@contextlib.contextmanager
+def chromium_page(chromium: str) -> Iterator:
+    """A window of a Chromium, which reads the stamps of what it shows."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport=WINDOW)
+        page.add_init_script(PROBE)
+        yield page
+        browser.close()
 
 
 def ask(page, code: str) -> str:

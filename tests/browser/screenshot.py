@@ -5,15 +5,10 @@
 
 import io
 import sys
-import tempfile
-from pathlib import Path
 
-import nbformat
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
-from tests.browser.lab import FLAGS, PROBE, WINDOW, ask, install_chromium, jupyterlab, run_all
-from tests.notebooks.headless import ROOT, notebook
+from tests.browser.lab import ask, panel_of
 
 ARRANGED = """
 panel.parts["Pose"].choice.value = "A-pose"
@@ -27,25 +22,13 @@ panel.change_view(azimuth=-22.0)
 
 
 def main(run: str, out: str) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "notebooks").mkdir()
-        for name in ("anr_core", "requirements.txt"):
-            (folder / name).symlink_to(ROOT / name)
-        nbformat.write(notebook("03_interact", RUN=str(Path(run).resolve()), STAMP=True),
-                       folder / "notebooks" / "panel.ipynb")
-        with jupyterlab(folder) as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=install_chromium(), args=FLAGS)
-            page = browser.new_page(viewport=WINDOW)
-            page.add_init_script(PROBE)
-            run_all(page, address, "notebooks/panel.ipynb", 120)
-            page.locator(".lm-TabBar-tabLabel").get_by_text("Pose", exact=True).last.click()
-            ask(page, ARRANGED)
-            page.wait_for_timeout(1500)
-            page.locator(".jupyter-widget-tab").last.scroll_into_view_if_needed()
-            shown = page.locator(".jp-OutputArea-output", has=page.locator(".jupyter-widget-tab")).last
-            shot = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
-            browser.close()
+    with panel_of(run) as page:
+        page.locator(".lm-TabBar-tabLabel").get_by_text("Pose", exact=True).last.click()
+        ask(page, ARRANGED)
+        page.wait_for_timeout(1500)
+        page.locator(".jupyter-widget-tab").last.scroll_into_view_if_needed()
+        shown = page.locator(".jp-OutputArea-output", has=page.locator(".jupyter-widget-tab")).last
+        shot = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
     shot.crop((0, 0, min(shot.width, 970), shot.height)).save(out, quality=88)
 
 

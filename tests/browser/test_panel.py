@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anr_core.body.controls import GROUPS
-from tests.browser.lab import FLAGS, PROBE, WINDOW, ask, find_chromium, install_chromium, jupyterlab, run_all
+from tests.browser.lab import WINDOW, ask, chromium_page, install_chromium, jupyterlab, run_all
 from tests.notebooks.headless import ROOT, notebook
 
 TINY = {"size": 96, "window": 64, "batch": 1, "texture_size": 64, "width": 4}
@@ -20,7 +20,7 @@ FILM = {"cameras": 3, "frames": 3, "size": 96, "fps": 1.0}
 @pytest.fixture(scope="module")
 def chromium():
     pytest.importorskip("playwright")
-    found = find_chromium() or install_chromium()
+    found = install_chromium()
     if found is None:
         pytest.skip("no Chromium here, and apt could not install it: this is not root, or apt didn't answer")
     return found
@@ -45,12 +45,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(chromium, folder):
     """03_interact, open and run, after 00_quickstart has made its run."""
-    from playwright.sync_api import sync_playwright
-
-    with jupyterlab(folder) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=FLAGS)
-        page = browser.new_page(viewport=WINDOW)
-        page.add_init_script(PROBE)
+    with jupyterlab(folder) as address, chromium_page(chromium) as page:
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.on("console", lambda message: page.errors.append(message.text)
@@ -60,7 +55,6 @@ def page(chromium, folder):
         run_all(page, address, "notebooks/03_interact.ipynb", 120)
         page.quickstart = quickstart
         yield page
-        browser.close()
 
 
 def shown(page) -> int:

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from anr_core.avatars.run import VERSION
-from anr_core.notebook import fetch_back, keep, keeping, opened, runs_of
-from anr_core.notebook.cells import held_back
+from anr_core.notebook import ROOT, fetch_back, keep, keeping, opened, runs_of
+from anr_core.notebook.cells import HOLD_OUT, held_back
 from anr_core.prepare.making import make_capture
 from anr_core.training.record import Progress
 from anr_core.viewer import watching
@@ -60,6 +60,10 @@ def test_what_was_interrupted_on_its_way_back_is_no_folder_yet(tmp_path, monkeyp
     ("one camera", {"cameras": ["cam01", "cam02"]})])
 def test_what_is_held_out_is_not_trained(hold_out, settings, small_capture):
     assert held_back(small_capture, hold_out) == settings
+
+
+def test_the_form_offers_what_can_be_held_out():
+    assert json.dumps(HOLD_OUT) in (ROOT / "notebooks" / "02_train.py").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_held_out_says_so(small_capture):

@@ -18,6 +18,7 @@ from anr_core.capture.pictures import write_image
 from anr_core.training import train
 from anr_core.viewer import State, Viewer, open_viewer
 from anr_core.viewer.latest import Latest
+from anr_core.viewer.panel import within
 from anr_core.viewer.playing import Played
 from anr_core.viewer.sliders import Scale, Sliders
 from tests.motion.made_up import bvh_text, walk
@@ -447,9 +448,3 @@ def click(widget, description):
     found = [one for one in within(widget) if getattr(one, "description", None) == description]
     assert found, description
     found[0].click()
-
-
-def within(widget):
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from within(child)

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody, chain, hops, rigid
+from anr_core.body.controls import shortest_turn
 from anr_core.body.smpl import SmplBody, keypoint_mix, own_model, own_variant
 from anr_core.prepare.fitting.prior import control_axes, joint_shares, pose_prior
 from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Motion, moved_by_few
@@ -166,16 +167,10 @@ def _into_a_pose(body, joints, anny):
             end = f"{side}_{BONES[stem]}"
             bone = turn @ (joints[names.index(end)] - joints[row])
             aim = theirs[ANNY.names.index(end)] - theirs[ANNY.names.index(name)]
-            turn = _least_turn(bone, aim) @ turn
+            least = shortest_turn(functional.normalize(bone, dim=0), functional.normalize(aim, dim=0))
+            turn = roma.rotvec_to_rotmat(least) @ turn
         turns.append(turn)
     return torch.stack(turns)
-
-
-def _least_turn(one, other):
-    """(3, 3) the shortest turn from one direction to another."""
-    one, other = functional.normalize(one, dim=0), functional.normalize(other, dim=0)
-    axis = functional.normalize(torch.linalg.cross(one, other), dim=0)
-    return roma.rotvec_to_rotmat(axis * torch.acos((one @ other).clamp(-1, 1)))
 
 
 def _influences(weights):
