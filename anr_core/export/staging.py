@@ -66,7 +66,11 @@ def driven(body: Body, motion: Motion, like: Pose, up: torch.Tensor, video_fps: 
     motion_up  `retarget`'s up
     """
     rounds = math.ceil(least / motion.seconds) if 0 < motion.seconds < least else 0
-    poses = retarget(motion, body, video_fps, loop=rounds, up=motion_up, world_up=up)
+    return placed(body, retarget(motion, body, video_fps, loop=rounds, up=motion_up, world_up=up), like, up)
+
+
+def placed(body: Body, poses: Pose, like: Pose, up: torch.Tensor) -> Pose:
+    """Poses on a floor at height 0, moved to begin where another pose (a batch of one) stands and looks."""
     there, here = body(like), body(poses[:1])
     sides = [body.skeleton.names.index(f"{side}_hip") for side in ("left", "right")]
     lefts = [functional.normalize(left - left @ up * up, dim=0)
@@ -106,7 +110,8 @@ def turning(body: Body, poses: list[Pose], camera: Camera, up: torch.Tensor, siz
 
     def mesh(index):
         posed = body(poses[index])
-        return replace(posed, vertices=(posed.vertices - centres[index]) @ turns[index].T + centres.mean(0))
+        # where they begin, which a camera of the capture sees: who walks on would leave its sight
+        return replace(posed, vertices=(posed.vertices - centres[index]) @ turns[index].T + centres[0])
 
     return resting(mesh, len(poses), camera, size)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import ipywidgets as widgets
-import roma
 
 from anr_core.body import Pose
+from anr_core.export.staging import placed
 from anr_core.motion import read_motion, retarget
-from anr_core.viewer.state import Around, State
+from anr_core.viewer.state import State
 
 FPS = 25.0  # of what is played: more than most machines draw
 
@@ -76,18 +76,7 @@ class Playing:
             if not self.file.value.strip():
                 raise ValueError("Say which motion: the path of a BVH, npz or json file, or of a capture.")
             file = Path(self.file.value.strip()).expanduser()
+            up = viewer.artist.around.up
             poses = retarget(read_motion(file), viewer.body, FPS, self.smooth.value, int(self.loop.value),
-                             world_up=viewer.artist.around.up)
-            self.take(from_where(poses, viewer.home_state.pose, viewer.artist.around), FPS, file.name)
-
-
-def from_where(poses: Pose, start: Pose, around: Around) -> Pose:
-    """Poses that begin where another one stands, and turned as it is; heights stay."""
-    posed, standing = around.body(poses), around.body(start)
-    turn = roma.rotvec_to_rotmat((around.front - around.front_of(posed)) * around.up)
-    places = posed.joints[:, 0]
-    shift = standing.joints[0, 0] - places[0]
-    moved = (places - places[0]) @ turn.T + places[0] + shift - shift @ around.up * around.up
-    root = turn @ roma.rotvec_to_rotmat(poses.root_rotation)
-    return replace(poses, root_rotation=roma.rotmat_to_rotvec(root), frame=None,
-                   root_translation=poses.root_translation + moved - places)
+                             world_up=up)
+            self.take(placed(viewer.body, poses, viewer.home_state.pose, up), FPS, file.name)

@@ -11,6 +11,7 @@ from anr_core.capture.pictures import write_image
 from anr_core.export import video
 from anr_core.export.layers import CAPTION_HEIGHT
 from anr_core.export.video import draw_frames, read_background, render, write_video
+from anr_core.motion import read_motion
 from anr_core.training import train
 from tests.motion.made_up import bvh_text, walk
 from tests.posed_capture import make_posed_capture
@@ -71,6 +72,17 @@ def test_the_person_plays_a_motion_file(view, posable, monkeypatch, tmp_path):
     render(*posable, tmp_path / "out.mp4", view, motion=tmp_path / "walk.bvh")
     shown = played(tmp_path / "out.mp4")
     assert shown.shape == (6, SIZE, SIZE, 3)
+
+
+def test_who_walks_far_turns_on_the_spot_before_the_camera(posable, tmp_path):
+    far = walk(8.0)
+    (tmp_path / "walk.bvh").write_text(bvh_text(far))
+    run, capture = posable
+    count, scenes = video.staged_motion(capture, read_motion(tmp_path / "walk.bvh"), "turn", "front", SIZE)
+    for scene in (scene for index, scene in enumerate(scenes) if index % 40 == 0):
+        pixels, depth = scene.camera.project(scene.posed.vertices)
+        assert float(depth.min()) > 0
+        assert float(pixels.min()) > -1 and float(pixels.max()) < SIZE + 1
 
 
 def test_meshes_play_no_motion_and_a_motion_has_no_frames_of_the_capture(run, small_capture, tmp_path):
