@@ -227,13 +227,14 @@ def test_even_motion_costs_nothing_and_jerks_do(puppet):
     motion = puppet.typical(torch.eye(3).repeat(count, 1, 1), torch.zeros(count, 3))
     even = replace(motion, place=torch.arange(count)[:, None] * torch.tensor([0.1, 0.0, 0.0]))
     seconds, linked, spread = torch.full((count - 1,), 0.1), torch.ones(count - 1), puppet.prior.spread
-    assert float(energy.smoothness_cost(even, spread, seconds, linked)) < 1e-6
+    assert float(energy.smoothness_cost(even, spread, seconds, linked, True)) < 1e-6
     jerk = even.place.clone()
     jerk[2, 0] += 0.1
-    cost = energy.smoothness_cost(replace(even, place=jerk), spread, seconds, linked)
+    cost = energy.smoothness_cost(replace(even, place=jerk), spread, seconds, linked, True)
     # speeds change by 1, -2 and 1 m/s
     assert float(cost) == pytest.approx(0.5 * 6 / (energy.PUSH["place"] ** 2 * 0.1), rel=1e-3)
-    assert float(energy.smoothness_cost(replace(even, place=jerk), spread, seconds, 0 * linked)) == 0
+    unlinked = energy.smoothness_cost(replace(even, place=jerk), spread, seconds, 0 * linked, True)
+    assert float(unlinked) == 0
 
 
 def test_a_jerk_of_a_joint_costs_by_how_far_the_joint_strays(puppet):
@@ -243,10 +244,27 @@ def test_a_jerk_of_a_joint_costs_by_how_far_the_joint_strays(puppet):
     def cost(control):
         controls = still.controls.clone()
         controls[2, CONTROLS.index(control), 0] += 0.1
-        return float(energy.smoothness_cost(replace(still, controls=controls), spread, seconds, linked))
+        return float(energy.smoothness_cost(replace(still, controls=controls), spread, seconds, linked, True))
 
     stiff, loose = (spread[CONTROLS.index(name), 0] for name in ("left_collar", "left_knee"))
     assert cost("left_collar") / cost("left_knee") == pytest.approx(float(loose / stiff) ** 2, rel=1e-3)
+
+
+def test_joints_that_hurry_together_cost_less_than_joints_that_hurry_at_different_times(puppet):
+    count, spread = 24, puppet.prior.spread
+    seconds, linked = torch.full((count - 1,), 0.1), torch.ones(count - 1)
+    still = puppet.typical(torch.eye(3).repeat(count, 1, 1), torch.zeros(count, 3))
+    knees = [CONTROLS.index(name) for name in ("left_knee", "right_knee")]
+
+    def cost(other, alone):
+        controls, swing = still.controls.clone(), torch.arange(count) * 0.9
+        controls[:, knees[0], 0] += 0.3 * swing.sin()
+        controls[:, knees[1], 0] += 0.3 * other(swing)
+        motion = replace(still, controls=controls)
+        return float(energy.smoothness_cost(motion, spread, seconds, linked, alone))
+
+    assert cost(torch.sin, False) < 0.8 * cost(torch.cos, False)
+    assert cost(torch.sin, True) == pytest.approx(cost(torch.cos, True), rel=0.1)
 
 
 def test_joints_that_move_together_cost_less_than_the_same_moves_at_different_times():

@@ -106,4 +106,4 @@ def windows(count: int) -> list[tuple[int, int, int, int]]:
 def _in_two(puppet, seen, motion, linked, rig, free, steps):
     motion, rig = refined(puppet, seen, motion, linked, rig, free, steps[0], outlines=False)
     masks = any(outline is not None for outline in seen.outlines)
-    return refined(puppet, seen, motion, linked, rig, free, steps[1], masks, pace=0.5)
+    return refined(puppet, seen, motion, linked, rig, free, steps[1], masks, near=True)

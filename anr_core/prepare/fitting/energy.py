@@ -20,7 +20,9 @@ KEYPOINT_ERROR = 0.0043
 # and of its place, metres a second. In a fourth of a second it is half of that, as of speeds that are pushed
 # at random. What hardly strays hardly hurries: with one push in radians for all joints, collars and spines
 # followed every error of a keypoint, and keypoints that were left out lay up to 7 % further off.
-PUSH = {"controls": 4.0, "turn": 2.8, "place": 1.3}
+PUSH = {"controls": 3.0, "turn": 2.8, "place": 1.3}
+# how many frames' worth of knowing those of the controls is
+PUSHES = 20.0
 # radians that a joint moves by although it is kept still, and how many frames' worth of knowing that is
 HABIT, HABIT_FRAMES = 0.05, 20.0
 # Of a camera: radians that it may be turned by, metres it may be moved by, and the focal length's logarithm.
@@ -65,12 +67,14 @@ def keypoint_cost(seen: Observations, keypoints: torch.Tensor, cameras: Camera, 
     return (seen.belief * robust(squared)).sum(1)
 
 
-def smoothness_cost(motion: Motion, spread: torch.Tensor, seconds: torch.Tensor, linked: torch.Tensor
-                    ) -> torch.Tensor:
+def smoothness_cost(motion: Motion, spread: torch.Tensor, seconds: torch.Tensor, linked: torch.Tensor,
+                    alone: bool) -> torch.Tensor:
     """Of how speeds change, those of controls by their spread (C, 3); seconds (F - 1,) between neighbours,
     linked (F - 1,) how much those tell.
 
-    Between frames that are far apart in time anything can happen, and the cost fades.
+    Between frames that are far apart in time anything can happen, and the cost fades. Speeds of controls
+    change each for itself, `alone`, or as they are wont to change together: so the rest of a body tells where
+    a point moves that nobody sees. From afar that has many minima, in which a few frames jump.
     """
     total = motion.build.new_zeros(())
     if len(motion) < 3:
@@ -80,7 +84,9 @@ def smoothness_cost(motion: Motion, spread: torch.Tensor, seconds: torch.Tensor,
                          ("place", motion.place[:, None])):
         change = (values.diff(dim=0) / seconds[:, None, None]).diff(dim=0)
         weight = smoothness_weight(seconds, linked, PUSH[name])
-        total = total + 0.5 * (weight * change.square().sum((1, 2))).sum()
+        pushes = weight.sqrt()[:, None] * change.flatten(1)
+        total = total + (0.5 * pushes.square().sum() if alone or name != "controls" else
+                         matrix_t_cost(pushes, PUSHES))
     return total
 
 
@@ -93,14 +99,19 @@ def habit_cost(controls: torch.Tensor) -> torch.Tensor:
     """Of how controls (F, C, 3) vary: who hardly moves a joint is likely not to move it at all, and joints
     that move together, as a walker's do, are likely to go on like that.
 
-    The likelihood of normally distributed controls whose covariance is unknown, but of which HABIT_FRAMES
-    frames are known that strayed by HABIT: the matrix t-distribution. With a variance for each control alone,
-    keypoints that were left out of three captures lay up to 9 % further off; but two drawn people, whose
-    limbs move each for itself, were found 0.4 and 3.6 mm better in two views.
+    With a variance for each control alone, keypoints that were left out of three captures lay up to 9 %
+    further off; but two drawn people, whose limbs move each for itself, were found 0.4 and 3.6 mm better in
+    two views.
     """
-    away = (controls - controls.mean(0)).flatten(1) / (HABIT_FRAMES**0.5 * HABIT)
-    inner = away @ away.T if len(away) < away.shape[1] else away.T @ away  # of equal determinants
-    return 0.5 * (HABIT_FRAMES + len(controls)) * torch.linalg.slogdet(torch.eye(len(inner)) + inner)[1]
+    return matrix_t_cost((controls - controls.mean(0)).flatten(1) / HABIT, HABIT_FRAMES)
+
+
+def matrix_t_cost(rows: torch.Tensor, known: float) -> torch.Tensor:
+    """Of rows (F, N) that are normally distributed with an unknown covariance, about which as much is known
+    as `known` rows of variance 1 would tell: the matrix t-distribution."""
+    rows = rows / known**0.5
+    inner = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows  # of equal determinants
+    return 0.5 * (known + len(rows)) * torch.linalg.slogdet(torch.eye(len(inner)) + inner)[1]
 
 
 def build_cost(puppet: Puppet, build: torch.Tensor) -> torch.Tensor:

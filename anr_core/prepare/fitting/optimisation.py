@@ -28,12 +28,12 @@ NEW_PARTNERS = 30  # steps after which outlines find new partners
 
 
 def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Tensor, rig: Rig,
-            free: tuple[str, ...], steps: int, outlines: bool, pace: float = 1.0) -> tuple[Motion, Rig]:
+            free: tuple[str, ...], steps: int, outlines: bool, near: bool = False) -> tuple[Motion, Rig]:
     """The likeliest motion and corrections of the cameras near to those given.
 
     free      names of what may change: fields of Motion and of Rig
     outlines  masks count too
-    pace      times STEP
+    near      the likeliest motion is not far: smaller steps, and joints move together as they are wont to
     """
     start = {entry.name: getattr(record, entry.name) for record in (motion, rig) for entry in fields(record)}
     moved = {name: torch.zeros_like(start[name]).requires_grad_() for name in free}
@@ -47,12 +47,12 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
         return tuple(kind(*(values[entry.name] for entry in fields(kind))) for kind in (Motion, Rig))
 
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = pace * (1 - step / steps) ** 0.7
+        optimiser.param_groups[0]["lr"] = (0.5 if near else 1.0) * (1 - step / steps) ** 0.7
         motion, rig = now()
         cameras = rig.cameras(seen.cameras)
         if outlines and step % NEW_PARTNERS == 0:
             pairs = paired(puppet, seen, motion, cameras)
-        cost = _cost(puppet, seen, motion, linked, cameras, pairs) + rig.cost()
+        cost = _cost(puppet, seen, motion, linked, cameras, pairs, not near) + rig.cost()
         optimiser.zero_grad()
         cost.backward()
         optimiser.step()
@@ -78,14 +78,15 @@ def _strode(stride, moved):
     return moved * stride if isinstance(stride, float) else (stride @ moved.flatten(1)).view_as(moved)
 
 
-def _cost(puppet, seen, motion, linked, cameras: Camera, pairs):
+def _cost(puppet, seen, motion, linked, cameras: Camera, pairs, alone):
     coefficients = puppet.coefficients(motion.build)
     carry = puppet.carry(motion, coefficients)
     keypoints = puppet.keypoints(carry, coefficients)
     cost = (energy.keypoint_cost(seen, keypoints, cameras).sum()
             + puppet.prior.cost(motion.controls).sum() + energy.build_cost(puppet, motion.build)
-            + energy.habit_cost(motion.controls)
-            + energy.smoothness_cost(motion, puppet.prior.spread, seen.seconds, linked))
+            + energy.smoothness_cost(motion, puppet.prior.spread, seen.seconds, linked, alone))
+    if not alone:
+        cost = cost + energy.habit_cost(motion.controls)
     if pairs is not None:
         cost = cost + silhouette_cost(puppet, seen, pairs, carry, coefficients, cameras)
     return cost
