@@ -30,7 +30,7 @@ class Scene:
     frame        (B,)          frame numbers, or None
     camera_name  names of known cameras, None where a camera is new
     source       a training view that lends its looks, or None
-    image        (B, 3, H, W)  for image-to-image systems, or None
+    image        (B, C, H, W)  what an image-to-image system is given instead of a mesh, or None
     pixels       (B, N, 2)     the pixels to draw, None for all
     """
 

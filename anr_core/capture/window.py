@@ -32,28 +32,45 @@ def body_box(camera: Camera, vertices: torch.Tensor) -> tuple[torch.Tensor, torc
     return (low + high) / 2, torch.where(behind.all(1), math.nan, high - low).amax(-1)
 
 
-def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.Tensor, size: int) -> View:
-    """Draw a square window of each picture at size x size pixels, the camera likewise.
+def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.Tensor,
+             size: int | tuple[int, int], filled: bool = False) -> View:
+    """Draw a window of each picture at size x size pixels, or at (H, W), the camera and the input likewise.
 
-    center (B, 2) and side (B,) in pixels of the picture, roll (B,) in radians. What lies outside of the
-    picture is uncertain and its mask is 0. Projected points stay exactly on what they were on; `certain`
+    center (B, 2) and side (B,) or sides (B, 2) in pixels of the picture, roll (B,) in radians. What lies
+    outside of the picture is uncertain and its mask is 0; its colour is black, or with `filled` the median of
+    the picture's border, the input's likewise. Projected points stay exactly on what they were on; `certain`
     holds only pixels whose whole footprint was certain.
     """
-    return _draw(view, center, side[:, None].expand(-1, 2), roll, (size, size))
+    size = (size, size) if isinstance(size, int) else size
+    extent = side if side.ndim == 2 else side[:, None].expand(-1, 2)
+    return _draw(view, center, extent, roll, size, filled)
 
 
 def resize(view: View, size: tuple[int, int]) -> View:
-    """The whole picture at another size (H, W), anti-aliased, the camera likewise."""
+    """The whole picture at another size (H, W), anti-aliased, the camera and the input likewise."""
     extent = view.image.new_tensor(view.size[::-1]).expand(len(view), 2)
-    return _draw(view, extent / 2, extent, extent.new_zeros(len(view)), size)
+    return _draw(view, extent / 2, extent, extent.new_zeros(len(view)), size, filled=view.input is not None)
 
 
-def _draw(view, center, extent, roll, size):
-    planes = torch.cat([view.image, view.mask, view.certain.to(view.image)], 1)  # (B, 5, H, W)
-    drawn = _sample(planes, center, extent, roll, size)
-    return replace(view, image=drawn[:, :3], mask=drawn[:, 3:4], certain=drawn[:, 4:] > 0.999,
+def _draw(view, center, extent, roll, size, filled):
+    given = view.image[:, :0] if view.input is None else view.input
+    planes = torch.cat([view.image, given, view.mask, view.certain.to(view.image)], 1)  # (B, 5 + C, H, W)
+    if filled:
+        outside = torch.cat([border_colour(planes[:, :-2]), planes.new_zeros(len(view), 2, 1, 1)], 1)
+        drawn = _sample(planes - outside, center, extent, roll, size) + outside
+    else:
+        drawn = _sample(planes, center, extent, roll, size)
+    image, given, mask, certain = drawn.split([3, given.shape[1], 1, 1], 1)
+    return replace(view, image=image, mask=mask, certain=certain > 0.999,
+                   input=None if view.input is None else given,
                    camera=_window_camera(view.camera, center, extent, roll, size),
                    keypoints=_moved(view.keypoints, center, extent, roll, size))
+
+
+def border_colour(pictures: torch.Tensor) -> torch.Tensor:
+    """(B, C, 1, 1) the median of the outermost pixels of pictures (B, C, H, W), channel by channel."""
+    rows, columns = pictures[..., [0, -1], :], pictures[..., [0, -1]]
+    return torch.cat([rows.flatten(2), columns.flatten(2)], 2).median(2).values[..., None, None]
 
 
 def _turn(roll):

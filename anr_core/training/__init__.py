@@ -285,6 +285,7 @@ class Objective(torch.nn.Module):
         return losses
 
 
-def scene_of(view: View, posed: Posed) -> Scene:
+def scene_of(view: View, posed: Posed | None) -> Scene:
     """The scene of training views; never their pictures."""
-    return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name)
+    return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name,
+                 image=view.input)
