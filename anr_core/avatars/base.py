@@ -99,10 +99,10 @@ class Avatar(nn.Module):
     controls: tuple[str, ...] = ("pose", "view", "background", "texture")
     shared: tuple[str, ...] = ()
 
-    def __init__(self, config: Config, surface: Surface):
+    def __init__(self, config: Config, surface: Surface | None):
         super().__init__()
         self.config = config
-        for name in ("faces", "uv", "uv_faces", "part"):
+        for name in () if surface is None else ("faces", "uv", "uv_faces", "part"):
             self.register_buffer(f"surface_{name}", getattr(surface, name).clone())
         self.body: Body | None = None
         self.refinement: Refinement | None = None
@@ -134,6 +134,13 @@ class Avatar(nn.Module):
 
     def initialize(self, rgb: torch.Tensor) -> None:
         """Start from the unwrapped texture (P, 3, h, w)."""
+        raise NotImplementedError
+
+    def inputs(self, view: View, posed: Posed) -> list[torch.Tensor]:
+        """For image pairs: the input (1, C, H, W) that this avatar draws of a training view, or several.
+
+        Of several, one is chosen each time that the view is learned from.
+        """
         raise NotImplementedError
 
     def placed(self, view: View, body: Body) -> tuple[View, Posed]:
