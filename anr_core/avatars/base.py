@@ -110,7 +110,7 @@ class Avatar(nn.Module):
 
     @property
     def surface(self) -> Surface | None:
-        if not hasattr(self, "surface_faces"):
+        if not self.has_surface:
             return None
         return Surface(self.surface_faces, self.surface_uv, self.surface_uv_faces, self.surface_part)
 
@@ -143,10 +143,17 @@ class Avatar(nn.Module):
         """Start from the unwrapped texture (P, 3, h, w)."""
         raise NotImplementedError
 
+    def inputs(self, view: View, posed: Posed) -> list[torch.Tensor]:
+        """For image pairs: the input (1, C, H, W) that this avatar draws of a training view, or several.
+
+        Of several, one is chosen each time that the view is learned from.
+        """
+        raise NotImplementedError
+
     def placed(self, view: View, body: Body | None) -> tuple[View, Posed | None]:
         """Views and their meshes on this avatar's surface; corrected, where a refinement was learned.
 
-        Without a body there are no meshes, and views are as they are.
+        Without a body there are none, and views are as they are.
         """
         if body is None:
             return view, None

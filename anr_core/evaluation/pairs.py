@@ -19,7 +19,7 @@ from anr_core.avatars.run import Run, check_surface, write_atomically
 from anr_core.capture import Capture, Shot, View
 from anr_core.evaluation.judging import average, coloured, measure, soundly_drawn
 from anr_core.evaluation.reporting import PAIR_COLUMNS, SHEET_ROWS, pair_row, sheet, spread, table
-from anr_core.training.windows import drawn_whole
+from anr_core.training.pairs import drawn_whole
 
 PROTOCOLS = {"whole": metrics.whole}
 

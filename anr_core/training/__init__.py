@@ -37,13 +37,15 @@ from anr_core.training.beginning import (
     State,
     chosen,
     open_runs,
+    renderers_of,
     shared_levels,
     start,
     told_apart,
 )
+from anr_core.training.pairs import as_pairs_are, drawn_whole
 from anr_core.training.record import Progress, Record
 from anr_core.training.schedule import Budget, average, make_optimizer, set_learning_rates
-from anr_core.training.windows import Windows, drawn_whole
+from anr_core.training.windows import Windows
 
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
 PREVIEW_ROWS = 3
@@ -81,6 +83,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
                 "refine_from": None if refine is None else int(refine)}
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = told_apart([chosen(one, cameras, frames) for one in captures])
+    configured = as_pairs_are(configured, trainings, init and renderers_of(init).config)
     configured = shared_levels(configured, sum(len(training.shots) for training in trainings),
                                 len(trainings), init)
     path = Path(run).resolve()

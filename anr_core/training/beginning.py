@@ -27,10 +27,12 @@ from anr_core.body import Surface
 from anr_core.capture import Capture, View
 from anr_core.capture.posing import describe_body
 from anr_core.texture import Unwrapping
-from anr_core.training.windows import drawn_whole
+from anr_core.training.pairs import drawn_whole
 
 # What a run has to have alike with the one whose renderers it takes over.
-RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold")
+RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold",
+                     # those of smplpix alone
+                     "input_channels", "masked", "residual", "norm", "activation", "up", "sigmoid")
 
 
 def chosen(capture: Capture, cameras: Iterable[str] | None, frames: Iterable[int] | None) -> Capture:
@@ -60,19 +62,19 @@ def shared_levels(config: Config, pictures: int, people: int, init: str | Path |
         if config.freeze_renderers:
             raise ValueError("freeze_renderers needs renderers of another run; name it with --init.")
         return config if people == 1 else replace(config, levels=config.levels_for(pictures))
-    other = _renderers_of(init)
+    other = renderers_of(init)
     theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
     config = replace(config, levels=config.levels or theirs.levels)
-    wrong = [name for name in RENDERER_SETTINGS if getattr(config, name) != getattr(theirs, name)]
+    wrong = [name for name in RENDERER_SETTINGS if getattr(config, name, None) != getattr(theirs, name, None)]
     if wrong:
-        there, here = (", ".join(f"{name} {getattr(settings, name)}" for name in wrong)
+        there, here = (", ".join(f"{name} {getattr(settings, name, None)}" for name in wrong)
                        for settings in (theirs, config))
         raise ValueError(f"The renderers of {init} don't fit: {there} there, {here} here. Choose the same "
                          "settings, or another run for --init.")
     return config
 
 
-def _renderers_of(init) -> Run:
+def renderers_of(init: str | Path) -> Run:
     """The run of whoever is first in a folder: all that are in it have the same renderers."""
     return Run.open(init, next(iter(people_of(init))))
 
@@ -176,7 +178,7 @@ def start(path: Path, people: list[Person], init: str | Path | None) -> State:
         for person, avatar in zip(people, avatars, strict=True):
             check_surface(person.training, avatar.surface)
         return state
-    taken = None if init is None else _renderers_of(init).avatar()
+    taken = None if init is None else renderers_of(init).avatar()
     if taken is not None and not taken.shared:
         raise ValueError(f"{init} holds a {taken.config.system} avatar, which has no renderers for --init.")
     if len(people) > 1:

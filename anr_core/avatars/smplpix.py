@@ -1,0 +1,168 @@
+"""SMPLpix: a posed mesh is drawn in colour, and one U-Net turns the picture into the person.
+
+Without a surface it is a system for pairs of pictures: whatever somebody else has drawn goes in.
+
+Source: Prokudin, Black and Romero, SMPLpix: Neural Avatars from 3D Human Models, WACV 2021; its published
+program draws whole meshes, in the paper vertices are projected as points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from anr_core import losses
+from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
+from anr_core.avatars.config import Config
+from anr_core.avatars.folds import Folds
+from anr_core.avatars.inputs import CHANNELS, KINDS, Look, draw_input, every_second
+from anr_core.avatars.rims import beyond, outline
+from anr_core.body import Posed, Surface
+from anr_core.capture import View
+from anr_core.rasterizer import GBuffer
+from anr_core.renderer import BlockUNet
+from anr_core.texture import Unwrapping, table
+
+
+@dataclass(frozen=True)
+class Settings(Config):
+    """A SMPLpix's settings; `levels` is its number of blocks, `width` the channels of the first."""
+
+    system: str = "smplpix"
+    # what of a posed mesh is drawn: its surface by "texture", "vertices" (their colours) or "shading", or
+    # "points" (vertices alone)
+    drawn: str = "texture"
+    # how many vertices are drawn as points; 0 for all
+    points: int = 0
+    # channels of its input that the network is shown: 3 of colour, 4 with nearness, 5 with coverage; of pairs
+    # of pictures as many as theirs have
+    input_channels: int = 3
+    # the network draws a mask, too; else a person is where the mesh is, and a pair's picture is all of one
+    masked: bool = True
+    # the network adds to the colours that it is shown, and begins by adding nothing; else it draws anew
+    residual: bool = True
+    # what follows each convolution: "batch", "group", "instance" or "none"
+    norm: str = "none"
+    # "relu", "leaky", "silu" or "none"
+    activation: str = "relu"
+    # how the network gains resolution: "bilinear" or "nearest" with a convolution, or "transpose"
+    up: str = "bilinear"
+    # colours end in a sigmoid, where they are drawn anew
+    sigmoid: bool = True
+    # pairs of pictures are drawn so many times smaller than they are
+    downsample: float = 1.0
+    # share of the pairs that training scales, turns and shifts, input and picture alike: more for fewer pairs
+    augment: float = 0.5
+    # up to so many times larger or smaller
+    augment_scale: float = 1.3
+    # degrees, to either side
+    augment_turn: float = 20.0
+    # share of the picture's width and height, to either side
+    augment_shift: float = 0.1
+
+
+PRESETS = {
+    "quick": Settings(),
+    "base": Settings(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, levels=5,
+                     fold=1, norm="batch", residual=False, workers=2, steps=20_000),
+    "large": Settings(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, levels=5,
+                      fold=1, norm="batch", residual=False, workers=4, steps=60_000),
+}
+
+
+class SMPLpix(Avatar):
+    """See the module; `surface` is None for pairs of pictures, `pictures` are those of the training."""
+
+    draws = "image pair"
+    shared = ("network",)
+
+    def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]]):
+        super().__init__(config, surface)
+        if config.drawn not in KINDS:
+            raise ValueError(f"drawn {config.drawn!r} is unknown; use one of {', '.join(KINDS)}.")
+        self.folds, self.has_surface = Folds(pictures), surface is not None
+        if surface is None:
+            self.needs, self.controls = ("image",), ()
+        else:
+            if not 3 <= config.input_channels <= CHANNELS:
+                raise ValueError(f"input_channels is {config.input_channels}; a drawn mesh has 3 (colour), 4 "
+                                 "(with nearness) or 5 (with coverage).")
+            charts = int(surface.part.max()) if config.charts_by_part else 1
+            self.size = (charts, config.texture_size, config.texture_size)
+            self.register_buffer("texels", torch.full((charts * config.texture_size**2, 3), 0.5))
+        self.left_out: list[torch.Tensor] = []  # texels without each group of pictures
+        self.network = BlockUNet(config.input_channels, 3 + config.masked, config.width,
+                                 config.levels_for(len(pictures)), config.norm, config.activation, config.up,
+                                 config.fold)
+        if config.residual:
+            torch.nn.init.zeros_(self.network.leave.weight)
+
+    def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
+        super().begin(stage, views)
+        if self.has_surface and not self.left_out:
+            self._unwrap(views())
+
+    @torch.no_grad()
+    def _unwrap(self, views: Iterator[tuple[View, Posed]]) -> None:
+        """Lay the training views onto the surface: all, and without each group."""
+        unwrapping = Unwrapping(self.surface, self.config.texture_size, self.size[0], self.folds.count + 1)
+        for view, posed in views:
+            picture = view.camera_name[0], int(view.frame)
+            unwrapping.add(view.image, view.trusted(), posed, self.projected(view.camera, posed),
+                           (0, *(1 + group for group in self.folds.of(picture))))
+        self.texels.copy_(table(unwrapping.texture()[0]))
+        self.left_out = [table(unwrapping.texture(without=1 + group)[0]) for group in range(self.folds.count)]
+
+    def look(self, texels: torch.Tensor) -> Look:
+        return Look(self.config.drawn, self.config.points, texels, self.size)
+
+    @torch.no_grad()
+    def inputs(self, view: View, posed: Posed) -> list[torch.Tensor]:
+        groups = self.folds.of((view.camera_name[0], int(view.frame))) if self.left_out else []
+        textures = [self.left_out[group] for group in groups] or [self.texels]
+        camera = self.projected(view.camera, posed)
+        return [draw_input(posed, camera, view.size, self.look(texels))[0] for texels in textures]
+
+    def forward(self, scene: Scene) -> Rendering:
+        image, depth, layers = scene.image, None, {}
+        if image is None:
+            camera = self.projected(scene.camera, scene.posed)
+            image, buffer = draw_input(scene.posed, camera, scene.size, self.look(self.texels))
+            depth, layers = _steps_on_the_way(buffer)
+        shown = image[:, :self.config.input_channels]
+        coverage = image[:, -1:] if self.has_surface else torch.ones_like(image[:, :1])
+        added = self.network(shown)
+        rgb = added[:, :3]
+        if self.config.residual:
+            rgb = rgb + (beyond(image[:, :3], coverage) if self.has_surface else image[:, :3])
+        elif self.config.sigmoid:
+            rgb = torch.sigmoid(rgb)
+        mask = coverage
+        if self.config.masked:
+            begins = outline(coverage) if self.has_surface else 0
+            mask = torch.sigmoid(added[:, 3:] + begins)
+        return Rendering(rgb if self.training else rgb.clamp(0, 1), mask, depth,
+                         {"input": image[:, :3], "coverage": coverage, "added": added[:, :3], **layers})
+
+    def initialize(self, rgb: torch.Tensor) -> None:
+        self.texels.copy_(table(rgb))
+
+    def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
+        certain, inside = view.certain.to(view.image), view.trusted().to(view.image)
+        terms = {"l1": losses.l1(rendering.rgb, view.image, inside)}
+        if self.config.masked:
+            terms["mask"] = 0.1 * losses.mask_entropy(rendering.mask, view.mask, certain)
+        return terms
+
+    def stages(self, config: Config) -> list[Stage]:
+        return [Stage("all", 1.0, {} if config.freeze_renderers else {"network": (1e-3, 1e-4)})]
+
+
+def _steps_on_the_way(buffer: GBuffer | None) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
+    """Depth (B, 1, H, W), parts with their texture coordinates, and normals; nothing of points."""
+    if buffer is None:
+        return None, {}
+    buffer = every_second(buffer)
+    return buffer.image(buffer.depth), {"iuv": buffer.iuv(), "normals": buffer.image(buffer.normal)}
