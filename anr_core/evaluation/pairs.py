@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -21,7 +22,14 @@ from anr_core.evaluation.judging import average, coloured, measure, soundly_draw
 from anr_core.evaluation.reporting import PAIR_COLUMNS, SHEET_ROWS, pair_row, sheet, spread, table
 from anr_core.training.pairs import drawn_whole
 
-PROTOCOLS = {"whole": metrics.whole}
+
+def whole(truth: metrics.Truth, rgb: np.ndarray, mask: np.ndarray) -> metrics.Comparison:
+    """The whole picture, but for uncertain pixels: prediction and truth, each over black by its own mask
+    where there are masks."""
+    return metrics.whole(truth, rgb, mask)
+
+
+PROTOCOLS = {"whole": whole}
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,7 @@ def evaluate_pairs(run: Run, capture: Capture, protocol: str | None = None, size
                          "--frames, or give another --capture.")
     contestants, results = PairContestants(run.config.system, avatar, run.static()[1]), {}
     for split, shots in splits.items():
-        chosen = replace(capture, shots=shots)
-        views = drawn_whole(chosen, run.config) if size is None else chosen.views(size=_scaled(capture, size))
+        views = drawn_whole(replace(capture, shots=shots), run.config, size)
         shown, rows, figures = set(spread(len(shots), SHEET_ROWS)), [], []
         judged = measure(((view.to(avatar.device), None) for view in views), contestants, PROTOCOLS)
         for index, (truth, drawn, numbers) in enumerate(tqdm(judged, split, len(shots), leave=False)):
@@ -88,12 +95,6 @@ def evaluate_pairs(run: Run, capture: Capture, protocol: str | None = None, size
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / f"{split}.png", sheet(rows, PAIR_COLUMNS))
     return results
-
-
-def _scaled(capture, side):
-    """(H, W) whose longer one is `side`."""
-    size = next(iter(capture.cameras.values())).size
-    return tuple(max(1, round(pixels * side / max(size))) for pixels in size)
 
 
 def _without_mask(figures):

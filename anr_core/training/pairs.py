@@ -11,17 +11,20 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from anr_core.avatars import SYSTEMS, Config
-from anr_core.avatars.config import module_of
+from anr_core.avatars import Config, avatar_class
 from anr_core.capture import Capture, View, Views, resample
 
 
-def drawn_whole(capture: Capture, config: Config) -> Views:
-    """The views of a capture as evaluation and previews draw them: around the body, or pairs as a whole."""
+def drawn_whole(capture: Capture, config: Config, size: int | None = None) -> Views:
+    """The views of a capture as evaluation and previews draw them: around the body, or pairs as a whole.
+
+    size  side of the pictures, of pairs the longer one, pixels; None for what is trained
+    """
     if not capture.paired:
-        return capture.views(crop="body", size=config.size)
-    height, width = next(iter(capture.cameras.values())).size
-    return capture.views(size=(shrunk(height, config), shrunk(width, config)))
+        return capture.views(crop="body", size=size or config.size)
+    whole = next(iter(capture.cameras.values())).size
+    return capture.views(size=tuple(max(1, round(pixels * size / max(whole))) if size else
+                                    shrunk(pixels, config) for pixels in whole))
 
 
 def shrunk(pixels: int, config: Config) -> int:
@@ -39,7 +42,7 @@ def as_pairs_are(config: Config, trainings: list[Capture], theirs: Config | None
     """
     if not any(training.paired for training in trainings):
         return config
-    if getattr(module_of(config.system), SYSTEMS[config.system][1]).draws != "image pair":
+    if avatar_class(config.system).draws != "image pair":
         _ = next(training for training in trainings if training.paired).body  # which says that there is none
     if not all(training.paired for training in trainings):
         raise ValueError("Pairs of pictures and films of a body can't be trained together; train each alone.")
