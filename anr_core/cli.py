@@ -234,7 +234,7 @@ class Train:
     frames: Annotated[str | None, optional("LIST")] = None
     # train on these cameras alone, such as cam01,cam02
     cameras: Annotated[str | None, optional("LIST")] = None
-    # make CAPTURE first, of the archive or video behind this link, unless it is there already
+    # make CAPTURE first, unless it is there already, of the archive or video behind this link or path
     data_url: Annotated[str | None, optional("URL")] = None
 
     def __call__(self) -> None:

@@ -95,7 +95,7 @@ class Capture:
     keypoints     (K, 3) pixels and confidence by camera name and frame
     skeleton      name of the skeleton that the keypoints belong to, such as "coco23"
     uncalibrated  names of the cameras whose focal length is a guess; each stands at the world's origin
-    link          address that its source was downloaded from, or None
+    link          address that its source was downloaded from, or file:// and where it lay; or None
     """
 
     path: Path
