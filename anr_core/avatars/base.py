@@ -102,7 +102,7 @@ class Avatar(nn.Module):
 
     def __init__(self, config: Config, surface: Surface | None):
         super().__init__()
-        self.config = config
+        self.config, self.has_surface = config, surface is not None
         for name in () if surface is None else ("faces", "uv", "uv_faces", "part"):
             self.register_buffer(f"surface_{name}", getattr(surface, name).clone())
         self.body: Body | None = None
