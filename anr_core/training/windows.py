@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset
 from anr_core.avatars import Config
 from anr_core.capture import View, Views, body_box, resample
 from anr_core.capture.window import BODY_MARGIN
+from anr_core.training.inputs import DrawnInputs
 
 SCALES = 1.4     # windows are drawn up to so many times larger or smaller than evaluation draws
 ROLL = 0.25      # radians that a window is turned at the most
@@ -20,32 +22,38 @@ class Windows(Dataset):
     """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
 
     people  views of each person; a batch is of one, and they take turns
+    inputs  what each person's avatar has drawn of them, or None where it draws as it learns
 
     Every view of a person comes once before any comes again.
     """
 
-    def __init__(self, people: Sequence[Views], config: Config, steps: range):
+    def __init__(self, people: Sequence[Views], config: Config, steps: range,
+                 inputs: Sequence[DrawnInputs] | None = None):
         self.people, self.config, self.steps = people, config, steps
+        self.inputs = inputs or [None] * len(people)
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, index: int) -> View:
         batch, person = divmod(self.steps[index], len(self.people))
-        views, config = self.people[person], self.config
+        views, config, drawn = self.people[person], self.config, self.inputs[person]
         random = np.random.default_rng((config.seed, batch))
-        return View.cat([self._window(views, self._turn(len(views), batch * config.batch + item), random)
+        return View.cat([self._window(views, self._turn(len(views), batch * config.batch + item), random, drawn)
                          for item in range(config.batch)])
 
     def _turn(self, count: int, place: int) -> int:
         lap, place = divmod(place, count)
         return int(np.random.default_rng((self.config.seed, lap, count)).permutation(count)[place])
 
-    def _window(self, views: Views, turn: int, random: np.random.Generator) -> View:
+    def _window(self, views: Views, turn: int, random: np.random.Generator,
+                drawn: DrawnInputs | None) -> View:
         view = views[turn]
         center, side = body_box(view.camera, views.capture.body(view.pose).vertices)
         scale, roll, *shift = torch.from_numpy(random.uniform(-1, 1, 4)).float().unbind()
         window = side * BODY_MARGIN * self.config.window / (self.config.size * SCALES**scale)
         room = (side * BODY_MARGIN - window).clamp(min=0) / 2
         center = center + room * torch.stack(shift)
-        return resample(view, center, window, ROLL * roll[None], self.config.window)
+        place = center, window, ROLL * roll[None], self.config.window
+        view = resample(view, *place)
+        return view if drawn is None else replace(view, input=drawn.window(turn, *place, random))
