@@ -75,12 +75,15 @@ class Stage:
     groups     {parameter group: (learning rate, learning rate at the end)}; a group is the beginning of
                parameters' names, other parameters rest
     adversary  learning rates of a discriminator that is trained along; None where nobody judges
+    plateau    (factor, patience): the rates don't follow the schedule to their end, but are multiplied by the
+               factor after more than so many looks in a row that find the loss no lower; None: the schedule
     """
 
     name: str
     share: float
     groups: dict[str, tuple[float, float]]
     adversary: tuple[float, float] | None = None
+    plateau: tuple[float, int] | None = None
 
 
 class Avatar(nn.Module):
@@ -143,10 +146,10 @@ class Avatar(nn.Module):
         """Start from the unwrapped texture (P, 3, h, w)."""
         raise NotImplementedError
 
-    def inputs(self, view: View, posed: Posed) -> list[torch.Tensor]:
+    def inputs(self, scene: Scene) -> list[torch.Tensor]:
         """For image pairs: the input (1, C, H, W) that this avatar draws of a training view, or several.
 
-        Of several, one is chosen each time that the view is learned from.
+        Of several, one is chosen each time that the view is learned from. The last channel is coverage.
         """
         raise NotImplementedError
 

@@ -9,16 +9,17 @@ program draws whole meshes, in the paper vertices are projected as points.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from anr_core import losses
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
+from anr_core.avatars.displacement import displaced, displacement
 from anr_core.avatars.folds import Folds
 from anr_core.avatars.inputs import CHANNELS, KINDS, Look, draw_input, every_second
-from anr_core.avatars.rims import beyond, outline
+from anr_core.avatars.rims import beyond, depths, outline
 from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer
@@ -49,6 +50,10 @@ class Settings(Config):
     activation: str = "relu"
     # how the network gains resolution: "bilinear" or "nearest" with a convolution, or "transpose"
     up: str = "bilinear"
+    squared: bool = True
+    composite: float = 10.0
+    entropy: float = 0.1
+    held: float = 3.0
     # colours end in a sigmoid, where they are drawn anew
     sigmoid: bool = True
     # pairs of pictures are drawn so many times smaller than they are
@@ -82,7 +87,7 @@ class SMPLpix(Avatar):
         super().__init__(config, surface)
         if config.drawn not in KINDS:
             raise ValueError(f"drawn {config.drawn!r} is unknown; use one of {', '.join(KINDS)}.")
-        self.folds, self.has_surface = Folds(pictures), surface is not None
+        self.folds, self.pictures, self.has_surface = Folds(pictures), len(pictures), surface is not None
         if surface is None:
             self.needs, self.controls = ("image",), ()
         else:
@@ -92,6 +97,7 @@ class SMPLpix(Avatar):
             charts = int(surface.part.max()) if config.charts_by_part else 1
             self.size = (charts, config.texture_size, config.texture_size)
             self.register_buffer("texels", torch.full((charts * config.texture_size**2, 3), 0.5))
+            self.register_buffer("displacement", torch.zeros(int(surface.faces.max()) + 1))  # metres
         self.left_out: list[torch.Tensor] = []  # texels without each group of pictures
         self.network = BlockUNet(config.input_channels, 3 + config.masked, config.width,
                                  config.levels_for(len(pictures)), config.norm, config.activation, config.up,
@@ -101,8 +107,15 @@ class SMPLpix(Avatar):
 
     def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         super().begin(stage, views)
-        if self.has_surface and not self.left_out:
-            self._unwrap(views())
+        if not self.has_surface or self.left_out:
+            return
+
+        def seen(most):
+            for view, posed in views(most):
+                yield replace(view, camera=self.projected(view.camera, posed)), posed
+
+        self.displacement.copy_(displacement(seen, self.pictures, len(self.displacement)))
+        self._unwrap(views())
 
     @torch.no_grad()
     def _unwrap(self, views: Iterator[tuple[View, Posed]]) -> None:
@@ -110,26 +123,27 @@ class SMPLpix(Avatar):
         unwrapping = Unwrapping(self.surface, self.config.texture_size, self.size[0], self.folds.count + 1)
         for view, posed in views:
             picture = view.camera_name[0], int(view.frame)
-            unwrapping.add(view.image, view.trusted(), posed, self.projected(view.camera, posed),
+            camera, posed = self.projected(view.camera, posed), displaced(posed, self.displacement)
+            unwrapping.add(view.image, view.trusted(), posed, camera,
                            (0, *(1 + group for group in self.folds.of(picture))))
         self.texels.copy_(table(unwrapping.texture()[0]))
         self.left_out = [table(unwrapping.texture(without=1 + group)[0]) for group in range(self.folds.count)]
 
-    def look(self, texels: torch.Tensor) -> Look:
-        return Look(self.config.drawn, self.config.points, texels, self.size)
-
     @torch.no_grad()
-    def inputs(self, view: View, posed: Posed) -> list[torch.Tensor]:
-        groups = self.folds.of((view.camera_name[0], int(view.frame))) if self.left_out else []
+    def inputs(self, scene: Scene) -> list[torch.Tensor]:
+        groups = self.folds.of((scene.camera_name[0], int(scene.frame))) if self.left_out else []
         textures = [self.left_out[group] for group in groups] or [self.texels]
-        camera = self.projected(view.camera, posed)
-        return [draw_input(posed, camera, view.size, self.look(texels))[0] for texels in textures]
+        return [self._draw(scene, texels)[0] for texels in textures]
+
+    def _draw(self, scene: Scene, texels: torch.Tensor) -> tuple[torch.Tensor, GBuffer | None]:
+        look = Look(self.config.drawn, self.config.points, texels, self.size)
+        return draw_input(displaced(scene.posed, self.displacement),
+                          self.projected(scene.camera, scene.posed), scene.size, look)
 
     def forward(self, scene: Scene) -> Rendering:
         image, depth, layers = scene.image, None, {}
         if image is None:
-            camera = self.projected(scene.camera, scene.posed)
-            image, buffer = draw_input(scene.posed, camera, scene.size, self.look(self.texels))
+            image, buffer = self._draw(scene, self.texels)
             depth, layers = _steps_on_the_way(buffer)
         shown = image[:, :self.config.input_channels]
         coverage = image[:, -1:] if self.has_surface else torch.ones_like(image[:, :1])
@@ -151,9 +165,21 @@ class SMPLpix(Avatar):
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         certain, inside = view.certain.to(view.image), view.trusted().to(view.image)
-        terms = {"l1": losses.l1(rendering.rgb, view.image, inside)}
+        coverage = rendering.layers["coverage"]
+        compare = losses.mse if self.config.squared else losses.l1
+        terms = {"colour": compare(rendering.rgb, view.image, inside)}
         if self.config.masked:
-            terms["mask"] = 0.1 * losses.mask_entropy(rendering.mask, view.mask, certain)
+            # at the outline colour and mask are judged together, as what they composite to; pairs have none
+            rim = 1 - depths(coverage) if self.has_surface else torch.ones_like(certain)
+            terms["composite"] = self.config.composite * compare(
+                rendering.over(0), view.image * view.mask, certain * rim)
+            terms["mask"] = self.config.entropy * losses.mask_entropy(rendering.mask, view.mask, certain)
+        if self.config.residual:
+            unchecked = 1 - certain
+            if self.has_surface:  # what is given of a pair may be of another colour all over
+                unchecked = torch.maximum((coverage > 0).to(certain), unchecked)
+            terms["added"] = self.config.held * losses.weighted_mean(
+                rendering.layers["added"].square(), unchecked)
         return terms
 
     def stages(self, config: Config) -> list[Stage]:

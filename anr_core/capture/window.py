@@ -57,13 +57,13 @@ def _draw(view, center, extent, roll, size, filled):
     planes = torch.cat([view.image, given, view.mask, view.certain.to(view.image)], 1)  # (B, 5 + C, H, W)
     if filled:
         outside = torch.cat([border_colour(planes[:, :-2]), planes.new_zeros(len(view), 2, 1, 1)], 1)
-        drawn = _sample(planes - outside, center, extent, roll, size) + outside
+        drawn = sample(planes - outside, center, extent, roll, size) + outside
     else:
-        drawn = _sample(planes, center, extent, roll, size)
+        drawn = sample(planes, center, extent, roll, size)
     image, given, mask, certain = drawn.split([3, given.shape[1], 1, 1], 1)
     return replace(view, image=image, mask=mask, certain=certain > 0.999,
                    input=None if view.input is None else given,
-                   camera=_window_camera(view.camera, center, extent, roll, size),
+                   camera=window_camera(view.camera, center, extent, roll, size),
                    keypoints=_moved(view.keypoints, center, extent, roll, size))
 
 
@@ -79,8 +79,11 @@ def _turn(roll):
     return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 
-def _sample(planes, center, extent, roll, size):
-    """Average each window's pixel over a grid of bilinear samples at most one source pixel apart."""
+def sample(planes, center, extent, roll, size):
+    """Windows (B, C, H', W') of planes (B, C, H, W), 0 outside of them.
+
+    Each pixel is a mean over a grid of bilinear samples at most one of the planes' pixels apart.
+    """
     height, width = size
     finer = max(1, math.ceil(float((extent / extent.new_tensor([width, height])).max()) - 1e-4))
     rows, columns = ((torch.arange(n * finer, device=planes.device) + 0.5) / (n * finer) - 0.5 for n in size)
@@ -104,7 +107,7 @@ def _moved(keypoints, center, extent, roll, size):
     return torch.cat([pixels + pixels.new_tensor(size[::-1]) / 2, keypoints[..., 2:]], -1)
 
 
-def _window_camera(camera, center, extent, roll, size):
+def window_camera(camera, center, extent, roll, size):
     """The camera of a window: shift and scale go into K, the roll into R and t, and K stays upper triangular.
 
     With M the 2x2 part of K after the window, M = U Q splits into an upper triangle and a rotation about the

@@ -42,13 +42,22 @@ from anr_core.training.beginning import (
     start,
     told_apart,
 )
+from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import as_pairs_are, drawn_whole
+from anr_core.training.plateau import Plateau, steps_between_looks
 from anr_core.training.record import Progress, Record
-from anr_core.training.schedule import Budget, average, make_optimizer, set_learning_rates
+from anr_core.training.schedule import (
+    Budget,
+    average,
+    make_optimizer,
+    scale_learning_rates,
+    set_learning_rates,
+)
 from anr_core.training.windows import Windows
 
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
 PREVIEW_ROWS = 3
+VALIDATED = 16  # views that a plateau looks at, at the most
 
 
 def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: str | Path,
@@ -137,6 +146,7 @@ class Trainer:
         self.stages = [avatar.stages(self.config) for avatar in state.avatars]
         self.optimizer: torch.optim.Optimizer | None = None
         self.adversary: Adversary | None = None
+        self.plateau: Plateau | None = None
         self.saved, self.previewed = state.seconds, state.seconds + FIRST_PREVIEW - PREVIEWS
         self.preview: Path | None = None
 
@@ -163,6 +173,8 @@ class Trainer:
         stage, config = stages[0], self.config
         end = sum(stage.share for stage in self.stages[0][:state.stage + 1])
         last = stage is self.stages[0][-1]
+        self.plateau = stage.plateau and Plateau(*stage.plateau) if state.plateau is None \
+            else Plateau(**state.plateau)
         for avatar, mine, person in zip(state.avatars, stages, self.people, strict=True):
             avatar.begin(mine, partial(self._views, avatar, person.training))
         optimizer = make_optimizer(state.avatars, stages)
@@ -174,15 +186,12 @@ class Trainer:
                                                        self.fabric, state.adversary)
         objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
                                                       optimizer)
-        batches, begun, first = self._batches(), time.perf_counter(), state.step
+        batches, begun, first = self._batches(self._inputs()), time.perf_counter(), state.step
         between_steps = True
         try:
             while self.done < (1 if last else end):
                 started = time.perf_counter()
-                passes = state.step * config.batch / self.pictures
-                for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
-                    set_learning_rates(learning, (self.done - end + stage.share) / stage.share,
-                                       passes / config.passes)
+                self._set_learning_rates((self.done - end + stage.share) / stage.share)
                 losses = self._gradients(objective, next(batches))
                 between_steps = False
                 self.optimizer.step()
@@ -190,6 +199,8 @@ class Trainer:
                     self.adversary.step()
                 state.step += 1
                 average(state.averaged, state.avatars, state.step)
+                if self.plateau:
+                    self._look_at(losses, stage.name)
                 between_steps = True
                 # the first process's clock, so that all of them stop at the same step
                 state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
@@ -204,16 +215,23 @@ class Trainer:
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
-            state.adversary, self.adversary = None, None
+            state.adversary, self.adversary, state.plateau, self.plateau = None, None, None, None
             state.avatars.load_state_dict(state.averaged.state_dict())
         self.save()
 
-    def _batches(self) -> Iterator[View]:
+    def _inputs(self) -> list[DrawnInputs] | None:
+        """What avatars that are shown pictures of their meshes draw of the training views."""
+        if self.state.avatars[0].draws != "image pair" or self.state.avatars[0].surface is None:
+            return None
+        return [DrawnInputs(avatar, person.training)
+                for avatar, person in zip(self.state.avatars, self.people, strict=True)]
+
+    def _batches(self, inputs: list[DrawnInputs] | None) -> Iterator[View]:
         """From the state's step on, without end."""
         config, world = self.config, self.fabric
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
         windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
-                           for person in self.people], config, steps)
+                           for person in self.people], config, steps, inputs)
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
@@ -230,6 +248,33 @@ class Trainer:
                              "checkpoint is kept. Look at the capture's masks and meshes, or train with "
                              "another --seed.")
         return numbers
+
+    def _set_learning_rates(self, place: float) -> None:
+        """For a place in the stage, from 0 to 1."""
+        passes = self.state.step * self.config.batch / self.pictures / self.config.passes
+        for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
+            if self.plateau:
+                scale_learning_rates(learning, place, self.plateau.scale)
+            else:
+                set_learning_rates(learning, place, passes)
+
+    def _look_at(self, losses: dict[str, float], stage: str) -> None:
+        """Let the plateau see a step's losses, and now and then what validation says."""
+        self.plateau.note(sum(losses.values()))
+        if self.plateau.steps == steps_between_looks(self.pictures, self.config.batch):
+            self.plateau.look(self.fabric.broadcast(self._validate(stage)))
+        self.state.plateau = self.plateau.state()
+
+    @torch.no_grad()
+    def _validate(self, stage: str) -> float:
+        """The mean loss of validation views, as the averaged weights draw them; else of the steps."""
+        found = []
+        for person, avatar in zip(self.people, self.state.averaged, strict=True):
+            for view, posed in () if person.validation is None else \
+                    self._views(avatar, person.validation, VALIDATED):
+                scene = scene_of(view, posed)
+                found.append(float(sum(avatar.losses(scene, avatar(scene), view, stage).values())))
+        return sum(found) / len(found) if found else self.plateau.mean
 
     def _views(self, avatar: Avatar, training: Capture,
                most: int | None = None) -> Iterator[tuple[View, Posed | None]]:

@@ -81,10 +81,11 @@ def renderers_of(init: str | Path) -> Run:
 
 @dataclass(frozen=True)
 class Person:
-    """One of those that are trained: their run, and the views to train on."""
+    """One of those that are trained: their run, the views to train on, and those of split "validation"."""
 
     run: Run
     training: Capture
+    validation: Capture | None = None
 
 
 def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Person]:
@@ -136,12 +137,14 @@ class State:
     optimizer: dict | None = None
     # its network's weights, and what its optimiser knows
     adversary: dict | None = None
+    # the fields of a Plateau
+    plateau: dict | None = None
 
     def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
              adversary: Adversary | None = None) -> None:
         saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
                  "adversary": adversary and adversary.state(), "step": self.step, "stage": self.stage,
-                 "seconds": self.seconds, "random": torch.get_rng_state(),
+                 "seconds": self.seconds, "random": torch.get_rng_state(), "plateau": self.plateau,
                  "optimizer": optimizer.state_dict() if optimizer else None}
         # training.pt last: killed in between, the run goes on from before and writes all again
         for person, avatar in zip(people, self.averaged, strict=True):
@@ -155,6 +158,7 @@ class State:
             self.averaged.load_state_dict(saved["averaged"])
             self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
             self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
+            self.plateau = saved.get("plateau")
             torch.set_rng_state(saved["random"])
         except Exception as error:  # a truncated pickle raises almost anything
             reason = str(error).splitlines()[0]

@@ -6,6 +6,7 @@ A body is looked at as evaluation does, in squares around it; pairs of pictures 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.utils.data import Dataset
 from anr_core.avatars import Config
 from anr_core.capture import View, Views, body_box, resample
 from anr_core.capture.window import BODY_MARGIN
+from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import paired_window
 
 SCALES = 1.4     # windows are drawn up to so many times larger or smaller than evaluation draws
@@ -24,30 +26,35 @@ class Windows(Dataset):
     """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
 
     people  views of each person, loose crops or pairs; a batch is of one person, and they take turns
+    inputs  what each person's avatar has drawn of them, or None where it draws as it learns, or of pairs
 
     Every view of a person comes once before any comes again.
     """
 
-    def __init__(self, people: Sequence[Views], config: Config, steps: range):
+    def __init__(self, people: Sequence[Views], config: Config, steps: range,
+                 inputs: Sequence[DrawnInputs] | None = None):
         self.people, self.config, self.steps = people, config, steps
+        self.inputs = inputs or [None] * len(people)
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, index: int) -> View:
         batch, person = divmod(self.steps[index], len(self.people))
-        views, config = self.people[person], self.config
+        views, config, drawn = self.people[person], self.config, self.inputs[person]
         random = np.random.default_rng((config.seed, batch))
-        window = paired_window if views.capture.paired else window_around
-        return View.cat([window(views, self._turn(len(views), batch * config.batch + item), config, random)
-                         for item in range(config.batch)])
+        turns = (self._turn(len(views), batch * config.batch + item) for item in range(config.batch))
+        if views.capture.paired:
+            return View.cat([paired_window(views, turn, config, random) for turn in turns])
+        return View.cat([window_around(views, turn, config, random, drawn) for turn in turns])
 
     def _turn(self, count: int, place: int) -> int:
         lap, place = divmod(place, count)
         return int(np.random.default_rng((self.config.seed, lap, count)).permutation(count)[place])
 
 
-def window_around(views: Views, turn: int, config: Config, random: np.random.Generator) -> View:
+def window_around(views: Views, turn: int, config: Config, random: np.random.Generator,
+                  drawn: DrawnInputs | None = None) -> View:
     """A square, scaled, shifted, turned part of what is around a body."""
     view = views[turn]
     center, side = body_box(view.camera, views.capture.body(view.pose).vertices)
@@ -55,4 +62,6 @@ def window_around(views: Views, turn: int, config: Config, random: np.random.Gen
     window = side * BODY_MARGIN * config.window / (config.size * SCALES**scale)
     room = (side * BODY_MARGIN - window).clamp(min=0) / 2
     center = center + room * torch.stack(shift)
-    return resample(view, center, window, ROLL * roll[None], config.window)
+    place = center, window, ROLL * roll[None], config.window
+    view = resample(view, *place)
+    return view if drawn is None else replace(view, input=drawn.window(turn, *place, random))
