@@ -114,6 +114,23 @@ class Studio:
 
 
 @dataclass(frozen=True)
+class Paint:
+    """Copy a capture with its pictures painted, to train a run of photographs on in this style."""
+
+    # folder that `prepare` or `studio` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # folder to make
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+
+    def __call__(self) -> None:
+        from anr_core.capture import load_capture
+        from anr_core.prepare.painting import paint
+
+        painted = paint(load_capture(self.capture), self.out)
+        print(f"written to {self.out}: pictures {len(painted.shots)}")
+
+
+@dataclass(frozen=True)
 class Sheet:
     """Show a capture at a glance: its cameras and moments side by side, with the body's outline."""
 
@@ -373,8 +390,9 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "annotate": Annotate,
-            "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
+COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
+            "annotate": Annotate, "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate,
+            "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:
