@@ -208,7 +208,7 @@ class Train:
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
     # folder to fill
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    # what draws: anr, deferred or static
+    # what draws: anr, smplpix, deferred or static
     system: Annotated[str, arg(metavar="NAME")] = "anr"
     # quick (two CPU cores), base (a small GPU) or large
     preset: Annotated[str, arg(metavar="NAME")] = "quick"
@@ -261,6 +261,8 @@ class Train:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
         if not speaks():
+            return
+        if write_videos(self.run):
             return
         whom = f" --person '{next(iter(people_of(self.run)))}'" if len(captures) > 1 else ""
         print(f"{self.run} is trained. See it: python -m anr_core render {self.run} {self.run / 'orbit.mp4'}"
@@ -328,11 +330,31 @@ class Render:
         from anr_core.export.video import render
 
         run = Run.open(self.run, self.person)
+        if run.paired:
+            self._draw_pairs(run)
+            return
         avatar = None if self.wear is None else wearing(run.avatar(), self.run, self.wear)
         capture = run.capture() if self.capture is None else load_capture(self.capture)
         frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
         render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar,
                self.motion, self.up)
+        print(f"written to {self.out}")
+
+
+    def _draw_pairs(self, run) -> None:
+        """Of pairs of pictures: there is nobody to pose or to walk around."""
+        from anr_core.capture import load_capture
+        from anr_core.export.pairs import render_pairs
+
+        for name, given in (("motion", self.motion), ("wear", self.wear), ("up", self.up),
+                            ("view", self.view if self.view != "orbit" else None)):
+            if given is not None:
+                raise ValueError(f"{self.run} was trained on pairs of pictures and has no body to pose, so "
+                                 f"--{name} says nothing. Prepare new inputs, and name them with --capture.")
+        capture = run.capture() if self.capture is None else load_capture(self.capture)
+        frames = None if self.frames is None else frame_list(self.frames,
+                                                             {shot.frame for shot in capture.shots})
+        render_pairs(run, capture, self.out, frames, self.size, self.background, self.overview)
         print(f"written to {self.out}")
 
 
@@ -416,6 +438,22 @@ def read_settings(file: Path) -> dict:
         if type(value) is not wanted:
             raise ValueError(f"{file} sets {name} to {value!r}, but it has to be of type {wanted.__name__}.")
     return settings
+
+
+def write_videos(path: Path) -> bool:
+    """Draw the videos of a run whose system goes from image to image, and say where they are; else False."""
+    from anr_core.avatars import avatar_class
+    from anr_core.avatars.run import Run, people_of
+
+    runs = [Run.open(folder) for folder in people_of(path).values()]
+    if avatar_class(runs[0].config.system).draws != "image pair":
+        return False
+    from anr_core.export.pairs import write_split_videos
+
+    for run in runs:
+        for file in write_split_videos(run, run.capture()):
+            print(f"written to {file}")
+    return runs[0].paired
 
 
 def speaks() -> bool:

@@ -56,6 +56,16 @@ class Settings(Config):
     held: float = 3.0
     # colours end in a sigmoid, where they are drawn anew
     sigmoid: bool = True
+    # pairs of pictures are drawn so many times smaller than they are
+    downsample: float = 1.0
+    # share of the pairs that training scales, turns and shifts, input and picture alike: more for fewer pairs
+    augment: float = 0.5
+    # up to so many times larger or smaller
+    augment_scale: float = 1.3
+    # degrees, to either side
+    augment_turn: float = 20.0
+    # share of the picture's width and height, to either side
+    augment_shift: float = 0.1
 
 
 PRESETS = {
@@ -77,7 +87,7 @@ class SMPLpix(Avatar):
         super().__init__(config, surface)
         if config.drawn not in KINDS:
             raise ValueError(f"drawn {config.drawn!r} is unknown; use one of {', '.join(KINDS)}.")
-        self.folds, self.pictures, self.has_surface = Folds(pictures), len(pictures), surface is not None
+        self.folds, self.pictures = Folds(pictures), len(pictures)
         if surface is None:
             self.needs, self.controls = ("image",), ()
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,12 +146,18 @@ def _stop_at_errors(findings, failed) -> None:
                          f"{wrong[0].remedy}{more}")
 
 
+def _split_sizes(capture):
+    counts = Counter(shot.split for shot in capture.shots)
+    return ", ".join(f"{split} {count}" for split, count in counts.items())
+
+
 def _described(capture: Capture, overlap: dict[Shot, float]) -> list[str]:
     """Lines for the user: what a capture holds, and how well masks agree with the rest."""
     fitted = sum(shot.registered for shot in capture.shots)
     frames = sorted({shot.frame for shot in capture.shots})
-    known = "no body yet" if capture.registration is None else \
-        f"{fitted} registered, {len(capture.shots) - fitted} between"
+    known = f"{fitted} registered, {len(capture.shots) - fitted} between"
+    if capture.registration is None:
+        known = f"pairs: {_split_sizes(capture)}" if capture.paired else "no body yet"
     lines = [f"{len(capture.cameras)} cameras, {len(capture.shots)} pictures ({known}), frames {frames[0]} "
              f"to {frames[-1]} at {capture.fps:g} a second",
              f"licence: {capture.licence}"]

@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from anr_core.avatars import Avatar, Scene, configure
+from anr_core.avatars import Avatar, Rendering, Scene, configure
 from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.run import writing
 from anr_core.body import Posed
@@ -37,11 +38,13 @@ from anr_core.training.beginning import (
     State,
     chosen,
     open_runs,
+    renderers_of,
     shared_levels,
     start,
     told_apart,
 )
 from anr_core.training.inputs import DrawnInputs
+from anr_core.training.pairs import as_pairs_are, drawn_whole
 from anr_core.training.plateau import Plateau, steps_between_looks
 from anr_core.training.record import Progress, Record
 from anr_core.training.schedule import (
@@ -90,6 +93,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
                 "refine_from": None if refine is None else int(refine)}
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = told_apart([chosen(one, cameras, frames) for one in captures])
+    configured = as_pairs_are(configured, trainings, init and renderers_of(init).config)
     configured = shared_levels(configured, sum(len(training.shots) for training in trainings),
                                 len(trainings), init)
     path = Path(run).resolve()
@@ -100,9 +104,14 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
         for training in trainings:
             print(_difference_of_projections(training, configured.size))
     with fabric.rank_zero_first():  # the others find the folder as the first has left it
-        people = open_runs(path, configured, trainings)
+        people = [replace(person, validation=_validation(one)) for person, one in
+                  zip(open_runs(path, configured, trainings), captures, strict=True)]
         state = start(path, people, init)
     yield from Trainer(path, people, state, budget, fabric)
+
+
+def _validation(capture: Capture) -> Capture | None:
+    return capture.split("validation") if "validation" in capture.splits else None
 
 
 def _difference_of_projections(training, size) -> str:
@@ -227,15 +236,15 @@ class Trainer:
         """From the state's step on, without end."""
         config, world = self.config, self.fabric
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
-        windows = Windows([person.training.views(crop="loose") for person in self.people], config, steps,
-                          inputs)
+        windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
+                           for person in self.people], config, steps, inputs)
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
 
     def _gradients(self, objective: torch.nn.Module, view: View) -> dict[str, float]:
         person = self.names.index(view.person[0])
-        body = self.people[person].training.body
+        body = self.people[person].training.registration
         losses = objective(person, lambda avatar: avatar.placed(view, body))
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
@@ -274,11 +283,10 @@ class Trainer:
         return sum(found) / len(found) if found else self.plateau.mean
 
     def _views(self, avatar: Avatar, training: Capture,
-               most: int | None = None) -> Iterator[tuple[View, Posed]]:
+               most: int | None = None) -> Iterator[tuple[View, Posed | None]]:
         """A person's training views, or at the most so many, as evaluation would crop them; their meshes."""
-        chosen = training if most is None else training.evenly(most)
-        for view in chosen.views(crop="body", size=self.config.size):
-            yield avatar.placed(view.to(self.fabric.device), training.body)
+        for view in drawn_whole(training if most is None else training.evenly(most), self.config):
+            yield avatar.placed(view.to(self.fabric.device), training.registration)
 
     def _look_after(self) -> None:
         """Previews and checkpoints, when their time has come."""
@@ -295,18 +303,25 @@ class Trainer:
 
     @torch.no_grad()
     def _draw_preview(self) -> Path:
-        """Truth, prediction and mask of a few training views, as the averaged weights draw them."""
+        """A few training views as the averaged weights draw them: see `preview_row`."""
         rows, count = [], math.ceil(PREVIEW_ROWS / len(self.people))
         for person, avatar in zip(self.people, self.state.averaged, strict=True):
             for view, posed in self._views(avatar, person.training, count):
-                drawn = avatar(scene_of(view, posed))
-                rows.append(torch.cat([view.image, drawn.over(0.5), drawn.mask.expand(-1, 3, -1, -1)], 3)[0])
+                rows.append(preview_row(view, avatar(scene_of(view, posed))))
         picture = torch.cat(rows, 1).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
         path = self.path / "previews" / f"{self.state.step:07d}.jpg"
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             write_image(path, picture)
         return path
+
+
+def preview_row(view: View, drawn: Rendering) -> torch.Tensor:
+    """(3, H, n W) truth, prediction and mask; or input, prediction and truth where there is an input."""
+    given = drawn.layers.get("input")
+    shown = [view.image, drawn.over(0.5), drawn.mask] if given is None else \
+        [given[:, :3], drawn.over(0.5), view.image]
+    return torch.cat([picture.expand(-1, 3, -1, -1) for picture in shown], 3)[0]
 
 
 class Objective(torch.nn.Module):
@@ -320,7 +335,7 @@ class Objective(torch.nn.Module):
         self.avatars, self.stage, self.adversary = avatars, stage, adversary
 
     def forward(self, person: int,
-                batch: Callable[[Avatar], tuple[View, Posed]]) -> dict[str, torch.Tensor]:
+                batch: Callable[[Avatar], tuple[View, Posed | None]]) -> dict[str, torch.Tensor]:
         avatar = self.avatars[person]
         view, posed = batch(avatar)
         scene = scene_of(view, posed)
