@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
@@ -26,10 +27,20 @@ from anr_core.rasterizer import GBuffer
 from anr_core.renderer import BlockUNet
 from anr_core.texture import Unwrapping, table
 
+# The network's learning rate at first, and what a plateau multiplies it by.
+LEARN, PLATEAU = 1e-3, 0.1
+
+# Share of a training in which a discriminator judges along, where one does, and its rates: the paper's second
+# stage.
+JUDGED, ADVERSARY = 0.3, (4e-4, 4e-5)
+
 
 @dataclass(frozen=True)
 class Settings(Config):
     """A SMPLpix's settings; `levels` is its number of blocks, `width` the channels of the first."""
+
+    network_settings: ClassVar[tuple[str, ...]] = ("width", "levels", "fold", "norm", "activation", "up",
+                                                   "input_channels", "masked", "residual", "sigmoid")
 
     system: str = "smplpix"
     # what of a posed mesh is drawn: its surface by "texture", "vertices" (their colours) or "shading", or
@@ -54,6 +65,14 @@ class Settings(Config):
     composite: float = 10.0
     entropy: float = 0.1
     held: float = 3.0
+    # weight of what differs in the features of a VGG16, where its weights can be had; far too slow for two
+    # cores. Where they can't, `structure` stands in for it
+    vgg: float = 0.0
+    # how learning rates fall: "cosine", down to the end of a stage; or "plateau", to a tenth where the loss
+    # of the views of split "validation" no longer falls, or without these that of the training views
+    schedule: str = "cosine"
+    # how often in a row, every ten passes, the loss may be no lower before the learning rate falls
+    patience: int = 3
     # colours end in a sigmoid, where they are drawn anew
     sigmoid: bool = True
     # pairs of pictures are drawn so many times smaller than they are
@@ -71,9 +90,11 @@ class Settings(Config):
 PRESETS = {
     "quick": Settings(),
     "base": Settings(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, levels=5,
-                     fold=1, norm="batch", residual=False, workers=2, steps=20_000),
+                     fold=1, norm="batch", residual=False, vgg=1.0, structure=0.1, schedule="plateau",
+                     adversary=0.001, workers=2, steps=20_000),
     "large": Settings(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, levels=5,
-                      fold=1, norm="batch", residual=False, workers=4, steps=60_000),
+                      fold=1, norm="batch", residual=False, vgg=1.0, structure=0.1, schedule="plateau",
+                      adversary=0.001, workers=4, steps=60_000),
 }
 
 
@@ -173,14 +194,38 @@ class SMPLpix(Avatar):
             terms["composite"] = self.config.composite * compare(
                 rendering.over(0), view.image * view.mask, certain * (1 - depths(coverage)))
             terms["mask"] = self.config.entropy * losses.mask_entropy(rendering.mask, view.mask, certain)
-        if self.config.residual:
+        if self.has_surface and self.config.residual:
             unchecked = torch.maximum((coverage > 0).to(certain), 1 - certain)
             terms["added"] = self.config.held * losses.weighted_mean(
                 rendering.layers["added"].square(), unchecked)
+        return terms | self._sharpness(rendering, view, certain, inside)
+
+    def _sharpness(self, rendering, view, certain, inside):
+        """What makes pictures sharp, and takes longer than the rest."""
+        config, terms = self.config, {}
+        features = None
+        if config.vgg:
+            features = losses.vgg(rendering.over(0), view.image * view.mask, certain)
+        if features is not None:
+            terms["vgg"] = config.vgg * features
+        elif config.structure:
+            terms["structure"] = config.structure * losses.structure(rendering.rgb, view.image, inside)
+        if config.perceptual:
+            distance = losses.perceptual(rendering.rgb, view.image, inside)
+            if distance is not None:
+                terms["perceptual"] = config.perceptual * distance
         return terms
 
-    def stages(self, config: Config) -> list[Stage]:
-        return [Stage("all", 1.0, {} if config.freeze_renderers else {"network": (1e-3, 1e-4)})]
+    def stages(self, config: Settings) -> list[Stage]:
+        if config.freeze_renderers:
+            return []  # another's network, as it is, draws what was unwrapped
+        plateau = (PLATEAU, config.patience) if config.schedule == "plateau" else None
+        judged = JUDGED if config.adversary else 0.0
+        stages = [Stage("pictures", 1 - judged, {"network": (LEARN, LEARN / 20)}, None, plateau)]
+        if judged:
+            rates = {"network": (LEARN / 10, LEARN / 100)}
+            stages.append(Stage("adversary", judged, rates, ADVERSARY, plateau))
+        return stages
 
 
 def _steps_on_the_way(buffer: GBuffer | None) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
