@@ -15,17 +15,19 @@ from typing import ClassVar
 import torch
 
 from anr_core import losses
+from anr_core.avatars.balance import ROUNDS, balance
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
+from anr_core.avatars.conditions import Conditions, Light
 from anr_core.avatars.config import Config
-from anr_core.avatars.displacement import displaced, displacement
+from anr_core.avatars.displacement import ENOUGH, displaced, displacement
 from anr_core.avatars.folds import Folds
 from anr_core.avatars.inputs import CHANNELS, KINDS, Look, draw_input, every_second
 from anr_core.avatars.rims import beyond, depths, outline
 from anr_core.body import Posed, Surface
 from anr_core.capture import View
-from anr_core.rasterizer import GBuffer
+from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import BlockUNet
-from anr_core.texture import Unwrapping, table
+from anr_core.texture import Unwrapping, bilinear, chart_of, table
 
 # The network's learning rate at first, and what a plateau multiplies it by.
 LEARN, PLATEAU = 1e-3, 0.1
@@ -101,6 +103,7 @@ PRESETS = {
 class SMPLpix(Avatar):
     """See the module; `surface` is None for pairs of pictures, `pictures` are those of the training."""
 
+    needs = ("posed", "camera", "frame", "camera_name")
     draws = "image pair"
     shared = ("network",)
 
@@ -119,6 +122,7 @@ class SMPLpix(Avatar):
             self.size = (charts, config.texture_size, config.texture_size)
             self.register_buffer("texels", torch.full((charts * config.texture_size**2, 3), 0.5))
             self.register_buffer("displacement", torch.zeros(int(surface.faces.max()) + 1))  # metres
+            self.light, self.conditions = Light(), Conditions(pictures)
         self.left_out: list[torch.Tensor] = []  # texels without each group of pictures
         self.network = BlockUNet(config.input_channels, 3 + config.masked, config.width,
                                  config.levels_for(len(pictures)), config.norm, config.activation, config.up,
@@ -136,19 +140,42 @@ class SMPLpix(Avatar):
                 yield replace(view, camera=self.projected(view.camera, posed)), posed
 
         self.displacement.copy_(displacement(seen, self.pictures, len(self.displacement)))
-        self._unwrap(views())
-
-    @torch.no_grad()
-    def _unwrap(self, views: Iterator[tuple[View, Posed]]) -> None:
-        """Lay the training views onto the surface: all, and without each group."""
-        unwrapping = Unwrapping(self.surface, self.config.texture_size, self.size[0], self.folds.count + 1)
-        for view, posed in views:
-            picture = view.camera_name[0], int(view.frame)
-            camera, posed = self.projected(view.camera, posed), displaced(posed, self.displacement)
-            unwrapping.add(view.image, view.trusted(), posed, camera,
-                           (0, *(1 + group for group in self.folds.of(picture))))
+        for _ in range(ROUNDS if self.pictures >= ENOUGH else 0):
+            self.texels.copy_(table(self._unwrapped(views()).texture()[0]))
+            balance(self.conditions, self.light, self._beside_texture(views()))
+        unwrapping = self._unwrapped(views(), self.folds)
         self.texels.copy_(table(unwrapping.texture()[0]))
         self.left_out = [table(unwrapping.texture(without=1 + group)[0]) for group in range(self.folds.count)]
+
+    @torch.no_grad()
+    def _unwrapped(self, views: Iterator[tuple[View, Posed]], folds: Folds | None = None) -> Unwrapping:
+        """The training views, laid onto the surface rid of gain and light: all, and in the folds' groups."""
+        unwrapping = Unwrapping(self.surface, self.config.texture_size, self.size[0],
+                                1 + (folds.count if folds else 0))
+        for scene, view, posed, camera in self._meshes(views):
+            buffer = gbuffer(posed, camera, view.size)
+            # 1 beside the mesh: texels at the outline are sampled from both sides of it
+            light = 1 + buffer.image(self.light(buffer.normal) - 1)
+            light = light * self.conditions.gain(scene)[..., None, None]
+            groups = folds.of((view.camera_name[0], int(view.frame))) if folds else ()
+            unwrapping.add(view.image / light, view.trusted(), posed, camera,
+                           (0, *(1 + group for group in groups)))
+        return unwrapping
+
+    @torch.no_grad()
+    def _beside_texture(self, views: Iterator[tuple[View, Posed]]):
+        """Of training views what `balance` compares."""
+        for _, view, posed, camera in self._meshes(views):
+            buffer = gbuffer(posed, camera, view.size)
+            use = view.trusted().flatten()[buffer.pixels] & (buffer.facing > 0.2)
+            drawn = bilinear(self.texels, self.size, chart_of(buffer.part, self.size[0]), buffer.uv)
+            taken = view.image.permute(0, 2, 3, 1).flatten(0, 2)[buffer.pixels]
+            yield (view.camera_name[0], int(view.frame)), drawn[use], buffer.normal[use], taken[use]
+
+    def _meshes(self, views: Iterator[tuple[View, Posed]]):
+        for view, posed in views:
+            scene = Scene(posed, view.camera, view.size, None, view.frame, view.camera_name)
+            yield scene, view, displaced(posed, self.displacement), self.projected(view.camera, posed)
 
     @torch.no_grad()
     def inputs(self, scene: Scene) -> list[torch.Tensor]:
@@ -157,7 +184,7 @@ class SMPLpix(Avatar):
         return [self._draw(scene, texels)[0] for texels in textures]
 
     def _draw(self, scene: Scene, texels: torch.Tensor) -> tuple[torch.Tensor, GBuffer | None]:
-        look = Look(self.config.drawn, self.config.points, texels, self.size)
+        look = Look(self.config.drawn, self.config.points, texels, self.size, self.light)
         return draw_input(displaced(scene.posed, self.displacement),
                           self.projected(scene.camera, scene.posed), scene.size, look)
 
@@ -174,6 +201,8 @@ class SMPLpix(Avatar):
             rgb = rgb + (beyond(image[:, :3], coverage) if self.has_surface else image[:, :3])
         elif self.config.sigmoid:
             rgb = torch.sigmoid(rgb)
+        if self.has_surface:
+            rgb = rgb * self.conditions.gain(scene)[..., None, None]
         mask = coverage
         if self.config.masked:
             begins = outline(coverage) if self.has_surface else 0
