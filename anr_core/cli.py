@@ -268,7 +268,7 @@ class Train:
         there = set.intersection(*({shot.frame for shot in capture.shots} for capture in captures))
         frames = None if self.frames is None else frame_list(self.frames, there)
         cameras = None if self.cameras is None else self.cameras.split(",")
-        settings = None if self.config is None else read_settings(self.config)
+        settings = None if self.config is None else read_settings(self.config, self.system)
         training = train(captures, self.run, self.system, self.preset, steps=self.steps,
                          minutes=self.minutes, seed=self.seed, projection=self.projection, frames=frames,
                          cameras=cameras, init=self.init, freeze_renderers=self.freeze_renderers,
@@ -436,10 +436,11 @@ def frame_list(text: str, there: Iterable[int]) -> list[int]:
     return sorted(named)
 
 
-def read_settings(file: Path) -> dict:
-    """The settings in a JSON file, each of the type that Config gives it."""
-    from anr_core.avatars import Config
+def read_settings(file: Path, system: str = "anr") -> dict:
+    """The settings in a JSON file, each of the type that it has among the system's."""
+    from anr_core.avatars import configure
 
+    known = configure(system=system)
     example = 'Write an object of settings, such as {"width": 24}.'
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist. {example}")
@@ -452,7 +453,7 @@ def read_settings(file: Path) -> dict:
     for name, value in settings.items():
         if name in ("system", "preset"):
             raise ValueError(f"{file} sets {name}; choose it with --{name}.")
-        wanted = type(getattr(Config, name, value))
+        wanted = type(getattr(known, name, value))
         if type(value) is not wanted:
             raise ValueError(f"{file} sets {name} to {value!r}, but it has to be of type {wanted.__name__}.")
     return settings

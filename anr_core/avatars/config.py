@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from types import ModuleType
+from typing import ClassVar
 
 SYSTEMS = {
     "anr": ("anr_core.avatars.anr", "ANR"),
@@ -19,7 +20,12 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that shapes an avatar and its training, but not how long it takes."""
+    """Everything that shapes an avatar and its training, but not how long it takes.
+
+    network_settings  those that two runs need to have alike, if one is to take over what draws the other
+    """
+
+    network_settings: ClassVar[tuple[str, ...]] = ("texture_channels", "width", "levels", "fold")
 
     # which avatar: a name of avatars.SYSTEMS
     system: str = "anr"

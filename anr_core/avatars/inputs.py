@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional
 
+from anr_core.avatars.conditions import Light
 from anr_core.body import Posed, Surface
 from anr_core.camera import Camera
-from anr_core.rasterizer import GBuffer, gbuffer
+from anr_core.rasterizer import GBuffer, gbuffer, vertex_normals
 from anr_core.rasterizer.gbuffer import weighted
 from anr_core.texture import bilinear, chart_of
 
@@ -40,12 +41,14 @@ class Look:
     points  how many vertices are drawn as points, spread over all; 0 for all
     texels  (P * h * w, 3) colours, row by row
     size    (P, h, w)
+    light   what shines on the surface; None where the colours are as they are
     """
 
     kind: str
     points: int
     texels: torch.Tensor
     size: tuple[int, int, int]
+    light: Light | None = None
 
 
 def draw_input(posed: Posed, camera: Camera, size: tuple[int, int],
@@ -81,10 +84,12 @@ def surface_colours(buffer: GBuffer, look: Look) -> torch.Tensor:
         # no black: that is what lies beside the mesh
         return (0.2 + 0.8 * buffer.facing.clamp(0, 1))[:, None].expand(-1, 3)
     if look.kind == "texture":
-        return bilinear(look.texels, look.size, chart_of(buffer.part, look.size[0]), buffer.uv)
-    surface = buffer.posed.surface
-    return weighted(vertex_colours(surface, buffer.posed.vertices.shape[1], look),
-                    surface.faces.index_select(0, buffer.face), buffer.barycentric)
+        colours = bilinear(look.texels, look.size, chart_of(buffer.part, look.size[0]), buffer.uv)
+    else:
+        surface = buffer.posed.surface
+        colours = weighted(vertex_colours(surface, buffer.posed.vertices.shape[1], look),
+                           surface.faces.index_select(0, buffer.face), buffer.barycentric)
+    return colours if look.light is None else (colours * look.light(buffer.normal)).clamp(max=1)
 
 
 def vertex_colours(surface: Surface, count: int, look: Look) -> torch.Tensor:
@@ -122,10 +127,15 @@ def points(posed: Posed, camera: Camera, size: tuple[int, int], look: Look,
     first = torch.full((count,), len(chosen), device=depth.device).scatter_reduce(
         0, place[wins], vertex[wins], "amin")
     wins &= vertex == first[place]
-    colours = vertex_colours(posed.surface, posed.vertices.shape[1], look)[chosen]
+    colours = vertex_colours(posed.surface, posed.vertices.shape[1], look)[chosen].expand(
+        len(there), -1, -1)
+    if look.light is not None:
+        normals = vertex_normals(posed.vertices, posed.surface.faces)[:, chosen]
+        colours = colours * look.light(normals.flatten(0, 1)).view_as(normals)
+    near = nearness(depth, middle[picture])[wins, None]
     image = depth.new_zeros(count, CHANNELS)
-    image[place[wins]] = torch.cat([colours[vertex[wins]], nearness(depth, middle[picture])[wins, None],
-                                    torch.ones_like(depth)[wins, None]], 1)
+    image[place[wins]] = torch.cat([colours[picture[wins], vertex[wins]].clamp(max=1), near,
+                                    torch.ones_like(near)], 1)
     return image.view(len(posed.vertices), *size, CHANNELS).permute(0, 3, 1, 2)
 
 

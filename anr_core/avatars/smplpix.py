@@ -10,26 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
 from anr_core import losses
+from anr_core.avatars.balance import ROUNDS, balance
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
+from anr_core.avatars.conditions import Conditions, Light
 from anr_core.avatars.config import Config
-from anr_core.avatars.displacement import displaced, displacement
+from anr_core.avatars.displacement import ENOUGH, displaced, displacement
 from anr_core.avatars.folds import Folds
 from anr_core.avatars.inputs import CHANNELS, KINDS, Look, draw_input, every_second
 from anr_core.avatars.rims import beyond, depths, outline
 from anr_core.body import Posed, Surface
 from anr_core.capture import View
-from anr_core.rasterizer import GBuffer
+from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import BlockUNet
-from anr_core.texture import Unwrapping, table
+from anr_core.texture import Unwrapping, bilinear, chart_of, table
+
+# The network's learning rate at first, and what a plateau multiplies it by.
+LEARN, PLATEAU = 1e-3, 0.1
+
+# Share of a training in which a discriminator judges along, where one does, and its rates: the paper's second
+# stage.
+JUDGED, ADVERSARY = 0.3, (4e-4, 4e-5)
 
 
 @dataclass(frozen=True)
 class Settings(Config):
     """A SMPLpix's settings; `levels` is its number of blocks, `width` the channels of the first."""
+
+    network_settings: ClassVar[tuple[str, ...]] = ("width", "levels", "fold", "norm", "activation", "up",
+                                                   "input_channels", "masked", "residual", "sigmoid")
 
     system: str = "smplpix"
     # what of a posed mesh is drawn: its surface by "texture", "vertices" (their colours) or "shading", or
@@ -54,6 +67,14 @@ class Settings(Config):
     composite: float = 10.0
     entropy: float = 0.1
     held: float = 3.0
+    # weight of what differs in the features of a VGG16, where its weights can be had; far too slow for two
+    # cores. Where they can't, `structure` stands in for it
+    vgg: float = 0.0
+    # how learning rates fall: "cosine", down to the end of a stage; or "plateau", to a tenth where the loss
+    # of the views of split "validation" no longer falls, or without these that of the training views
+    schedule: str = "cosine"
+    # how often in a row, every ten passes, the loss may be no lower before the learning rate falls
+    patience: int = 3
     # colours end in a sigmoid, where they are drawn anew
     sigmoid: bool = True
     # pairs of pictures are drawn so many times smaller than they are
@@ -71,15 +92,18 @@ class Settings(Config):
 PRESETS = {
     "quick": Settings(),
     "base": Settings(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, levels=5,
-                     fold=1, norm="batch", residual=False, workers=2, steps=20_000),
+                     fold=1, norm="batch", residual=False, vgg=1.0, structure=0.1, schedule="plateau",
+                     adversary=0.001, workers=2, steps=20_000),
     "large": Settings(preset="large", size=512, window=512, batch=8, texture_size=1024, width=48, levels=5,
-                      fold=1, norm="batch", residual=False, workers=4, steps=60_000),
+                      fold=1, norm="batch", residual=False, vgg=1.0, structure=0.1, schedule="plateau",
+                      adversary=0.001, workers=4, steps=60_000),
 }
 
 
 class SMPLpix(Avatar):
     """See the module; `surface` is None for pairs of pictures, `pictures` are those of the training."""
 
+    needs = ("posed", "camera", "frame", "camera_name")
     draws = "image pair"
     shared = ("network",)
 
@@ -87,7 +111,7 @@ class SMPLpix(Avatar):
         super().__init__(config, surface)
         if config.drawn not in KINDS:
             raise ValueError(f"drawn {config.drawn!r} is unknown; use one of {', '.join(KINDS)}.")
-        self.folds, self.pictures, self.has_surface = Folds(pictures), len(pictures), surface is not None
+        self.folds, self.pictures = Folds(pictures), len(pictures)
         if surface is None:
             self.needs, self.controls = ("image",), ()
         else:
@@ -98,6 +122,7 @@ class SMPLpix(Avatar):
             self.size = (charts, config.texture_size, config.texture_size)
             self.register_buffer("texels", torch.full((charts * config.texture_size**2, 3), 0.5))
             self.register_buffer("displacement", torch.zeros(int(surface.faces.max()) + 1))  # metres
+            self.light, self.conditions = Light(), Conditions(pictures)
         self.left_out: list[torch.Tensor] = []  # texels without each group of pictures
         self.network = BlockUNet(config.input_channels, 3 + config.masked, config.width,
                                  config.levels_for(len(pictures)), config.norm, config.activation, config.up,
@@ -115,19 +140,42 @@ class SMPLpix(Avatar):
                 yield replace(view, camera=self.projected(view.camera, posed)), posed
 
         self.displacement.copy_(displacement(seen, self.pictures, len(self.displacement)))
-        self._unwrap(views())
-
-    @torch.no_grad()
-    def _unwrap(self, views: Iterator[tuple[View, Posed]]) -> None:
-        """Lay the training views onto the surface: all, and without each group."""
-        unwrapping = Unwrapping(self.surface, self.config.texture_size, self.size[0], self.folds.count + 1)
-        for view, posed in views:
-            picture = view.camera_name[0], int(view.frame)
-            camera, posed = self.projected(view.camera, posed), displaced(posed, self.displacement)
-            unwrapping.add(view.image, view.trusted(), posed, camera,
-                           (0, *(1 + group for group in self.folds.of(picture))))
+        for _ in range(ROUNDS if self.pictures >= ENOUGH else 0):
+            self.texels.copy_(table(self._unwrapped(views()).texture()[0]))
+            balance(self.conditions, self.light, self._beside_texture(views()))
+        unwrapping = self._unwrapped(views(), self.folds)
         self.texels.copy_(table(unwrapping.texture()[0]))
         self.left_out = [table(unwrapping.texture(without=1 + group)[0]) for group in range(self.folds.count)]
+
+    @torch.no_grad()
+    def _unwrapped(self, views: Iterator[tuple[View, Posed]], folds: Folds | None = None) -> Unwrapping:
+        """The training views, laid onto the surface rid of gain and light: all, and in the folds' groups."""
+        unwrapping = Unwrapping(self.surface, self.config.texture_size, self.size[0],
+                                1 + (folds.count if folds else 0))
+        for scene, view, posed, camera in self._meshes(views):
+            buffer = gbuffer(posed, camera, view.size)
+            # 1 beside the mesh: texels at the outline are sampled from both sides of it
+            light = 1 + buffer.image(self.light(buffer.normal) - 1)
+            light = light * self.conditions.gain(scene)[..., None, None]
+            groups = folds.of((view.camera_name[0], int(view.frame))) if folds else ()
+            unwrapping.add(view.image / light, view.trusted(), posed, camera,
+                           (0, *(1 + group for group in groups)))
+        return unwrapping
+
+    @torch.no_grad()
+    def _beside_texture(self, views: Iterator[tuple[View, Posed]]):
+        """Of training views what `balance` compares."""
+        for _, view, posed, camera in self._meshes(views):
+            buffer = gbuffer(posed, camera, view.size)
+            use = view.trusted().flatten()[buffer.pixels] & (buffer.facing > 0.2)
+            drawn = bilinear(self.texels, self.size, chart_of(buffer.part, self.size[0]), buffer.uv)
+            taken = view.image.permute(0, 2, 3, 1).flatten(0, 2)[buffer.pixels]
+            yield (view.camera_name[0], int(view.frame)), drawn[use], buffer.normal[use], taken[use]
+
+    def _meshes(self, views: Iterator[tuple[View, Posed]]):
+        for view, posed in views:
+            scene = Scene(posed, view.camera, view.size, None, view.frame, view.camera_name)
+            yield scene, view, displaced(posed, self.displacement), self.projected(view.camera, posed)
 
     @torch.no_grad()
     def inputs(self, scene: Scene) -> list[torch.Tensor]:
@@ -136,7 +184,7 @@ class SMPLpix(Avatar):
         return [self._draw(scene, texels)[0] for texels in textures]
 
     def _draw(self, scene: Scene, texels: torch.Tensor) -> tuple[torch.Tensor, GBuffer | None]:
-        look = Look(self.config.drawn, self.config.points, texels, self.size)
+        look = Look(self.config.drawn, self.config.points, texels, self.size, self.light)
         return draw_input(displaced(scene.posed, self.displacement),
                           self.projected(scene.camera, scene.posed), scene.size, look)
 
@@ -153,6 +201,8 @@ class SMPLpix(Avatar):
             rgb = rgb + (beyond(image[:, :3], coverage) if self.has_surface else image[:, :3])
         elif self.config.sigmoid:
             rgb = torch.sigmoid(rgb)
+        if self.has_surface:
+            rgb = rgb * self.conditions.gain(scene)[..., None, None]
         mask = coverage
         if self.config.masked:
             begins = outline(coverage) if self.has_surface else 0
@@ -174,16 +224,38 @@ class SMPLpix(Avatar):
             terms["composite"] = self.config.composite * compare(
                 rendering.over(0), view.image * view.mask, certain * rim)
             terms["mask"] = self.config.entropy * losses.mask_entropy(rendering.mask, view.mask, certain)
-        if self.config.residual:
-            unchecked = 1 - certain
-            if self.has_surface:  # what is given of a pair may be of another colour all over
-                unchecked = torch.maximum((coverage > 0).to(certain), unchecked)
+        if self.has_surface and self.config.residual:
+            unchecked = torch.maximum((coverage > 0).to(certain), 1 - certain)
             terms["added"] = self.config.held * losses.weighted_mean(
                 rendering.layers["added"].square(), unchecked)
+        return terms | self._sharpness(rendering, view, certain, inside)
+
+    def _sharpness(self, rendering, view, certain, inside):
+        """What makes pictures sharp, and takes longer than the rest."""
+        config, terms = self.config, {}
+        features = None
+        if config.vgg:
+            features = losses.vgg(rendering.over(0), view.image * view.mask, certain)
+        if features is not None:
+            terms["vgg"] = config.vgg * features
+        elif config.structure:
+            terms["structure"] = config.structure * losses.structure(rendering.rgb, view.image, inside)
+        if config.perceptual:
+            distance = losses.perceptual(rendering.rgb, view.image, inside)
+            if distance is not None:
+                terms["perceptual"] = config.perceptual * distance
         return terms
 
-    def stages(self, config: Config) -> list[Stage]:
-        return [Stage("all", 1.0, {} if config.freeze_renderers else {"network": (1e-3, 1e-4)})]
+    def stages(self, config: Settings) -> list[Stage]:
+        if config.freeze_renderers:
+            return []  # another's network, as it is, draws what was unwrapped
+        plateau = (PLATEAU, config.patience) if config.schedule == "plateau" else None
+        judged = JUDGED if config.adversary else 0.0
+        stages = [Stage("pictures", 1 - judged, {"network": (LEARN, LEARN / 20)}, None, plateau)]
+        if judged:
+            rates = {"network": (LEARN / 10, LEARN / 100)}
+            stages.append(Stage("adversary", judged, rates, ADVERSARY, plateau))
+        return stages
 
 
 def _steps_on_the_way(buffer: GBuffer | None) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:

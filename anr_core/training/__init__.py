@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -103,9 +104,14 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
         for training in trainings:
             print(_difference_of_projections(training, configured.size))
     with fabric.rank_zero_first():  # the others find the folder as the first has left it
-        people = open_runs(path, configured, trainings)
+        people = [replace(person, validation=_validation(one)) for person, one in
+                  zip(open_runs(path, configured, trainings), captures, strict=True)]
         state = start(path, people, init)
     yield from Trainer(path, people, state, budget, fabric)
+
+
+def _validation(capture: Capture) -> Capture | None:
+    return capture.split("validation") if "validation" in capture.splits else None
 
 
 def _difference_of_projections(training, size) -> str:

@@ -29,11 +29,6 @@ from anr_core.capture.posing import describe_body
 from anr_core.texture import Unwrapping
 from anr_core.training.pairs import drawn_whole
 
-# What a run has to have alike with the one whose renderers it takes over.
-RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold",
-                     # those of smplpix alone
-                     "input_channels", "masked", "residual", "norm", "activation", "up", "sigmoid")
-
 
 def chosen(capture: Capture, cameras: Iterable[str] | None, frames: Iterable[int] | None) -> Capture:
     """The capture with the views to train on alone; an input whose picture nobody knows teaches nothing."""
@@ -65,7 +60,8 @@ def shared_levels(config: Config, pictures: int, people: int, init: str | Path |
     other = renderers_of(init)
     theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
     config = replace(config, levels=config.levels or theirs.levels)
-    wrong = [name for name in RENDERER_SETTINGS if getattr(config, name, None) != getattr(theirs, name, None)]
+    wrong = [name for name in ("system", *config.network_settings)
+             if getattr(config, name) != getattr(theirs, name, None)]
     if wrong:
         there, here = (", ".join(f"{name} {getattr(settings, name, None)}" for name in wrong)
                        for settings in (theirs, config))

@@ -28,24 +28,17 @@ class DrawnInputs:
 
     @torch.no_grad()
     def __init__(self, avatar: Avatar, training: Capture):
-        views = training.views(crop="loose")
-        self.kept, config = [], avatar.config
-        for row in range(len(views)):
-            view, posed = avatar.placed(views[row].to(next(avatar.buffers()).device), training.body)
-            center, side = (found.cpu() for found in body_box(view.camera, posed.vertices))
-            size = self._size(config.size, len(views))
-            extent = (BODY_MARGIN * side)[:, None].expand(-1, 2).to(posed.vertices)
-            camera = window_camera(view.camera, center.to(posed.vertices), extent, extent.new_zeros(1),
-                                   (size, size))
-            drawn = avatar.inputs(Scene(posed, camera, (size, size), None, view.frame, view.camera_name))
-            self.kept.append((*_cut(torch.cat(drawn).cpu()), center, size / (BODY_MARGIN * side)))
-            self.size = size
-
-    @staticmethod
-    def _size(size: int, count: int) -> int:
+        views, self.kept = training.views(crop="loose"), []
         # a mesh fills a quarter of its square, and there may be two inputs of five channels
-        fits = (MEMORY / (count * 2 * 5 / 4)) ** 0.5
-        return int(min(round(SHARPER * size), fits))
+        fits = (MEMORY / (len(views) * 2 * 5 / 4)) ** 0.5
+        self.size = int(min(SHARPER * avatar.config.size, fits))
+        for row in range(len(views)):
+            view, posed = avatar.placed(views[row].to(avatar.device), training.body)
+            center, side = body_box(view.camera, posed.vertices)
+            side, size = BODY_MARGIN * side, (self.size, self.size)
+            camera = window_camera(view.camera, center, side[:, None].expand(-1, 2), 0 * side, size)
+            drawn = avatar.inputs(Scene(posed, camera, size, None, view.frame, view.camera_name))
+            self.kept.append((*_cut(torch.cat(drawn).cpu()), center.cpu(), (self.size / side).cpu()))
 
     def window(self, row: int, center: torch.Tensor, side: torch.Tensor, roll: torch.Tensor, size: int,
                random: np.random.Generator) -> torch.Tensor:
@@ -59,7 +52,7 @@ class DrawnInputs:
 
 
 def _cut(drawn: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
-    """Inputs (K, C, H, W) in bytes, without empty rows and columns around; the corner (1, 2) of the rest."""
+    """Inputs (K, C, H, W) in bytes, without what is empty around, and the corner (1, 2) that is left."""
     there = (drawn[:, -1] > 0).any(0)
     rows, columns = there.any(1).nonzero()[:, 0], there.any(0).nonzero()[:, 0]
     (top, bottom), (left, right) = ((int(found[0]), int(found[-1]) + 1) if len(found) else (0, 1)

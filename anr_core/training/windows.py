@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class Windows(Dataset):
     """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
 
     people  views of each person, loose crops or pairs; a batch is of one person, and they take turns
-    inputs  what each person's avatar has drawn of them, or None where it draws as it learns, or of pairs
+    inputs  what each person's avatar has drawn of them, or None where it draws as it learns
 
     Every view of a person comes once before any comes again.
     """
@@ -43,10 +44,9 @@ class Windows(Dataset):
         batch, person = divmod(self.steps[index], len(self.people))
         views, config, drawn = self.people[person], self.config, self.inputs[person]
         random = np.random.default_rng((config.seed, batch))
-        turns = (self._turn(len(views), batch * config.batch + item) for item in range(config.batch))
-        if views.capture.paired:
-            return View.cat([paired_window(views, turn, config, random) for turn in turns])
-        return View.cat([window_around(views, turn, config, random, drawn) for turn in turns])
+        window = paired_window if views.capture.paired else partial(window_around, drawn=drawn)
+        return View.cat([window(views, self._turn(len(views), batch * config.batch + item), config, random)
+                         for item in range(config.batch)])
 
     def _turn(self, count: int, place: int) -> int:
         lap, place = divmod(place, count)
@@ -54,7 +54,7 @@ class Windows(Dataset):
 
 
 def window_around(views: Views, turn: int, config: Config, random: np.random.Generator,
-                  drawn: DrawnInputs | None = None) -> View:
+                  drawn: DrawnInputs | None) -> View:
     """A square, scaled, shifted, turned part of what is around a body."""
     view = views[turn]
     center, side = body_box(view.camera, views.capture.body(view.pose).vertices)
