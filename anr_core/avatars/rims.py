@@ -24,7 +24,8 @@ def depths(coverage: torch.Tensor) -> torch.Tensor:
     Weighed like all the empty background around, it is not learned at all: 0.3 dB and 0.002 FLIP on views
     held out of a turning person.
     """
-    return 1 - functional.max_pool2d((coverage == 0).to(coverage), 7, 1, 3)
+    empty = functional.max_pool2d((coverage == 0).to(coverage), (7, 1), 1, (3, 0))
+    return 1 - functional.max_pool2d(empty, (1, 7), 1, (0, 3))
 
 
 def beyond(colour: torch.Tensor, coverage: torch.Tensor) -> torch.Tensor:

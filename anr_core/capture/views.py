@@ -36,6 +36,7 @@ class Views(Dataset):
             raise ValueError(f"crop {crop!r} doesn't go with size {size!r}: None takes (H, W) or None, "
                              "'body' takes one number of pixels, 'loose' takes None.")
         self.capture, self.shots, self.crop, self.size = capture, shots, crop, size
+        self._squares: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # so that a body is posed once
         # there is no crop around a person whom nobody found: capture.body says so
         self.body = capture.registration if crop is None else capture.body
 
@@ -48,8 +49,8 @@ class Views(Dataset):
         if self.crop is None:
             view = self._view(shot, camera, self._whole(shot))
             return view if self.size is None else resize(view, self.size)
-        center, side = body_box(camera, self.body(self._pose(shot)).vertices)
-        box = _inside(center[0], LOOSE_MARGIN * side[0], camera.size)
+        center, side = self._square(index)
+        box = self._loose(index)
         planes = self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
         left, top, right, bottom = box
         view = self._view(shot, camera.crop(left, top, right - left, bottom - top), planes, (left, top))
@@ -82,6 +83,24 @@ class Views(Dataset):
         if shot.input is None:
             return self._read(shot, box)
         return self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
+
+    def body_square(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Around the body in a loose crop: centre (1, 2) and side (1,), pixels."""
+        center, side = self._square(index)
+        return center - center.new_tensor(self._loose(index)[:2]), side
+
+    def _square(self, index):
+        """The same in the whole picture."""
+        if index not in self._squares:
+            shot = self.shots[index]
+            self._squares[index] = body_box(self.capture.cameras[shot.camera],
+                                            self.body(self._pose(shot)).vertices)
+        return self._squares[index]
+
+    def _loose(self, index):
+        """The loose crop (left, top, right, bottom)."""
+        center, side = self._square(index)
+        return _inside(center[0], LOOSE_MARGIN * side[0], self.capture.cameras[self.shots[index].camera].size)
 
     def _pose(self, shot):
         """Of a shot, or None where there is no registration."""

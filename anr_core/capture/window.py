@@ -93,13 +93,13 @@ def _turn(roll):
     return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 
-def sample(planes, center, extent, roll, size):
+def sample(planes, center, extent, roll, size, apart=1.0):
     """Windows (B, C, H', W') of planes (B, C, H, W), 0 outside of them.
 
-    Each pixel is a mean over a grid of bilinear samples at most one of the planes' pixels apart.
+    Each pixel is a mean over a grid of bilinear samples at most so many of the planes' pixels apart.
     """
     height, width = size
-    finer = max(1, math.ceil(float((extent / extent.new_tensor([width, height])).max()) - 1e-4))
+    finer = max(1, math.ceil(float((extent / extent.new_tensor([width, height])).max()) / apart - 1e-4))
     rows, columns = ((torch.arange(n * finer, device=planes.device) + 0.5) / (n * finer) - 0.5 for n in size)
     turn = _turn(roll) * extent[:, None]  # (B, 2, 2), its columns are the window's edges
     place = (center[:, None, None] + columns[None, None, :, None] * turn[:, None, None, :, 0]

@@ -244,7 +244,8 @@ class Trainer:
 
     def _gradients(self, objective: torch.nn.Module, view: View) -> dict[str, float]:
         person = self.names.index(view.person[0])
-        body = self.people[person].training.registration
+        # what is drawn already needs no mesh
+        body = None if view.input is not None else self.people[person].training.registration
         losses = objective(person, lambda avatar: avatar.placed(view, body))
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))

@@ -12,6 +12,9 @@ from anr_core.capture.window import BODY_MARGIN, sample, window_camera
 # Pixels a side for each of those that evaluation draws: windows show up to so much more.
 SHARPER = 1.4
 
+# Of an input that is drawn smooth, samples may lie farther apart than a picture's: half the time.
+APART = 1.5
+
 # Bytes that are kept; of more pictures each is drawn with fewer pixels.
 MEMORY = 2 * 2**30
 
@@ -46,7 +49,7 @@ class DrawnInputs:
         drawn, corner, middle, scale = self.kept[row]
         planes = torch.from_numpy(drawn[random.integers(len(drawn))])[None].float() / 255
         center = (center - middle) * scale + self.size / 2 - corner
-        cut = sample(planes, center, (side * scale)[:, None].expand(-1, 2), roll, (size, size))
+        cut = sample(planes, center, (side * scale)[:, None].expand(-1, 2), roll, (size, size), APART)
         coverage = cut[:, -1:]
         return torch.cat([cut[:, :-1] / coverage.clamp(min=LEAST), coverage], 1) * (coverage >= LEAST)
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from anr_core.avatars import Config
-from anr_core.capture import View, Views, body_box, resample
+from anr_core.capture import View, Views, resample
 from anr_core.capture.window import BODY_MARGIN
 from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import paired_window
@@ -57,7 +57,7 @@ def window_around(views: Views, turn: int, config: Config, random: np.random.Gen
                   drawn: DrawnInputs | None) -> View:
     """A square, scaled, shifted, turned part of what is around a body."""
     view = views[turn]
-    center, side = body_box(view.camera, views.capture.body(view.pose).vertices)
+    center, side = views.body_square(turn)
     scale, roll, *shift = torch.from_numpy(random.uniform(-1, 1, 4)).float().unbind()
     window = side * BODY_MARGIN * config.window / (config.size * SCALES**scale)
     room = (side * BODY_MARGIN - window).clamp(min=0) / 2
