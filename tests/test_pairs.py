@@ -17,9 +17,10 @@ from anr_core.avatars.run import Run, load_avatar, people_of
 from anr_core.capture import load_capture
 from anr_core.cli import main
 from anr_core.evaluation import evaluate
+from anr_core.evaluation.judging import scene_for
 from anr_core.export.pairs import compared
 from anr_core.prepare import prepare
-from anr_core.training import train
+from anr_core.training import scene_of, train
 from anr_core.training.pairs import paired_window
 from anr_core.training.windows import Windows
 from anr_core.viewer import Viewer
@@ -249,6 +250,12 @@ def test_pairs_that_all_lack_what_is_to_be_drawn_teach_nothing(tmp_path):
 
 
 # judged and drawn
+
+
+def test_a_scene_shows_the_input_and_never_the_picture(run, pairs):
+    view, avatar = pairs.views()[0], load_avatar(run)
+    for scene in (scene_of(view, None), scene_for(avatar, view, None, ())):
+        assert torch.equal(scene.image, view.input) and not torch.equal(scene.image, view.image)
 
 
 def test_validation_and_test_are_judged_beside_the_input_and_the_mean(run, tmp_path):
