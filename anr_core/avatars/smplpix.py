@@ -21,7 +21,7 @@ from anr_core.avatars.conditions import Conditions, Light
 from anr_core.avatars.config import Config
 from anr_core.avatars.displacement import ENOUGH, displaced, displacement
 from anr_core.avatars.folds import Folds
-from anr_core.avatars.inputs import CHANNELS, KINDS, Look, draw_input, every_second
+from anr_core.avatars.inputs import CHANNELS, KINDS, Look, draw_input, surface_layers
 from anr_core.avatars.rims import beyond, depths, outline
 from anr_core.body import Posed, Surface
 from anr_core.capture import View
@@ -88,9 +88,13 @@ class Settings(Config):
     # share of the picture's width and height, to either side
     augment_shift: float = 0.1
 
+    def levels_for(self, pictures: int) -> int:
+        """One more than of ANR's networks from a hundred pictures on: here is one network, not two in a row."""
+        return self.levels or 1 + sum(pictures >= enough for enough in (30, 100, 1000))
+
 
 PRESETS = {
-    "quick": Settings(),
+    "quick": Settings(width=32),
     "base": Settings(preset="base", size=512, window=320, batch=8, texture_size=512, width=32, levels=5,
                      fold=1, norm="batch", residual=False, vgg=1.0, structure=0.1, schedule="plateau",
                      adversary=0.001, workers=2, steps=20_000),
@@ -189,12 +193,12 @@ class SMPLpix(Avatar):
                           self.projected(scene.camera, scene.posed), scene.size, look)
 
     def forward(self, scene: Scene) -> Rendering:
-        image, depth, layers = scene.image, None, {}
+        image, layers = scene.image, {}
         if image is None:
             image, buffer = self._draw(scene, self.texels)
-            depth, layers = _steps_on_the_way(buffer)
+            layers = {} if buffer is None else surface_layers(buffer)
         shown = image[:, :self.config.input_channels]
-        coverage = image[:, -1:] if self.has_surface else torch.ones_like(image[:, :1])
+        coverage = image[:, -1:].contiguous() if self.has_surface else torch.ones_like(image[:, :1])
         added = self.network(shown)
         rgb = added[:, :3]
         if self.config.residual:
@@ -207,7 +211,7 @@ class SMPLpix(Avatar):
         if self.config.masked:
             begins = outline(coverage) if self.has_surface else 0
             mask = torch.sigmoid(added[:, 3:] + begins)
-        return Rendering(rgb if self.training else rgb.clamp(0, 1), mask, depth,
+        return Rendering(rgb if self.training else rgb.clamp(0, 1), mask, layers.pop("depth", None),
                          {"input": image[:, :3], "coverage": coverage, "added": added[:, :3], **layers})
 
     def initialize(self, rgb: torch.Tensor) -> None:
@@ -256,11 +260,3 @@ class SMPLpix(Avatar):
             rates = {"network": (LEARN / 10, LEARN / 100)}
             stages.append(Stage("adversary", judged, rates, ADVERSARY, plateau))
         return stages
-
-
-def _steps_on_the_way(buffer: GBuffer | None) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
-    """Depth (B, 1, H, W), parts with their texture coordinates, and normals; nothing of points."""
-    if buffer is None:
-        return None, {}
-    buffer = every_second(buffer)
-    return buffer.image(buffer.depth), {"iuv": buffer.iuv(), "normals": buffer.image(buffer.normal)}
