@@ -11,14 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
+from anr_core import training
 from anr_core.avatars import Scene, configure
-from anr_core.avatars.run import Run, load_avatar
+from anr_core.avatars.run import Run, load_avatar, people_of
 from anr_core.capture import load_capture
 from anr_core.cli import main
 from anr_core.evaluation import evaluate
+from anr_core.evaluation.judging import scene_for
 from anr_core.export.pairs import compared
 from anr_core.prepare import prepare
-from anr_core.training import train
+from anr_core.training import scene_of, train
 from anr_core.training.pairs import paired_window
 from anr_core.training.windows import Windows
 from anr_core.viewer import Viewer
@@ -200,6 +202,30 @@ def test_grey_depth_and_masks_train(pairs, tmp_path):
         trained(deep, tmp_path / "another", steps=1, init=tmp_path / "grey run")
 
 
+def test_the_learning_rate_falls_by_what_validation_says(pairs, tmp_path):
+    trained(pairs, tmp_path / "run", steps=2, config={"schedule": "plateau"})
+    state = torch.load(tmp_path / "run" / "training.pt", weights_only=True)
+    assert state["plateau"] is not None
+    unknown = [replace(shot, image=shot.input if shot.split == "validation" else shot.image)
+               for shot in pairs.shots]
+    assert training._validation(replace(pairs, shots=unknown)) is None
+
+
+def test_several_sets_of_pairs_share_a_network_and_are_drawn_each(pairs, tmp_path):
+    other = prepare(write_pairs(tmp_path / "source", 3, 1, 0, unknown=0), tmp_path / "other")
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    assert main(["train", str(pairs.path), str(tmp_path / "run"), "--with", str(other.path), "--system",
+                 "smplpix", "--steps", "4", "--config", str(tmp_path / "tiny.json")]) == 0
+    folders = people_of(tmp_path / "run")
+    assert sorted(folders) == ["capture", "other"]
+    one, two = (load_avatar(tmp_path / "run", name) for name in folders)
+    assert all(torch.equal(*both) for both in zip(one.parameters(), two.parameters(), strict=True))
+    assert all((folder / "videos" / "validation.mp4").is_file() for folder in folders.values())
+    larger = prepare(write_pairs(tmp_path / "large", 2, 0, 0, (96, 40)), tmp_path / "larger")
+    with pytest.raises(ValueError, match="Pairs of 2 sizes"):
+        trained([pairs, larger], tmp_path / "another")
+
+
 def test_what_pairs_can_not_be_used_for_is_said_in_one_line(run, pairs, small_capture, tmp_path, capsys):
     told = fails_in_one_line(capsys, "train", pairs.path, tmp_path / "run", "--system", "anr")
     assert "without cameras and a body. Only system smplpix trains on it" in told
@@ -224,6 +250,12 @@ def test_pairs_that_all_lack_what_is_to_be_drawn_teach_nothing(tmp_path):
 
 
 # judged and drawn
+
+
+def test_a_scene_shows_the_input_and_never_the_picture(run, pairs):
+    view, avatar = pairs.views()[0], load_avatar(run)
+    for scene in (scene_of(view, None), scene_for(avatar, view, None, ())):
+        assert torch.equal(scene.image, view.input) and not torch.equal(scene.image, view.image)
 
 
 def test_validation_and_test_are_judged_beside_the_input_and_the_mean(run, tmp_path):

@@ -86,7 +86,7 @@ class Settings(Config):
     # pairs of pictures are drawn so many times smaller than they are
     downsample: float = 1.0
     # share of the pairs that training scales, turns and shifts, input and picture alike: more for fewer pairs
-    augment: float = 0.5
+    augment: float = 0.2
     # up to so many times larger or smaller
     augment_scale: float = 1.3
     # degrees, to either side

@@ -47,10 +47,7 @@ class Views(Dataset):
         shot = self.shots[index]
         camera = self.capture.cameras[shot.camera]
         if self.crop is None:
-            box = 0, 0, *reversed(camera.size)
-            planes = self._read(shot, box) if shot.input is None else \
-                self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
-            view = self._view(shot, camera, planes)
+            view = self._view(shot, camera, self._whole(shot))
             return view if self.size is None else resize(view, self.size)
         center, side = self._square(index)
         box = self._loose(index)
@@ -61,6 +58,31 @@ class Views(Dataset):
             return view
         corner = center.new_tensor([left, top])
         return resample(view, center - corner, BODY_MARGIN * side, side.new_zeros(1), self.size)
+
+    def part(self, index: int, box: tuple[int, int, int, int]) -> View:
+        """A box (left, top, right, bottom) of a picture, in whole pixels that lie in it, as it is."""
+        shot = self.shots[index]
+        left, top, right, bottom = box
+        planes = [plane[top:bottom, left:right] for plane in self._whole(shot)]
+        camera = self.capture.cameras[shot.camera].crop(left, top, right - left, bottom - top)
+        return self._view(shot, camera, planes, (left, top))
+
+    def border(self, index: int) -> torch.Tensor:
+        """(1, 3 + C) the median colour of a picture's outermost pixels, and that of its input's."""
+        image, _, _, *given = self._whole(self.shots[index])
+        lines = [[plane[rows, columns] for rows, columns in
+                  ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1))]
+                 for plane in (image, *given)]
+        colours = [torch.from_numpy(np.median(np.concatenate(line), 0)) / np.iinfo(line[0].dtype).max
+                   for line in lines]
+        return torch.cat(colours)[None].float()
+
+    def _whole(self, shot):
+        """What `_read` reads of a picture as a whole; pairs are kept, as training comes back to them."""
+        box = 0, 0, *reversed(self.capture.cameras[shot.camera].size)
+        if shot.input is None:
+            return self._read(shot, box)
+        return self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
 
     def body_square(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Around the body in a loose crop: centre (1, 2) and side (1,), pixels."""

@@ -33,44 +33,58 @@ def body_box(camera: Camera, vertices: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.Tensor,
-             size: int | tuple[int, int], filled: bool = False) -> View:
+             size: int | tuple[int, int], outside: torch.Tensor | None = None) -> View:
     """Draw a window of each picture at size x size pixels, or at (H, W), the camera and the input likewise.
 
     center (B, 2) and side (B,) or sides (B, 2) in pixels of the picture, roll (B,) in radians. What lies
-    outside of the picture is uncertain and its mask is 0; its colour is black, or with `filled` the median of
-    the picture's border, the input's likewise. Projected points stay exactly on what they were on; `certain`
-    holds only pixels whose whole footprint was certain.
+    outside of the picture is uncertain and its mask is 0; its colour is black, or `outside` (B, 3 + C), of
+    picture and input. Projected points stay exactly on what they were on; `certain` holds only pixels whose
+    whole footprint was certain.
     """
     size = (size, size) if isinstance(size, int) else size
     extent = side if side.ndim == 2 else side[:, None].expand(-1, 2)
-    return _draw(view, center, extent, roll, size, filled)
+    planes = _planes(view)
+    if outside is None:
+        drawn = sample(planes, center, extent, roll, size)
+    else:
+        outside = functional.pad(outside, (0, 2))[..., None, None]  # neither mask nor certain
+        drawn = sample(planes - outside, center, extent, roll, size) + outside
+    return _drawn(view, drawn, center, extent, roll)
 
 
 def resize(view: View, size: tuple[int, int]) -> View:
     """The whole picture at another size (H, W), anti-aliased, the camera and the input likewise."""
     extent = view.image.new_tensor(view.size[::-1]).expand(len(view), 2)
-    return _draw(view, extent / 2, extent, extent.new_zeros(len(view)), size, filled=view.input is not None)
-
-
-def _draw(view, center, extent, roll, size, filled):
-    given = view.image[:, :0] if view.input is None else view.input
-    planes = torch.cat([view.image, given, view.mask, view.certain.to(view.image)], 1)  # (B, 5 + C, H, W)
-    if filled:
-        outside = torch.cat([border_colour(planes[:, :-2]), planes.new_zeros(len(view), 2, 1, 1)], 1)
-        drawn = sample(planes - outside, center, extent, roll, size) + outside
+    planes, roll, times = _planes(view), extent.new_zeros(len(view)), view.size[0] // size[0]
+    if view.size == (times * size[0], times * size[1]):
+        drawn = functional.avg_pool2d(planes, times)  # what sampling comes to, in a tenth of the time
     else:
-        drawn = sample(planes, center, extent, roll, size)
-    image, given, mask, certain = drawn.split([3, given.shape[1], 1, 1], 1)
+        outside = torch.zeros_like(planes[..., :1, :1])
+        outside[:, :-2] = border_colours(planes[:, :-2])[..., None, None] if view.input is not None else 0
+        drawn = sample(planes - outside, extent / 2, extent, roll, size) + outside
+    return _drawn(view, drawn, extent / 2, extent, roll)
+
+
+def _planes(view):
+    """(B, 5 + C, H, W) picture, input, mask and what is certain."""
+    given = view.image[:, :0] if view.input is None else view.input
+    return torch.cat([view.image, given, view.mask, view.certain.to(view.image)], 1)
+
+
+def _drawn(view, planes, center, extent, roll):
+    """The view of a window whose planes were drawn."""
+    image, given, mask, certain = planes.split([3, planes.shape[1] - 5, 1, 1], 1)
+    size = tuple(planes.shape[2:])
     return replace(view, image=image, mask=mask, certain=certain > 0.999,
                    input=None if view.input is None else given,
                    camera=window_camera(view.camera, center, extent, roll, size),
                    keypoints=_moved(view.keypoints, center, extent, roll, size))
 
 
-def border_colour(pictures: torch.Tensor) -> torch.Tensor:
-    """(B, C, 1, 1) the median of the outermost pixels of pictures (B, C, H, W), channel by channel."""
+def border_colours(pictures: torch.Tensor) -> torch.Tensor:
+    """(B, C) the median of the outermost pixels of pictures (B, C, H, W), channel by channel."""
     rows, columns = pictures[..., [0, -1], :], pictures[..., [0, -1]]
-    return torch.cat([rows.flatten(2), columns.flatten(2)], 2).median(2).values[..., None, None]
+    return torch.cat([rows.flatten(2), columns.flatten(2)], 2).median(2).values
 
 
 def _turn(roll):

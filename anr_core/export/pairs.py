@@ -64,7 +64,8 @@ def compared(avatar: Avatar, capture: Capture, cameras: Iterable[str],
     """
     truth = any(shot.known for shot in capture.shots)
     for shot, view, drawn in _drawn(avatar, capture, cameras, size):
-        tiles = {"input": coloured(drawn.layers.get("input", view.input)), "prediction": drawn.over(GREY)}
+        given, covered = drawn.layers.get("input", view.input), drawn.layers.get("coverage", 1)
+        tiles = {"input": coloured(given) * covered + GREY * (1 - covered), "prediction": drawn.over(GREY)}
         if truth:
             tiles["truth"] = view.image * view.mask + GREY * (1 - view.mask) if shot.known else 0 * view.image
         yield beside({name: picture(tile) for name, tile in tiles.items()})

@@ -111,7 +111,8 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
 
 
 def _validation(capture: Capture) -> Capture | None:
-    return capture.split("validation") if "validation" in capture.splits else None
+    known = capture.only(lambda shot: shot.split == "validation" and shot.known)
+    return known if known.shots else None
 
 
 def _difference_of_projections(training, size) -> str:

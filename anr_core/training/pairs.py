@@ -12,7 +12,11 @@ import numpy as np
 import torch
 
 from anr_core.avatars import Config, avatar_class
-from anr_core.capture import Capture, View, Views, resample
+from anr_core.capture import Capture, View, Views, resample, resize
+
+# Resolutions of a pairs' network that is told none: nothing of the form is drawn already, as it is of a mesh
+# in the person's own colours. Of 30 pairs of faces 2 reach 23.0 dB on others, 3 26.8, 4 27.6.
+LEVELS = 4
 
 
 def drawn_whole(capture: Capture, config: Config, size: int | None = None) -> Views:
@@ -55,7 +59,8 @@ def as_pairs_are(config: Config, trainings: list[Capture], theirs: Config | None
     if theirs is not None:
         masked = getattr(theirs, "masked", masked)
     longest = max(shrunk(pixels, config) for pixels in sizes.pop())
-    return replace(config, size=longest, input_channels=channels.pop(), masked=masked)
+    return replace(config, size=longest, input_channels=channels.pop(), masked=masked,
+                   levels=config.levels or (LEVELS if theirs is None else 0))
 
 
 def paired_window(views: Views, turn: int, config: Config, random: np.random.Generator) -> View:
@@ -63,19 +68,26 @@ def paired_window(views: Views, turn: int, config: Config, random: np.random.Gen
 
     What comes in from outside has the colour of the picture's border, the input's likewise, and is uncertain.
     """
-    view = views[turn]
-    whole = torch.tensor(view.size[::-1])
-    size = tuple(min(config.window, shrunk(pixels, config)) for pixels in view.size)
+    whole = views.capture.cameras[views.shots[turn].camera].size
+    size = tuple(min(config.window, shrunk(pixels, config)) for pixels in whole)
     window = torch.tensor([pixels if drawn == shrunk(pixels, config) else drawn * config.downsample
-                           for drawn, pixels in zip(size, view.size, strict=True)]).flip(0)
+                           for drawn, pixels in zip(size, whole, strict=True)], dtype=torch.float64).flip(0)
+    whole = torch.tensor(whole).flip(0)
     place, shift = torch.from_numpy(random.uniform(0, 1, 2)), torch.from_numpy(random.uniform(-1, 1, 2))
     often, scale, roll = random.uniform(0, 1), *random.uniform(-1, 1, 2)
     # in whole pixels: what is not turned is not to be blurred either
-    center = (place * (whole - window + 1)).floor().clamp(min=0) + window / 2
+    corner = (place * (whole - window + 1)).floor().clamp(min=0)
+    if often >= config.augment and bool((window == window.floor()).all()):
+        part = views.part(turn, (*corner.int().tolist(), *(corner + window).int().tolist()))
+        return part if part.size == size else resize(part, size)
     if often >= config.augment:
-        scale = roll = 0.0
-        shift = 0 * shift
-    center = center + shift * config.augment_shift * whole
-    extent = window / config.augment_scale**scale
-    turned = torch.tensor([math.radians(config.augment_turn) * roll])
-    return resample(view, center[None].float(), extent[None].float(), turned.float(), size, filled=True)
+        scale, roll, shift = 0.0, 0.0, 0 * shift
+    center = corner + window / 2 + shift * config.augment_shift * whole
+    extent, roll = window / config.augment_scale**scale, math.radians(config.augment_turn) * roll
+    # of a large picture only what the turned window holds
+    reach = float(extent.norm()) / 2 + 2
+    low = (center - reach).int().clamp(min=0).minimum(whole - 1)
+    high = (center + reach).int().minimum(whole).maximum(low + 1)
+    part = views.part(turn, (*low.tolist(), *high.tolist()))
+    return resample(part, (center - low)[None].float(), extent[None].float(), torch.tensor([roll]).float(),
+                    size, views.border(turn))
