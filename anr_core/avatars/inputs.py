@@ -67,15 +67,11 @@ def draw_input(posed: Posed, camera: Camera, size: tuple[int, int],
     return torch.cat([image[:, :-1] / coverage.clamp(min=1e-6), coverage], 1), buffer
 
 
-def every_second(buffer: GBuffer) -> GBuffer:
-    """Of a surface that was drawn FINER times as large, one sample a pixel."""
-    _, height, width = buffer.shape
-    row, column = buffer.pixels // width, buffer.pixels % width  # rows of all pictures, one after another
-    kept = ((row % FINER == 0) & (column % FINER == 0)).nonzero()[:, 0]
-    row, column = row[kept] // FINER, column[kept] // FINER
-    shape = (buffer.shape[0], height // FINER, width // FINER)
-    return GBuffer(row * shape[2] + column, buffer.face[kept], buffer.barycentric[kept], buffer.depth[kept],
-                   shape, buffer.posed, buffer.camera)
+def surface_layers(buffer: GBuffer) -> dict[str, torch.Tensor]:
+    """Depth, parts with their texture coordinates, and normals, of a surface drawn FINER times as large."""
+    columns = buffer.depth[:, None], buffer.part[:, None].to(buffer.uv), buffer.uv, buffer.normal
+    depth, iuv, normals = buffer.image(torch.cat(columns, 1))[..., ::FINER, ::FINER].split([1, 3, 3], 1)
+    return {"depth": depth, "iuv": iuv, "normals": normals}
 
 
 def surface_colours(buffer: GBuffer, look: Look) -> torch.Tensor:
