@@ -114,6 +114,23 @@ class Studio:
 
 
 @dataclass(frozen=True)
+class Paint:
+    """Copy a capture with its pictures painted, to train a run of photographs on in this style."""
+
+    # folder that `prepare` or `studio` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # folder to make
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+
+    def __call__(self) -> None:
+        from anr_core.capture import load_capture
+        from anr_core.prepare.painting import paint
+
+        painted = paint(load_capture(self.capture), self.out)
+        print(f"written to {self.out}: pictures {len(painted.shots)}")
+
+
+@dataclass(frozen=True)
 class Sheet:
     """Show a capture at a glance: its cameras and moments side by side, with the body's outline."""
 
@@ -208,7 +225,7 @@ class Train:
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
     # folder to fill
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    # what draws: anr, deferred or static
+    # what draws: anr, smplpix, deferred or static
     system: Annotated[str, arg(metavar="NAME")] = "anr"
     # quick (two CPU cores), base (a small GPU) or large
     preset: Annotated[str, arg(metavar="NAME")] = "quick"
@@ -234,7 +251,7 @@ class Train:
     frames: Annotated[str | None, optional("LIST")] = None
     # train on these cameras alone, such as cam01,cam02
     cameras: Annotated[str | None, optional("LIST")] = None
-    # make CAPTURE first, of the archive or video behind this link, unless it is there already
+    # make CAPTURE first, unless it is there already, of the archive or video behind this link or path
     data_url: Annotated[str | None, optional("URL")] = None
 
     def __call__(self) -> None:
@@ -251,7 +268,7 @@ class Train:
         there = set.intersection(*({shot.frame for shot in capture.shots} for capture in captures))
         frames = None if self.frames is None else frame_list(self.frames, there)
         cameras = None if self.cameras is None else self.cameras.split(",")
-        settings = None if self.config is None else read_settings(self.config)
+        settings = None if self.config is None else read_settings(self.config, self.system)
         training = train(captures, self.run, self.system, self.preset, steps=self.steps,
                          minutes=self.minutes, seed=self.seed, projection=self.projection, frames=frames,
                          cameras=cameras, init=self.init, freeze_renderers=self.freeze_renderers,
@@ -261,6 +278,8 @@ class Train:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
         if not speaks():
+            return
+        if write_videos(self.run):
             return
         whom = f" --person '{next(iter(people_of(self.run)))}'" if len(captures) > 1 else ""
         print(f"{self.run} is trained. See it: python -m anr_core render {self.run} {self.run / 'orbit.mp4'}"
@@ -328,11 +347,31 @@ class Render:
         from anr_core.export.video import render
 
         run = Run.open(self.run, self.person)
+        if run.paired:
+            self._draw_pairs(run)
+            return
         avatar = None if self.wear is None else wearing(run.avatar(), self.run, self.wear)
         capture = run.capture() if self.capture is None else load_capture(self.capture)
         frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
         render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar,
                self.motion, self.up)
+        print(f"written to {self.out}")
+
+
+    def _draw_pairs(self, run) -> None:
+        """Of pairs of pictures: there is nobody to pose or to walk around."""
+        from anr_core.capture import load_capture
+        from anr_core.export.pairs import render_pairs
+
+        for name, given in (("motion", self.motion), ("wear", self.wear), ("up", self.up),
+                            ("view", self.view if self.view != "orbit" else None)):
+            if given is not None:
+                raise ValueError(f"{self.run} was trained on pairs of pictures and has no body to pose, so "
+                                 f"--{name} says nothing. Prepare new inputs, and name them with --capture.")
+        capture = run.capture() if self.capture is None else load_capture(self.capture)
+        frames = None if self.frames is None else frame_list(self.frames,
+                                                             {shot.frame for shot in capture.shots})
+        render_pairs(run, capture, self.out, frames, self.size, self.background, self.overview)
         print(f"written to {self.out}")
 
 
@@ -351,8 +390,9 @@ class Bench:
         bench(self.json, self.all)
 
 
-COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "sheet": Sheet, "annotate": Annotate,
-            "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate, "render": Render, "bench": Bench}
+COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
+            "annotate": Annotate, "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate,
+            "render": Render, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -396,10 +436,11 @@ def frame_list(text: str, there: Iterable[int]) -> list[int]:
     return sorted(named)
 
 
-def read_settings(file: Path) -> dict:
-    """The settings in a JSON file, each of the type that Config gives it."""
-    from anr_core.avatars import Config
+def read_settings(file: Path, system: str = "anr") -> dict:
+    """The settings in a JSON file, each of the type that it has among the system's."""
+    from anr_core.avatars import configure
 
+    known = configure(system=system)
     example = 'Write an object of settings, such as {"width": 24}.'
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist. {example}")
@@ -412,10 +453,26 @@ def read_settings(file: Path) -> dict:
     for name, value in settings.items():
         if name in ("system", "preset"):
             raise ValueError(f"{file} sets {name}; choose it with --{name}.")
-        wanted = type(getattr(Config, name, value))
+        wanted = type(getattr(known, name, value))
         if type(value) is not wanted:
             raise ValueError(f"{file} sets {name} to {value!r}, but it has to be of type {wanted.__name__}.")
     return settings
+
+
+def write_videos(path: Path) -> bool:
+    """Draw the videos of a run whose system goes from image to image, and say where they are; else False."""
+    from anr_core.avatars import avatar_class
+    from anr_core.avatars.run import Run, people_of
+
+    runs = [Run.open(folder) for folder in people_of(path).values()]
+    if avatar_class(runs[0].config.system).draws != "image pair":
+        return False
+    from anr_core.export.pairs import write_split_videos
+
+    for run in runs:
+        for file in write_split_videos(run, run.capture()):
+            print(f"written to {file}")
+    return runs[0].paired
 
 
 def speaks() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import sys
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -116,25 +117,76 @@ def perceptual(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Ten
     return weighted_mean(distance, weight)
 
 
+def vgg(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor | None:
+    """SMPLpix's distance: pictures and features of VGG16 in one vector; None where the network can't be had.
+
+    The picture counts once, relu1_2 one sixteenth, relu2_2 one eighth, relu3_3 a quarter, relu4_3 once, and
+    the mean goes over all their numbers. Pictures are sRGB (B, 3, H, W) of 8 pixels a side or more, taken as
+    they are, without ImageNet's mean and deviation. Pixels of weight 0 are black in both.
+    Source: Prokudin et al., SMPLpix, WACV 2021, in its published program.
+    """
+    network = vgg_network()
+    if network is None:
+        return None
+    network, weight = network.to(target.device), weight.to(target)
+    drawn, taken = prediction * weight, target * weight
+    total, count = (drawn - taken).abs().sum(), drawn.numel()
+    for index, layer in enumerate(network):
+        drawn = layer(drawn)
+        with torch.no_grad():
+            taken = layer(taken)
+        if index in VGG_LAYERS:
+            total = total + VGG_LAYERS[index] * (drawn - taken).abs().sum()
+            count += drawn.numel()
+    return total / count
+
+
+# place in torchvision's VGG16, and what the features there weigh
+VGG_LAYERS = {3: 1 / 16, 8: 1 / 8, 15: 1 / 4, 22: 1.0}
+
+
+@lru_cache
+def vgg_network() -> torch.nn.Sequential | None:
+    """VGG16 up to relu4_3, downloaded once by torchvision; one printed line says whether it is used."""
+    def build():
+        from torchvision import models
+
+        layers = models.vgg16(weights=models.VGG16_Weights.IMAGENET1K_V1, progress=False).features[:23]
+        for layer in layers:
+            if isinstance(layer, torch.nn.ReLU):
+                layer.inplace = False  # else a gradient's picture is overwritten
+        return layers
+
+    return _had("VGG16", build)
+
+
 @lru_cache
 def perceptual_network(backbone: str) -> torch.nn.Module | None:
     """LPIPS on "vgg" or "alex", downloaded once by torchvision; one printed line says whether it is used."""
+    def build():
+        import lpips
+
+        return lpips.LPIPS(net=backbone, spatial=True, verbose=False)
+
+    return _had(f"LPIPS ({backbone})", build)
+
+
+def _had(name: str, build: Callable[[], torch.nn.Module]) -> torch.nn.Module | None:
+    """A network to compare by, at rest, or None where it can't be had; one printed line says which."""
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10)  # seconds; without it a network that swallows packets stops the program
     try:
         _import_torchvision()
-        import lpips
-
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it asks torchvision for weights in the old way
-            network = lpips.LPIPS(net=backbone, spatial=True, verbose=False)
+            warnings.simplefilter("ignore")  # lpips asks torchvision for weights in the old way
+            network = build()
     except Exception as error:  # no package, no network, a broken file: training goes on without it
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(f"LPIPS ({backbone}) is left out: {reason}", file=sys.stderr)
+        print(f"{name} is left out: {reason}", file=sys.stderr)
         return None
     finally:
         socket.setdefaulttimeout(patience)
-    print(f"LPIPS ({backbone}) is used.", file=sys.stderr)
+    print(f"{name} is used.", file=sys.stderr)
     return network.eval().requires_grad_(False)
 
 

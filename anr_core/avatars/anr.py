@@ -15,7 +15,7 @@ views of a turning person, after four minutes. Against that, here:
   some thirty pictures on (`conditions`); then the colour is unwrapped anew, rid of them, and rests while the
   networks learn;
 - while they learn, a picture is drawn with the colours that the pictures of other cameras, or of other
-  stretches of time, have left on the surface (`Folds`), and only where those saw something;
+  stretches of time, have left on the surface (`folds`), and only where those saw something;
 - the mesh is moved out to where clothes and hair are, by one number a vertex, from some thirty pictures on
   (`displacement`): without it colours taken from different sides don't meet;
 - the other channels begin at zero, are left out half of the time, so that a texel that nobody has seen does
@@ -32,13 +32,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import torch
-from torch.nn import functional
 
 from anr_core import losses
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.conditions import Conditions, Light
 from anr_core.avatars.config import Config
 from anr_core.avatars.displacement import displaced, displacement
+from anr_core.avatars.folds import Folds
+from anr_core.avatars.rims import beyond, depths, outline
 from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
@@ -243,72 +244,3 @@ class ANR(Avatar):
                            "conditions.picture_gain": (5e-3, 5e-4)}
         return [Stage("conditions", 0.15, conditions),
                 Stage("renderers", 0.85, renderers, ADVERSARY if config.adversary else None)]
-
-
-class Folds:
-    """Which pictures are left out together of the colours that one of them is drawn with.
-
-    A network that is shown a texture to which the very picture has contributed learns to trust it too much.
-    So a training view is drawn with a texture made without its camera, or without its stretch of time
-    (stacking; Wolpert 1992). The avatar itself has the texture of all.
-    """
-
-    CAMERAS, STRETCHES = 8, 4  # groups of each kind, at the most
-
-    def __init__(self, pictures: list[tuple[str, int]]):
-        cameras, frames = (sorted({picture[part] for picture in pictures}) for part in (0, 1))
-        kinds = [{name: index * min(len(names), most) // len(names) for index, name in enumerate(names)}
-                 for names, most in ((cameras, self.CAMERAS), (frames, self.STRETCHES))]
-        if len(cameras) == len(pictures):
-            kinds = kinds[:1]  # one camera a frame: leaving out one is leaving out the other
-        self.kinds = [kind for kind in kinds if len(set(kind.values())) > 1]
-        sizes = [max(kind.values()) + 1 for kind in self.kinds]
-        self.offsets = [sum(sizes[:index]) for index in range(len(sizes))]
-        self.count = sum(sizes)
-
-    def of(self, picture: tuple[str, int]) -> list[int]:
-        """The groups, one of each kind, that a picture belongs to."""
-        return [offset + next(kind[value] for value in picture if value in kind)
-                for kind, offset in zip(self.kinds, self.offsets, strict=True)]
-
-    def choose(self, scene: Scene) -> torch.Tensor:
-        """(B,) for each picture one of its groups, at random."""
-        pictures = zip(scene.camera_name, scene.frame.tolist(), strict=True)
-        return torch.tensor([self.of(picture)[int(torch.randint(len(self.kinds), ()))]
-                             for picture in pictures])
-
-
-def outline(coverage: torch.Tensor) -> torch.Tensor:
-    """Where the mask begins: the logit of the mesh's coverage (B, 1, H, W), blurred by 1.2 pixels.
-
-    Registrations are some pixels off, so nobody knows better at the outline; a hard one costs up to 1 dB.
-    """
-    for _ in range(2):
-        coverage = functional.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False)  # its rim is no outline
-    return torch.logit(coverage, 0.01)
-
-
-def depths(coverage: torch.Tensor) -> torch.Tensor:
-    """1 on the mesh's pixels (B, 1, H, W) that are more than three from its outline, else 0.
-
-    In between lies what most error comes from, and where only the composite tells what colour and mask should
-    do together: of a mask that is 0.5 and shows the background's bright rim, neither alone can be right.
-    Weighed like all the empty background around, it is not learned at all: 0.3 dB and 0.002 FLIP on views
-    held out of a turning person.
-    """
-    return 1 - functional.max_pool2d((coverage == 0).to(coverage), 7, 1, 3)
-
-
-def beyond(colour: torch.Tensor, coverage: torch.Tensor) -> torch.Tensor:
-    """Colour (B, 3, H, W) continued beyond the mesh's outline by the mean of what is covered around.
-
-    It reaches some 8 pixels far; beyond that the colour is 0. Blocks of 4 pixels are averaged, then 5 by 5 of
-    them: a hundredth of the cost of averaging at every pixel.
-    """
-    size = colour.shape[-2:]
-    blocks = functional.avg_pool2d(torch.cat([colour, coverage], 1), 4, ceil_mode=True,
-                                   count_include_pad=False)
-    blocks = functional.avg_pool2d(blocks, 5, 1, 2)
-    around = functional.interpolate(blocks, scale_factor=4, mode="bilinear", align_corners=False)
-    around = around[..., :size[0], :size[1]]
-    return torch.where(coverage > 0, colour, around[:, :3] / around[:, 3:].clamp(min=1e-6))

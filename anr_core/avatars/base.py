@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,7 +31,7 @@ class Scene:
     frame        (B,)          frame numbers, or None
     camera_name  names of known cameras, None where a camera is new
     source       a training view that lends its looks, or None
-    image        (B, 3, H, W)  for image-to-image systems, or None
+    image        (B, C, H, W)  what an image-to-image system is given instead of a mesh, or None
     pixels       (B, N, 2)     the pixels to draw, None for all
     """
 
@@ -74,12 +75,15 @@ class Stage:
     groups     {parameter group: (learning rate, learning rate at the end)}; a group is the beginning of
                parameters' names, other parameters rest
     adversary  learning rates of a discriminator that is trained along; None where nobody judges
+    plateau    (factor, patience): the rates don't follow the schedule to their end, but are multiplied by the
+               factor after more than so many looks in a row that find the loss no lower; None: the schedule
     """
 
     name: str
     share: float
     groups: dict[str, tuple[float, float]]
     adversary: tuple[float, float] | None = None
+    plateau: tuple[float, int] | None = None
 
 
 class Avatar(nn.Module):
@@ -89,8 +93,8 @@ class Avatar(nn.Module):
     draws       what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
     controls    what the viewer shows
     shared      its modules that another person can have too: they know nothing of a surface
-    surface     what its poses are drawn on; a checkpoint keeps it
-    body        what poses it, or None where only posed meshes are given
+    surface     what its poses are drawn on; a checkpoint keeps it; None where pairs of pictures taught it
+    body        what poses it, or None where only posed meshes are given, or no meshes at all
     refinement  small corrections of what it was trained on, or None
     """
 
@@ -99,17 +103,23 @@ class Avatar(nn.Module):
     controls: tuple[str, ...] = ("pose", "view", "background", "texture")
     shared: tuple[str, ...] = ()
 
-    def __init__(self, config: Config, surface: Surface):
+    def __init__(self, config: Config, surface: Surface | None):
         super().__init__()
-        self.config = config
-        for name in ("faces", "uv", "uv_faces", "part"):
+        self.config, self.has_surface = config, surface is not None
+        for name in () if surface is None else ("faces", "uv", "uv_faces", "part"):
             self.register_buffer(f"surface_{name}", getattr(surface, name).clone())
         self.body: Body | None = None
         self.refinement: Refinement | None = None
 
     @property
-    def surface(self) -> Surface:
+    def surface(self) -> Surface | None:
+        if not self.has_surface:
+            return None
         return Surface(self.surface_faces, self.surface_uv, self.surface_uv_faces, self.surface_part)
+
+    @property
+    def device(self) -> torch.device:
+        return next(chain(self.buffers(), self.parameters())).device
 
     def forward(self, scene: Scene) -> Rendering:
         raise NotImplementedError
@@ -136,14 +146,26 @@ class Avatar(nn.Module):
         """Start from the unwrapped texture (P, 3, h, w)."""
         raise NotImplementedError
 
-    def placed(self, view: View, body: Body) -> tuple[View, Posed]:
-        """Views and their meshes on this avatar's surface; corrected, where a refinement was learned."""
+    def inputs(self, scene: Scene) -> list[torch.Tensor]:
+        """For image pairs: the input (1, C, H, W) that this avatar draws of a training view, or several.
+
+        Of several, one is chosen each time that the view is learned from. The last channel is coverage.
+        """
+        raise NotImplementedError
+
+    def placed(self, view: View, body: Body | None) -> tuple[View, Posed | None]:
+        """Views and their meshes on this avatar's surface; corrected, where a refinement was learned.
+
+        Without a body there are none, and views are as they are.
+        """
+        if body is None:
+            return view, None
         if self.refinement is None:
             posed = body(view.pose)
         else:
             posed, camera = self.refinement(view, body)
             view = replace(view, camera=camera)
-        return view, Posed(posed.vertices.to(self.surface_uv.device), None, self.surface)
+        return view, Posed(posed.vertices.to(self.device), None, self.surface)
 
     def projected(self, camera: Camera, posed: Posed) -> Camera:
         """The camera as this avatar was trained to see: itself, or its weak-perspective approximation."""
@@ -163,19 +185,23 @@ class Avatar(nn.Module):
         if near == scale:
             return self(scene)
         size = tuple(max(1, round(n * near / scale)) for n in scene.size)
-        camera = replace(scene.camera, size=scene.size).resize(size)
-        drawn = self(replace(scene, camera=camera, size=size))
 
-        def resized(picture):
-            return functional.interpolate(picture, size=scene.size, mode="bilinear", antialias=scale < near,
-                                          align_corners=False)
+        def resized(picture, size=scene.size):
+            return functional.interpolate(picture, size=size, mode="bilinear",
+                                          antialias=size[0] < picture.shape[-2], align_corners=False)
 
+        camera = scene.camera and replace(scene.camera, size=scene.size).resize(size)
+        image = None if scene.image is None else resized(scene.image, size)
+        drawn = self(replace(scene, camera=camera, size=size, image=image))
         depth = None if drawn.depth is None else resized(drawn.depth)
         return Rendering(resized(drawn.rgb), resized(drawn.mask), depth,
                          {name: resized(layer) for name, layer in drawn.layers.items()})
 
     def render(self, pose: Pose, camera: Camera, size: tuple[int, int]) -> Rendering:
         """Draw a pose from a camera whose pictures have `size` (H, W)."""
+        if self.surface is None:
+            raise ValueError("This avatar was trained on pairs of pictures: there is no body to pose. Give a "
+                             "picture to draw from: avatar.draw(Scene(None, None, size, image=picture)).")
         if self.body is None:
             raise ValueError("This avatar has no body to pose: its capture was not found. "
                              "Set avatar.body, or load the run beside its capture.")

@@ -1,13 +1,31 @@
-"""The settings of a training run: one frozen record, saved with the run, filled from a preset."""
+"""The settings of a training run: one frozen record, saved with the run, filled from a preset.
+
+A system that has settings of its own extends `Config` in its module, and has its own `PRESETS` there.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
+from types import ModuleType
+from typing import ClassVar
+
+SYSTEMS = {
+    "anr": ("anr_core.avatars.anr", "ANR"),
+    "deferred": ("anr_core.avatars.deferred", "Deferred"),
+    "smplpix": ("anr_core.avatars.smplpix", "SMPLpix"),
+    "static": ("anr_core.avatars.static", "StaticTexture"),
+}
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that shapes an avatar and its training, but not how long it takes."""
+    """Everything that shapes an avatar and its training, but not how long it takes.
+
+    network_settings  those that two runs need to have alike, if one is to take over what draws the other
+    """
+
+    network_settings: ClassVar[tuple[str, ...]] = ("texture_channels", "width", "levels", "fold")
 
     # which avatar: a name of avatars.SYSTEMS
     system: str = "anr"
@@ -76,15 +94,29 @@ PRESETS = {
 }
 
 
-def configure(preset: str = "quick", **changes) -> Config:
-    """The preset's settings with some of them changed; None changes nothing."""
-    if preset not in PRESETS:
-        raise ValueError(f"preset {preset!r} is unknown; use one of {', '.join(PRESETS)}.")
+def module_of(system: str) -> ModuleType:
+    """The module of a system, imported; raises ValueError for a system that there is not."""
+    if system not in SYSTEMS:
+        raise ValueError(f"system {system!r} is unknown; use one of {', '.join(SYSTEMS)}.")
+    return import_module(SYSTEMS[system][0])
+
+
+def presets_of(system: str) -> dict[str, Config]:
+    """A system's own presets, or where it has none those that it shares with ANR, under its name."""
+    own = getattr(module_of(system), "PRESETS", None)
+    return own or {name: replace(preset, system=system) for name, preset in PRESETS.items()}
+
+
+def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
+    """The settings of a system's preset with some of them changed; None changes nothing."""
+    presets = presets_of(system)
+    if preset not in presets:
+        raise ValueError(f"preset {preset!r} is unknown; use one of {', '.join(presets)}.")
     given = {name: value for name, value in changes.items() if value is not None}
-    if unknown := given.keys() - {field.name for field in fields(Config)}:
-        raise ValueError(f"setting {', '.join(sorted(unknown))} is unknown; "
-                         f"there are {', '.join(field.name for field in fields(Config))}.")
-    config = replace(PRESETS[preset], **given)
+    names = [field.name for field in fields(presets[preset])]
+    if unknown := given.keys() - set(names):
+        raise ValueError(f"setting {', '.join(sorted(unknown))} is unknown; there are {', '.join(names)}.")
+    config = replace(presets[preset], **given)
     if config.projection not in ("perspective", "weak"):
         raise ValueError(f"projection {config.projection!r} is unknown; use perspective or weak.")
     return config

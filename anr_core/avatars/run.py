@@ -2,7 +2,8 @@
 
     config.json               settings, training views, where the capture is, how the body is made
     checkpoint.safetensors    the avatar: averaged weights and its surface; nothing else is needed to draw
-    static.safetensors        the unwrapped texture and the mean colour of the training views
+    static.safetensors        the unwrapped texture and the mean colour of the training views; of pairs of
+                              pictures, which have no body, the mean colour alone
     training.pt               what going on needs: raw weights, optimiser, random state, place in the schedule
     metrics.jsonl             one line every few steps        previews/    pictures on the way
 
@@ -47,6 +48,7 @@ class Run:
     body     what `make_body` makes the body from; None for meshes, which only the capture holds
     person   the person's name
     up       the world's unit vector against gravity
+    paired   pairs of pictures taught it: there is no body
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Run:
     body: dict | None = None
     person: str = ""
     up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    paired: bool = False
 
     @staticmethod
     def open(path: str | Path, person: str | None = None) -> Run:
@@ -71,11 +74,13 @@ class Run:
         with _whole(folder):
             config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
             return Run(folder, config, list(trained), tuple(saved["capture"]), saved["licence"],
-                       saved.get("body"), saved.get("person", ""), tuple(saved.get("up", Run.up)))
+                       saved.get("body"), saved.get("person", ""), tuple(saved.get("up", Run.up)),
+                       saved.get("paired", False))
 
     def save(self) -> None:
         _save(self.path, {"config": asdict(self.config), "trained": self.trained, "capture": self.source,
-                          "licence": self.licence, "body": self.body, "person": self.person, "up": self.up})
+                          "licence": self.licence, "body": self.body, "person": self.person, "up": self.up,
+                          "paired": self.paired})
 
     def capture(self) -> Capture:
         """The capture that it was trained on, at its place or moved along with the run."""
@@ -85,20 +90,25 @@ class Run:
         raise FileNotFoundError(f"The capture of {self.path} is not at {self.source[0]} any more. "
                                 "Put it back, or name one with --capture.")
 
-    def static(self) -> tuple[StaticTexture, torch.Tensor]:
-        """The static texture of the training views, and the person's mean colour (3,) in them."""
+    def static(self) -> tuple[StaticTexture | None, torch.Tensor]:
+        """The static texture of the training views, if there is a body, and the mean colour (3,) in them."""
         file = self.path / "static.safetensors"
         tensors = read_tensors(file)
         mean = tensors.pop("mean", None)
         if mean is None:
             raise ValueError(f"{file} holds no mean colour. Put the run's own file back, or train again.")
+        if self.paired:
+            return None, mean
         return _filled(replace(self.config, system="static"), tensors, [], file), mean
 
     def avatar(self) -> Avatar:
         """The trained avatar, with its body; registered meshes need the capture that holds them."""
         file = self.path / "checkpoint.safetensors"
         body = None if self.body is None else make_body(self.body)
-        avatar = _filled(self.config, read_tensors(file), self.trained, file, body and body.skeleton)
+        avatar = _filled(self.config, read_tensors(file), self.trained, file, body and body.skeleton,
+                         self.paired)
+        if self.paired:
+            return avatar
         if body is not None:
             avatar.body = body
             return avatar
@@ -170,8 +180,13 @@ def _whole(path):
         raise ValueError(f"{path / 'config.json'} is broken ({error}). Train the run again.") from None
 
 
-def check_surface(capture: Capture, surface: Surface) -> None:
-    """Refuse a capture whose triangles are not the avatar's."""
+def check_surface(capture: Capture, surface: Surface | None) -> None:
+    """Refuse a capture whose triangles are not the avatar's; for an avatar of pairs one that holds none."""
+    if surface is None:
+        if not capture.paired:
+            raise ValueError(f"{capture.path} holds no pairs of pictures, on which the avatar was trained. "
+                             "Give pairs: train/input, test/input and so on, prepared.")
+        return
     given = capture.body.surface.faces
     if not torch.equal(given.to(surface.faces.device), surface.faces):
         raise ValueError(f"{capture.path} has a body of {len(given)} faces, which are not the "
@@ -179,10 +194,10 @@ def check_surface(capture: Capture, surface: Surface) -> None:
                          "Give a capture of the same body.")
 
 
-def _filled(config, tensors, pictures, file, skeleton=None):
+def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
     try:
-        surface = Surface(*(tensors[f"surface_{name}"] for name in ("faces", "uv", "uv_faces", "part")),
-                          skeleton)
+        parts = () if paired else ("faces", "uv", "uv_faces", "part")
+        surface = Surface(*(tensors[f"surface_{name}"] for name in parts), skeleton) if parts else None
         avatar = make_avatar(config, surface, pictures)
         avatar.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:

@@ -29,4 +29,4 @@ def wearing(mine: Avatar, folder: Path | None, text: str) -> Avatar:
     if not hasattr(mine, "wearing") or type(mine) is not type(theirs):
         raise ValueError(f"A {mine.config.system} avatar can't wear parts of a {theirs.config.system} one; "
                          "two of system anr can.")
-    return mine.wearing(theirs.to(mine.surface_uv.device), parts.split(","))
+    return mine.wearing(theirs.to(mine.device), parts.split(","))

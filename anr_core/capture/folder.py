@@ -11,12 +11,18 @@
     masks/              CAMERA/0008.png, 255 where the person is; absent where nobody measured it
     certain/            CAMERA/0008.png, 255 where the mask can be believed; absent where it can be everywhere
     background/         CAMERA.jpg, the scene without the person, where it is known
+    inputs/             CAMERA/0008.png, what an image-to-image system is given for a picture, a rendered mesh
+                        for example, of 1, 3 or 4 channels; only captures of pairs have them
     truth/              CAMERA/0008.npz, whatever else is known of the picture, array by array
     LICENSE...          what the source said
 
 Cameras hold K (3, 3) for these pictures, R, t and size [H, W]; `original` keeps the source's own K,
 distortion and size; `calibrated` is false where the focal length is a guess and the camera itself is the
 world's origin. Paths are relative to the folder, so it can be moved.
+
+A capture of pairs (readers/smplpix.py) has no body and never will: each picture has an input. Where nobody
+knows the picture, its `image` is the input itself, and nothing in it is certain. Where there is no mask the
+picture as a whole is what is to be drawn, background and all.
 """
 
 from __future__ import annotations
@@ -28,25 +34,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from anr_core.body import Body, Pose
 from anr_core.camera import Camera
 from anr_core.capture.keypoints import Table, read_keypoints
-from anr_core.capture.outline import drawn_mask, near_outline
-from anr_core.capture.pictures import Memory, read_image, read_mask
+from anr_core.capture.pictures import Memory, read_image
 from anr_core.capture.posing import read_posing
-from anr_core.capture.view import View
-from anr_core.capture.window import BODY_MARGIN, body_box, resample, resize
+from anr_core.capture.views import Views, as_floats
 
 VERSION = 1
-
-# How far around the body `crop="loose"` reaches, as a multiple of its box: enough for a crop that is 1.2
-# times as large and turned by 20 degrees.
-LOOSE_MARGIN = 1.8
-
-# A body's projection misses clothes by up to this part of the picture's longer side: 8 of 960 pixels.
-DOUBT = 8 / 960
 
 # Multiples of it, modulo 1, fill [0, 1) evenly at every number of them (Weyl's sequence).
 GOLDEN = 0.6180339887498949
@@ -59,10 +55,12 @@ MEMORY = 512 * 2**20
 class Shot:
     """One picture of a capture: who took it and when, and its files, relative to the capture.
 
-    mask        None where nobody measured it: a view then has the mesh's projection, or none
+    mask        None where nobody measured it: a view then has the mesh's projection, or none; the whole
+                picture where there is an input
     registered  the mesh was fitted to this frame; else it is interpolated, or there is none
     split       "train", or the name of what it is held out for
     truth       arrays of whatever else is known of the picture
+    input       picture that an image-to-image system is given for it, or None
     """
 
     camera: str
@@ -73,6 +71,12 @@ class Shot:
     registered: bool = True
     split: str = "train"
     truth: str | None = None
+    input: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a picture, beside an input for one that nobody took."""
+        return self.image != self.input
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Capture:
     keypoints     (K, 3) pixels and confidence by camera name and frame
     skeleton      name of the skeleton that the keypoints belong to, such as "coco23"
     uncalibrated  names of the cameras whose focal length is a guess; each stands at the world's origin
-    link          address that its source was downloaded from, or None
+    link          address that its source was downloaded from, or file:// and where it lay; or None
     """
 
     path: Path
@@ -113,11 +117,19 @@ class Capture:
 
     @property
     def body(self) -> Body:
-        """What `pose` poses; raises ValueError where no body was fitted to the person yet."""
+        """What `pose` poses; raises ValueError where no body was fitted to the person yet, or ever can be."""
+        if self.registration is None and self.paired:
+            raise ValueError(f"{self.path} holds pairs of pictures, without cameras and a body. Only system "
+                             "smplpix trains on it.")
         if self.registration is None:
             raise ValueError(f"{self.path} has no registration yet. Fit a body to the person: "
                              f"python -m anr_core fit {self.path}")
         return self.registration
+
+    @property
+    def paired(self) -> bool:
+        """Whether these are pairs of pictures, an input and what is to be drawn of it, and nothing else."""
+        return self.registration is None and any(shot.input is not None for shot in self.shots)
 
     def views(self, cameras: Iterable[str] | None = None, frames: Iterable[int] | None = None,
               crop: str | None = None, size: int | tuple[int, int] | None = None) -> Views:
@@ -177,79 +189,7 @@ class Capture:
         """(1, 3, H, W) the scene without the person as that camera sees it, or None where it isn't known."""
         if camera not in self.backgrounds:
             return None
-        return _float(read_image(self.path / self.backgrounds[camera]))
-
-
-class Views(Dataset):
-    """A lazy sequence of views, each a batch of one; `shots` tells in the same order what they are."""
-
-    def __init__(self, capture: Capture, shots: list[Shot], crop: str | None,
-                 size: int | tuple[int, int] | None):
-        wants_size = {None: (tuple, type(None)), "body": (int,), "loose": (type(None),)}
-        if crop not in wants_size:
-            raise ValueError(f"crop is {crop!r}; use None, 'body' or 'loose'.")
-        if not isinstance(size, wants_size[crop]):
-            raise ValueError(f"crop {crop!r} doesn't go with size {size!r}: None takes (H, W) or None, "
-                             "'body' takes one number of pixels, 'loose' takes None.")
-        self.capture, self.shots, self.crop, self.size = capture, shots, crop, size
-        # there is no crop around a person whom nobody found: capture.body says so
-        self.body = capture.registration if crop is None else capture.body
-
-    def __len__(self) -> int:
-        return len(self.shots)
-
-    def __getitem__(self, index: int) -> View:
-        shot = self.shots[index]
-        camera = self.capture.cameras[shot.camera]
-        if self.crop is None:
-            view = self._view(shot, camera, self._read(shot, (0, 0, *reversed(camera.size))))
-            return view if self.size is None else resize(view, self.size)
-        center, side = body_box(camera, self.body(self._pose(shot)).vertices)
-        box = _inside(center[0], LOOSE_MARGIN * side[0], camera.size)
-        planes = self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
-        left, top, right, bottom = box
-        view = self._view(shot, camera.crop(left, top, right - left, bottom - top), planes, (left, top))
-        if self.crop == "loose":
-            return view
-        corner = center.new_tensor([left, top])
-        return resample(view, center - corner, BODY_MARGIN * side, side.new_zeros(1), self.size)
-
-    def _pose(self, shot):
-        """Of a shot, or None where there is no registration."""
-        return None if self.body is None else self.capture.pose(torch.tensor([shot.frame]))
-
-    def _view(self, shot, camera, planes, corner=(0, 0)):
-        image, mask, certain = planes
-        frame, keypoints = torch.tensor([shot.frame]), self.capture.keypoints.get((shot.camera, shot.frame))
-        if keypoints is not None:
-            keypoints = keypoints[None] - torch.tensor([*corner, 0])
-        return View(_float(image), _float(mask[..., None]), torch.from_numpy(certain)[None, None], camera,
-                    self._pose(shot), keypoints, [self.capture.person], [shot.camera], frame,
-                    frame / self.capture.fps)
-
-    def _read(self, shot, box):
-        """Image, mask and certain of a box (left, top, right, bottom) of a shot's picture, as arrays."""
-        path, size = self.capture.path, self.capture.cameras[shot.camera].size
-        mask, certain = self._mask(shot, size)
-        planes = [read_image(path / shot.image), mask, certain]
-        for plane, name in zip(planes, (shot.image, shot.mask, shot.certain), strict=True):
-            if plane.shape[:2] != size:
-                raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]} pixels, but in "
-                                 f"capture.json {shot.camera} is {size[1]}x{size[0]}. Prepare it again.")
-        left, top, right, bottom = box
-        return tuple(plane[top:bottom, left:right].copy() for plane in planes)
-
-    def _mask(self, shot, size):
-        """A shot's mask, drawn where nobody measured it, and what is certain: without a body nothing."""
-        path = self.capture.path
-        certain = read_mask(path / shot.certain) > 0 if shot.certain else np.ones(size, bool)
-        if shot.mask is not None:
-            return read_mask(path / shot.mask), certain
-        if self.body is None:
-            return np.zeros(size, np.uint8), np.zeros(size, bool)
-        posed = self.body(self._pose(shot))
-        mask = drawn_mask(posed.vertices, posed.surface.faces, self.capture.cameras[shot.camera])
-        return mask, certain & ~near_outline(mask > 0, DOUBT * max(size))
+        return as_floats(read_image(self.path / self.backgrounds[camera]))
 
 
 def _chosen(shots, name, wanted):
@@ -265,19 +205,6 @@ def _chosen(shots, name, wanted):
 def _listed(values):
     listed = [str(value) for value in sorted(values)]
     return ", ".join(listed if len(listed) <= 12 else [*listed[:5], "...", *listed[-2:]])
-
-
-def _inside(center, side, size):
-    """The whole pixels (left, top, right, bottom) of a square that lie in the picture, at least one."""
-    low, high = (center - side / 2).floor().long(), (center + side / 2).ceil().long()
-    (left, top), (right, bottom) = low.tolist(), high.tolist()
-    left, top = min(max(left, 0), size[1] - 1), min(max(top, 0), size[0] - 1)
-    return left, top, max(min(right, size[1]), left + 1), max(min(bottom, size[0]), top + 1)
-
-
-def _float(image):
-    """(H, W, C) uint8 as (1, C, H, W) in [0, 1]."""
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
 
 def load_capture(path: str | Path) -> Capture:

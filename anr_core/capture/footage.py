@@ -17,19 +17,20 @@ from anr_core.camera import Camera
 class Take:
     """One picture of the source.
 
-    image       a file, or (H, W, 3) uint8
+    image       a file, or (H, W, 3) uint8; None where there is only an input for it
     mask        a file, or (H, W) uint8; None where nobody measured it
     certain     a file, or None where all is certain but what the doubt takes
     doubt       pixels to either side of the mask's outline that are not certain
     registered  the mesh was fitted to this frame, not interpolated
     split       "train", or the name of what it is held out for
     keypoints   (K, 3) pixels of the picture as it is, and confidence; None where they aren't known
+    input       what an image-to-image system is given for it: a file, or (H, W, 1, 3 or 4) uint8
     truth       whatever else is known of the picture, if it has no lens distortion: arrays, or their .npz
     """
 
     camera: str
     frame: int
-    image: Path | np.ndarray
+    image: Path | np.ndarray | None
     mask: Path | np.ndarray | None
     doubt: float = 0.0
     registered: bool = True
@@ -37,6 +38,7 @@ class Take:
     keypoints: np.ndarray | None = None
     truth: Path | dict[str, np.ndarray] | None = None
     certain: Path | None = None
+    input: Path | np.ndarray | None = None
 
 
 @dataclass(frozen=True)

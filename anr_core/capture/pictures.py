@@ -31,6 +31,11 @@ def read_mask(path: Path) -> np.ndarray:
     return _read(path, "L")
 
 
+def read_channels(path: Path) -> np.ndarray:
+    """A picture (H, W, C) with the channels that it has: grey, RGB, or RGB and a fourth; uint8, or uint16."""
+    return _read(path, None)
+
+
 def _read(path, mode):
     try:
         return decoded(path, mode)
@@ -40,10 +45,39 @@ def _read(path, mode):
         raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
 
 
-def decoded(file: Path | IO[bytes], mode: str) -> np.ndarray:
-    """A picture as it is to be seen: phones save it as the sensor lies, and say how it is to be turned."""
+def decoded(file: Path | IO[bytes], mode: str | None) -> np.ndarray:
+    """A picture as it is to be seen: phones save it as the sensor lies, and say how it is to be turned.
+
+    mode  Pillow's, uint8; None for the channels that there are, (H, W, C), uint16 where they have 16 bits
+    """
     with Image.open(file, formats=FORMATS) as image:
-        return np.array(ImageOps.exif_transpose(image).convert(mode))
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip at 255
+            grey = np.array(upright).astype(np.uint16)
+            if mode is None:
+                return grey[..., None]
+            upright = Image.fromarray(np.round(grey / 257).astype(np.uint8))
+        pixels = np.array(upright.convert(mode or CHANNELS[channel_count(upright)]))
+        return np.atleast_3d(pixels) if mode is None else pixels
+
+
+CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's modes
+
+
+def channel_count(image: Image.Image) -> int:
+    """How many channels the picture in a file has to be read with: 1, 3 or 4."""
+    if image.has_transparency_data:
+        return 4
+    return 1 if image.mode in ("1", "L") or image.mode.startswith("I") else 3
+
+
+def picture_channels(path: Path) -> int:
+    """1, 3 or 4: how many channels a picture has, from its header alone."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return channel_count(image)
+    except BROKEN as error:
+        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -57,7 +91,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 as JPEG or PNG, by the name."""
+    """Write (H, W, 3) uint8, or of other channels that the format has, as JPEG or PNG, by the name."""
     # 95 and full colour resolution: what a video lost already is not to be lost twice
     options = {"quality": 95, "subsampling": 0} if path.suffix.lower() in (".jpg", ".jpeg") else {}
     Image.fromarray(image).save(path, **options)

@@ -23,11 +23,11 @@ from anr_core.capture.readers.arrays import frame_numbers, numbers
 UNREGISTERED = {"model": None}
 
 
-def describe_body(body: Body) -> dict | None:
-    """What `make_body` makes the same body from."""
+def describe_body(body: Body | None) -> dict | None:
+    """What `make_body` makes the same body from; None for meshes, which only the capture has, or for none."""
     if isinstance(body, SmplBody):
         return {"model": body.model_type, "variant": body.variant, "betas": body.betas[0].tolist()}
-    return None if isinstance(body, TrackedBody) else {"model": "anny", "shape": asdict(body.shape)}
+    return None if isinstance(body, TrackedBody | None) else {"model": "anny", "shape": asdict(body.shape)}
 
 
 def make_body(description: dict) -> Body:

@@ -1,8 +1,8 @@
 """A capture at a glance: its cameras and moments side by side, over each picture what is known of it.
 
-The body's outline is green, a mask's is blue where there is no body. Keypoints are joined, those of the
-person's left side in yellow, of the right in red. Where outline or keypoints leave the person, the body was
-fitted badly, or a convention was mistaken.
+The body's outline is green, a mask's is blue where there is no body; a picture of a pair stands beside its
+input. Keypoints are joined, those of the person's left side in yellow, of the right in red. Where outline or
+keypoints leave the person, the body was fitted badly, or a convention was mistaken.
 """
 
 from __future__ import annotations
@@ -66,21 +66,28 @@ def _tile(capture: Capture, shot: Shot) -> np.ndarray:
     full = capture.cameras[shot.camera].size
     size = HEIGHT, max(1, round(HEIGHT * full[1] / full[0]))
     view = capture.views([shot.camera], [shot.frame], size=size)[0]
-    picture = (view.image[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    picture = _pixels(view.image)
     if view.pose is None:
         picture[_outline(view.mask[0, 0] > 0.5)] = MASK_OUTLINE
     else:
         posed = capture.body(view.pose)
         covered = rasterize(posed.vertices, posed.surface.faces, view.camera, size).face_id[0] >= 0
         picture[_outline(covered)] = OUTLINE
+    if shot.input is not None:
+        picture = np.concatenate([_pixels(view.input), picture if shot.known else 0 * picture], 1)
     picture = Image.fromarray(picture)
     if view.keypoints is not None and capture.skeleton in KEYPOINT_SETS:
         _draw_skeleton(picture, view.keypoints[0].numpy(), KEYPOINT_SETS[capture.skeleton])
-    tile = Image.new("RGB", (size[1], HEAD + HEIGHT), "black")
+    tile = Image.new("RGB", (picture.width, HEAD + HEIGHT), "black")
     tile.paste(picture, (0, HEAD))
     words = f"{shot.camera} {shot.frame}" + ("" if shot.split == "train" else f" {shot.split}")
     ImageDraw.Draw(tile).text((3, 1), words, "white")
     return np.asarray(tile)
+
+
+def _pixels(batch: torch.Tensor) -> np.ndarray:
+    """The first of (B, C, H, W) as (H, W, 3) uint8: grey ones thrice, of four channels the first three."""
+    return (batch[0, :3].expand(3, -1, -1).permute(1, 2, 0) * 255).round().byte().numpy()
 
 
 def _draw_skeleton(picture: Image.Image, points: np.ndarray, skeleton: Skeleton) -> None:

@@ -24,6 +24,8 @@ class View:
     camera_name  B names
     frame        (B,)          int64
     time         (B,)          seconds since frame 0
+    input        (B, C, H, W)  in [0, 1], what an image-to-image system is given: a drawn mesh, for example;
+                               None where there is nothing of the kind
     """
 
     image: torch.Tensor
@@ -36,6 +38,7 @@ class View:
     camera_name: list[str]
     frame: torch.Tensor
     time: torch.Tensor
+    input: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)

@@ -19,7 +19,7 @@ from anr_core.capture.folder import VERSION, Capture, Shot, load_capture
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.keypoints import Table, straightened, write_keypoints
 from anr_core.capture.outline import near_outline
-from anr_core.capture.pictures import read_image, read_mask, write_image, write_mask
+from anr_core.capture.pictures import read_channels, read_image, read_mask, write_image, write_mask
 from anr_core.capture.posing import describe_body, write_poses, write_posing
 
 # Of a mesh's vertices, that have to lie in a picture for it to count as a picture of the person.
@@ -209,18 +209,20 @@ def _out_of_sight(camera, vertices):
 
 
 def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
-    """Write one picture, its mask and what is certain of it; all three without lens distortion."""
-    lens = footage.cameras[take.camera]
-    image = read_image(take.image) if isinstance(take.image, Path) else take.image
-    _check_size(image, take.image, take.camera, lens.size)
-    stem = f"{take.camera}/{take.frame:04d}"
+    """Write one picture, its mask and what is certain of it, all three without lens distortion; its input."""
+    lens, stem = footage.cameras[take.camera], f"{take.camera}/{take.frame:04d}"
+    given = None if take.input is None else f"inputs/{stem}{_suffix(take.input, of_array='.png')}"
     doubt = 0.0 if take.mask is None else take.doubt
-    shot = Shot(take.camera, take.frame, f"frames/{stem}{_suffix(take.image)}",
+    shot = Shot(take.camera, take.frame,
+                given if take.image is None else f"frames/{stem}{_suffix(take.image)}",
                 f"masks/{stem}.png" if take.mask is not None else None,
                 f"certain/{stem}.png" if doubt or take.certain or lens.distortion is not None else None,
                 take.registered and footage.registered, take.split,
-                f"truth/{stem}.npz" if take.truth else None)
-    _write_picture(take.image, image, lens, folder / shot.image)
+                f"truth/{stem}.npz" if take.truth else None, given)
+    if given is not None:
+        _copy_picture(take.input, read_channels, lens, take.camera, folder / given)
+    if take.image is not None:
+        _copy_picture(take.image, read_image, lens, take.camera, folder / shot.image)
     certain = np.ones(lens.size, bool)
     if take.certain is not None:
         certain = _undistorted(read_mask(take.certain), lens) == 255
@@ -240,6 +242,13 @@ def _write_take(take: Take, footage: Footage, folder: Path) -> Shot:
     return shot
 
 
+def _copy_picture(source, read, lens, camera, file):
+    """Write a picture, a file or an array, after a look whether it can be read and has its camera's size."""
+    image = read(source) if isinstance(source, Path) else source
+    _check_size(image, source, camera, lens.size)
+    _write_picture(source, image, lens, file)
+
+
 def _read_checked_mask(take, size, seen):
     mask = read_mask(take.mask) if isinstance(take.mask, Path) else take.mask
     name = take.mask if isinstance(take.mask, Path) else f"{take.camera}'s mask of frame {take.frame}"
@@ -257,9 +266,11 @@ def _check_size(picture, file, camera, size):
                          f"{size[1]}x{size[0]}. All pictures and masks of a camera need its size.")
 
 
-def _suffix(source):
-    """PNGs stay PNGs, everything else becomes or stays a JPEG."""
-    return ".png" if isinstance(source, Path) and source.suffix.lower() == ".png" else ".jpg"
+def _suffix(source, of_array=".jpg"):
+    """PNGs stay PNGs, every other file becomes or stays a JPEG."""
+    if not isinstance(source, Path):
+        return of_array
+    return ".png" if source.suffix.lower() == ".png" else ".jpg"
 
 
 def _write_picture(source, image, lens, file):

@@ -115,11 +115,12 @@ def staged_motion(capture: Capture, motion: Motion, view: str, first: str, size:
     return len(poses), stage(body, poses, capture.cameras[first], up, size, VIDEO_FPS, loops=False)
 
 
-def read_background(file: Path, size: int) -> torch.Tensor:
-    """A picture (1, 3, size, size) that is scaled and cut to fill a square."""
+def read_background(file: Path, size: int | tuple[int, int]) -> torch.Tensor:
+    """A picture (1, 3, H, W) that is scaled and cut to fill a square of that size, or (H, W)."""
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist. Give a picture to stand before, or leave it out.")
-    picture = ImageOps.fit(Image.fromarray(read_image(file)), (size, size), Image.Resampling.LANCZOS)
+    height, width = (size, size) if isinstance(size, int) else size
+    picture = ImageOps.fit(Image.fromarray(read_image(file)), (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255
 
 

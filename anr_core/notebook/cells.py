@@ -115,20 +115,25 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
 
     from anr_core.avatars.run import Run
     from anr_core.evaluation import evaluate, split_of
+    from anr_core.evaluation.pairs import pair_splits
 
     rows, splits = {}, {}
     for name, run in runs.items():
         opened_run = Run.open(run)
-        if not split_of(opened_run.capture().shots, opened_run.trained):
+        film = opened_run.capture()
+        if not (pair_splits(film, opened_run) if opened_run.paired else
+                split_of(film.shots, opened_run.trained)):
             print(f"{run} was trained on every registered view of its film: none is left to judge it by. To "
                   "have figures, hold some back and train another run.")
             continue
+        if opened_run.paired:  # no other can be had
+            protocol = "whole"
         with redirect_stdout(StringIO()):
             results = evaluate(run, protocol=protocol)
         splits |= results
         for split, protocols in results.items():
             for method, numbers in protocols[protocol].items():
-                if method in (name, "static", "mean"):
+                if method in (name, "static", "input", "mean"):
                     rows[split, method] = numbers
 
     if not rows:
@@ -137,7 +142,8 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
     def place(row):
         """As the splits come, the mean colour first, then as the runs were given."""
         (split, method), _ = row
-        return list(splits).index(split), list(dict.fromkeys(("mean", "static", *runs))).index(method)
+        methods = dict.fromkeys(("mean", "input", "static", *runs))
+        return list(splits).index(split), list(methods).index(method)
 
     columns = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "flip": "FLIP", "mask_iou": "mask IoU"}
     table = "".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,12 +57,17 @@ def prepare(source: Path | str, capture: Path, format: str = "auto", fps: float 
 def prepare_link(link: str, capture: Path, system: str) -> Capture:
     """The capture of a link's file, made unless it is there already, to train a system with.
 
+    link  an address, or what is on this disk: an archive, a video or a folder
+
     Raises ValueError where the folder holds a capture of something else, and for a source that can't train
     the system: this is known when it was downloaded, which has not to be done again.
     """
-    if (address := link_of(link)) is None:
-        raise ValueError(f"--data_url {link} is no link. Of what is on this disk make a capture first: "
-                         f"python -m anr_core prepare {link} {capture}")
+    address, source = link_of(link), link
+    if address is None:
+        if not Path(link).exists():
+            raise ValueError(f"--data_url {link} is no link, and no file or folder here. Give an address "
+                             "that begins with https://, or the path of an archive.")
+        source, address = Path(link), Path(link).resolve().as_uri()
     if (capture / "capture.json").is_file():
         made = load_capture(capture)
         if made.link != address:
@@ -69,8 +75,8 @@ def prepare_link(link: str, capture: Path, system: str) -> Capture:
                              f"{address}. Name another folder, or leave --data_url away.")
         return made
     check_replaceable(capture)
-    with local_source(address, capture) as found:
-        return _prepare(found, address, capture, system=system)
+    with local_source(source if isinstance(source, Path) else address, capture) as found:
+        return _prepare(found, str(link), capture, system=system, stated={"link": address})
 
 
 def _part(source: Path, name: str) -> Path:
@@ -145,12 +151,18 @@ def _stop_at_errors(findings, failed) -> None:
                          f"{wrong[0].remedy}{more}")
 
 
+def _split_sizes(capture):
+    counts = Counter(shot.split for shot in capture.shots)
+    return ", ".join(f"{split} {count}" for split, count in counts.items())
+
+
 def _described(capture: Capture, overlap: dict[Shot, float]) -> list[str]:
     """Lines for the user: what a capture holds, and how well masks agree with the rest."""
     fitted = sum(shot.registered for shot in capture.shots)
     frames = sorted({shot.frame for shot in capture.shots})
-    known = "no body yet" if capture.registration is None else \
-        f"{fitted} registered, {len(capture.shots) - fitted} between"
+    known = f"{fitted} registered, {len(capture.shots) - fitted} between"
+    if capture.registration is None:
+        known = f"pairs: {_split_sizes(capture)}" if capture.paired else "no body yet"
     lines = [f"{len(capture.cameras)} cameras, {len(capture.shots)} pictures ({known}), frames {frames[0]} "
              f"to {frames[-1]} at {capture.fps:g} a second",
              f"licence: {capture.licence}"]

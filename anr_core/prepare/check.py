@@ -125,6 +125,8 @@ def _share_inside(mask, points):
 
 
 def _missing(capture, place) -> Iterator[Finding]:
+    if capture.paired:  # whose pictures are whole, and of nobody
+        return
     for what, files, there in (
             ("mask", "masks/", lambda shot: shot.mask is not None),
             ("keypoints", "keypoints/", lambda shot: (shot.camera, shot.frame) in capture.keypoints)):

@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from anr_core.avatars import Avatar, Scene, configure
+from anr_core.avatars import Avatar, Rendering, Scene, configure
 from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.run import writing
 from anr_core.body import Posed
@@ -37,16 +38,27 @@ from anr_core.training.beginning import (
     State,
     chosen,
     open_runs,
+    renderers_of,
     shared_levels,
     start,
     told_apart,
 )
+from anr_core.training.inputs import DrawnInputs
+from anr_core.training.pairs import as_pairs_are, drawn_whole
+from anr_core.training.plateau import Plateau, steps_between_looks
 from anr_core.training.record import Progress, Record
-from anr_core.training.schedule import Budget, average, make_optimizer, set_learning_rates
+from anr_core.training.schedule import (
+    Budget,
+    average,
+    make_optimizer,
+    scale_learning_rates,
+    set_learning_rates,
+)
 from anr_core.training.windows import Windows
 
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
 PREVIEW_ROWS = 3
+VALIDATED = 16  # views that a plateau looks at, at the most
 
 
 def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: str | Path,
@@ -81,6 +93,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
                 "refine_from": None if refine is None else int(refine)}
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = told_apart([chosen(one, cameras, frames) for one in captures])
+    configured = as_pairs_are(configured, trainings, init and renderers_of(init).config)
     configured = shared_levels(configured, sum(len(training.shots) for training in trainings),
                                 len(trainings), init)
     path = Path(run).resolve()
@@ -91,9 +104,15 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
         for training in trainings:
             print(_difference_of_projections(training, configured.size))
     with fabric.rank_zero_first():  # the others find the folder as the first has left it
-        people = open_runs(path, configured, trainings)
+        people = [replace(person, validation=_validation(one)) for person, one in
+                  zip(open_runs(path, configured, trainings), captures, strict=True)]
         state = start(path, people, init)
     yield from Trainer(path, people, state, budget, fabric)
+
+
+def _validation(capture: Capture) -> Capture | None:
+    known = capture.only(lambda shot: shot.split == "validation" and shot.known)
+    return known if known.shots else None
 
 
 def _difference_of_projections(training, size) -> str:
@@ -134,6 +153,7 @@ class Trainer:
         self.stages = [avatar.stages(self.config) for avatar in state.avatars]
         self.optimizer: torch.optim.Optimizer | None = None
         self.adversary: Adversary | None = None
+        self.plateau: Plateau | None = None
         self.saved, self.previewed = state.seconds, state.seconds + FIRST_PREVIEW - PREVIEWS
         self.preview: Path | None = None
 
@@ -160,6 +180,8 @@ class Trainer:
         stage, config = stages[0], self.config
         end = sum(stage.share for stage in self.stages[0][:state.stage + 1])
         last = stage is self.stages[0][-1]
+        self.plateau = stage.plateau and Plateau(*stage.plateau) if state.plateau is None \
+            else Plateau(**state.plateau)
         for avatar, mine, person in zip(state.avatars, stages, self.people, strict=True):
             avatar.begin(mine, partial(self._views, avatar, person.training))
         optimizer = make_optimizer(state.avatars, stages)
@@ -171,15 +193,12 @@ class Trainer:
                                                        self.fabric, state.adversary)
         objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
                                                       optimizer)
-        batches, begun, first = self._batches(), time.perf_counter(), state.step
+        batches, begun, first = self._batches(self._inputs()), time.perf_counter(), state.step
         between_steps = True
         try:
             while self.done < (1 if last else end):
                 started = time.perf_counter()
-                passes = state.step * config.batch / self.pictures
-                for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
-                    set_learning_rates(learning, (self.done - end + stage.share) / stage.share,
-                                       passes / config.passes)
+                self._set_learning_rates((self.done - end + stage.share) / stage.share)
                 losses = self._gradients(objective, next(batches))
                 between_steps = False
                 self.optimizer.step()
@@ -187,6 +206,8 @@ class Trainer:
                     self.adversary.step()
                 state.step += 1
                 average(state.averaged, state.avatars, state.step)
+                if self.plateau:
+                    self._look_at(losses, stage.name)
                 between_steps = True
                 # the first process's clock, so that all of them stop at the same step
                 state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
@@ -201,22 +222,31 @@ class Trainer:
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
-            state.adversary, self.adversary = None, None
+            state.adversary, self.adversary, state.plateau, self.plateau = None, None, None, None
             state.avatars.load_state_dict(state.averaged.state_dict())
         self.save()
 
-    def _batches(self) -> Iterator[View]:
+    def _inputs(self) -> list[DrawnInputs] | None:
+        """What avatars that are shown pictures of their meshes draw of the training views."""
+        if self.state.avatars[0].draws != "image pair" or self.state.avatars[0].surface is None:
+            return None
+        return [DrawnInputs(avatar, person.training)
+                for avatar, person in zip(self.state.avatars, self.people, strict=True)]
+
+    def _batches(self, inputs: list[DrawnInputs] | None) -> Iterator[View]:
         """From the state's step on, without end."""
         config, world = self.config, self.fabric
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
-        windows = Windows([person.training.views(crop="loose") for person in self.people], config, steps)
+        windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
+                           for person in self.people], config, steps, inputs)
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
 
     def _gradients(self, objective: torch.nn.Module, view: View) -> dict[str, float]:
         person = self.names.index(view.person[0])
-        body = self.people[person].training.body
+        # what is drawn already needs no mesh
+        body = None if view.input is not None else self.people[person].training.registration
         losses = objective(person, lambda avatar: avatar.placed(view, body))
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
@@ -227,12 +257,38 @@ class Trainer:
                              "another --seed.")
         return numbers
 
+    def _set_learning_rates(self, place: float) -> None:
+        """For a place in the stage, from 0 to 1."""
+        passes = self.state.step * self.config.batch / self.pictures / self.config.passes
+        for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
+            if self.plateau:
+                scale_learning_rates(learning, place, self.plateau.scale)
+            else:
+                set_learning_rates(learning, place, passes)
+
+    def _look_at(self, losses: dict[str, float], stage: str) -> None:
+        """Let the plateau see a step's losses, and now and then what validation says."""
+        self.plateau.note(sum(losses.values()))
+        if self.plateau.steps == steps_between_looks(self.pictures, self.config.batch):
+            self.plateau.look(self.fabric.broadcast(self._validate(stage)))
+        self.state.plateau = self.plateau.state()
+
+    @torch.no_grad()
+    def _validate(self, stage: str) -> float:
+        """The mean loss of validation views, as the averaged weights draw them; else of the steps."""
+        found = []
+        for person, avatar in zip(self.people, self.state.averaged, strict=True):
+            for view, posed in () if person.validation is None else \
+                    self._views(avatar, person.validation, VALIDATED):
+                scene = scene_of(view, posed)
+                found.append(float(sum(avatar.losses(scene, avatar(scene), view, stage).values())))
+        return sum(found) / len(found) if found else self.plateau.mean
+
     def _views(self, avatar: Avatar, training: Capture,
-               most: int | None = None) -> Iterator[tuple[View, Posed]]:
+               most: int | None = None) -> Iterator[tuple[View, Posed | None]]:
         """A person's training views, or at the most so many, as evaluation would crop them; their meshes."""
-        chosen = training if most is None else training.evenly(most)
-        for view in chosen.views(crop="body", size=self.config.size):
-            yield avatar.placed(view.to(self.fabric.device), training.body)
+        for view in drawn_whole(training if most is None else training.evenly(most), self.config):
+            yield avatar.placed(view.to(self.fabric.device), training.registration)
 
     def _look_after(self) -> None:
         """Previews and checkpoints, when their time has come."""
@@ -249,18 +305,25 @@ class Trainer:
 
     @torch.no_grad()
     def _draw_preview(self) -> Path:
-        """Truth, prediction and mask of a few training views, as the averaged weights draw them."""
+        """A few training views as the averaged weights draw them: see `preview_row`."""
         rows, count = [], math.ceil(PREVIEW_ROWS / len(self.people))
         for person, avatar in zip(self.people, self.state.averaged, strict=True):
             for view, posed in self._views(avatar, person.training, count):
-                drawn = avatar(scene_of(view, posed))
-                rows.append(torch.cat([view.image, drawn.over(0.5), drawn.mask.expand(-1, 3, -1, -1)], 3)[0])
+                rows.append(preview_row(view, avatar(scene_of(view, posed))))
         picture = torch.cat(rows, 1).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
         path = self.path / "previews" / f"{self.state.step:07d}.jpg"
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             write_image(path, picture)
         return path
+
+
+def preview_row(view: View, drawn: Rendering) -> torch.Tensor:
+    """(3, H, n W) truth, prediction and mask; or input, prediction and truth where there is an input."""
+    given = drawn.layers.get("input")
+    shown = [view.image, drawn.over(0.5), drawn.mask] if given is None else \
+        [given[:, :3], drawn.over(0.5), view.image]
+    return torch.cat([picture.expand(-1, 3, -1, -1) for picture in shown], 3)[0]
 
 
 class Objective(torch.nn.Module):
@@ -274,7 +337,7 @@ class Objective(torch.nn.Module):
         self.avatars, self.stage, self.adversary = avatars, stage, adversary
 
     def forward(self, person: int,
-                batch: Callable[[Avatar], tuple[View, Posed]]) -> dict[str, torch.Tensor]:
+                batch: Callable[[Avatar], tuple[View, Posed | None]]) -> dict[str, torch.Tensor]:
         avatar = self.avatars[person]
         view, posed = batch(avatar)
         scene = scene_of(view, posed)
@@ -285,6 +348,7 @@ class Objective(torch.nn.Module):
         return losses
 
 
-def scene_of(view: View, posed: Posed) -> Scene:
+def scene_of(view: View, posed: Posed | None) -> Scene:
     """The scene of training views; never their pictures."""
-    return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name)
+    return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name,
+                 image=view.input)

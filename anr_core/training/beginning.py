@@ -23,17 +23,20 @@ from anr_core.avatars.run import (
     write_atomically,
     write_tensors,
 )
-from anr_core.capture import Capture
+from anr_core.body import Surface
+from anr_core.capture import Capture, View
 from anr_core.capture.posing import describe_body
 from anr_core.texture import Unwrapping
-
-# What a run has to have alike with the one whose renderers it takes over.
-RENDERER_SETTINGS = ("system", "texture_channels", "width", "levels", "fold")
+from anr_core.training.pairs import drawn_whole
 
 
 def chosen(capture: Capture, cameras: Iterable[str] | None, frames: Iterable[int] | None) -> Capture:
-    """The capture with the views to train on alone."""
-    views = capture.split("train").views(cameras, frames)
+    """The capture with the views to train on alone; an input whose picture nobody knows teaches nothing."""
+    training = capture.split("train").only(lambda shot: shot.known)
+    if not training.shots:
+        raise ValueError(f"{capture.path} has no picture to train on: its inputs of train have none in "
+                         "output/. Prepare pairs with both.")
+    views = training.views(cameras, frames)
     if not len(views):
         raise ValueError(f"No view of {capture.path} is both of these cameras and of these frames.")
     return replace(capture, shots=views.shots)
@@ -54,29 +57,31 @@ def shared_levels(config: Config, pictures: int, people: int, init: str | Path |
         if config.freeze_renderers:
             raise ValueError("freeze_renderers needs renderers of another run; name it with --init.")
         return config if people == 1 else replace(config, levels=config.levels_for(pictures))
-    other = _renderers_of(init)
+    other = renderers_of(init)
     theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
     config = replace(config, levels=config.levels or theirs.levels)
-    wrong = [name for name in RENDERER_SETTINGS if getattr(config, name) != getattr(theirs, name)]
+    wrong = [name for name in ("system", *config.network_settings)
+             if getattr(config, name) != getattr(theirs, name, None)]
     if wrong:
-        there, here = (", ".join(f"{name} {getattr(settings, name)}" for name in wrong)
+        there, here = (", ".join(f"{name} {getattr(settings, name, None)}" for name in wrong)
                        for settings in (theirs, config))
         raise ValueError(f"The renderers of {init} don't fit: {there} there, {here} here. Choose the same "
                          "settings, or another run for --init.")
     return config
 
 
-def _renderers_of(init) -> Run:
+def renderers_of(init: str | Path) -> Run:
     """The run of whoever is first in a folder: all that are in it have the same renderers."""
     return Run.open(init, next(iter(people_of(init))))
 
 
 @dataclass(frozen=True)
 class Person:
-    """One of those that are trained: their run, and the views to train on."""
+    """One of those that are trained: their run, the views to train on, and those of split "validation"."""
 
     run: Run
     training: Capture
+    validation: Capture | None = None
 
 
 def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Person]:
@@ -85,8 +90,9 @@ def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Pers
     for training, folder in zip(trainings, folders_of(path, names), strict=True):
         pictures = [(shot.camera, shot.frame) for shot in training.shots]
         source = str(training.path), os.path.relpath(training.path, folder)
-        run = Run(folder, config, pictures, source, training.licence, describe_body(training.body),
-                  training.person, tuple(training.up.tolist()))
+        body = None if training.paired else training.body
+        run = Run(folder, config, pictures, source, training.licence, describe_body(body), training.person,
+                  tuple(training.up.tolist()), training.paired)
         people.append(Person(run, training))
     if (path / "config.json").is_file():
         begun = people_of(path)
@@ -127,12 +133,14 @@ class State:
     optimizer: dict | None = None
     # its network's weights, and what its optimiser knows
     adversary: dict | None = None
+    # the fields of a Plateau
+    plateau: dict | None = None
 
     def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
              adversary: Adversary | None = None) -> None:
         saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
                  "adversary": adversary and adversary.state(), "step": self.step, "stage": self.stage,
-                 "seconds": self.seconds, "random": torch.get_rng_state(),
+                 "seconds": self.seconds, "random": torch.get_rng_state(), "plateau": self.plateau,
                  "optimizer": optimizer.state_dict() if optimizer else None}
         # training.pt last: killed in between, the run goes on from before and writes all again
         for person, avatar in zip(people, self.averaged, strict=True):
@@ -146,6 +154,7 @@ class State:
             self.averaged.load_state_dict(saved["averaged"])
             self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
             self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
+            self.plateau = saved.get("plateau")
             torch.set_rng_state(saved["random"])
         except Exception as error:  # a truncated pickle raises almost anything
             reason = str(error).splitlines()[0]
@@ -161,7 +170,7 @@ def _bytes(saved) -> bytes:
 
 def start(path: Path, people: list[Person], init: str | Path | None) -> State:
     """The state that the folder was left in, or a fresh one over the unwrapped textures."""
-    avatars = sharing([make_avatar(person.run.config, person.training.body.surface, person.run.trained)
+    avatars = sharing([make_avatar(person.run.config, _surface(person.training), person.run.trained)
                        for person in people])
     state = State(avatars, copy.deepcopy(avatars))
     if (path / "training.pt").is_file():
@@ -169,7 +178,7 @@ def start(path: Path, people: list[Person], init: str | Path | None) -> State:
         for person, avatar in zip(people, avatars, strict=True):
             check_surface(person.training, avatar.surface)
         return state
-    taken = None if init is None else _renderers_of(init).avatar()
+    taken = None if init is None else renderers_of(init).avatar()
     if taken is not None and not taken.shared:
         raise ValueError(f"{init} holds a {taken.config.system} avatar, which has no renderers for --init.")
     if len(people) > 1:
@@ -194,9 +203,17 @@ def sharing(avatars: list[Avatar]) -> torch.nn.ModuleList:
     return torch.nn.ModuleList(avatars)
 
 
+def _surface(training: Capture) -> Surface | None:
+    return None if training.paired else training.body.surface
+
+
 def _initialize(avatar: Avatar, person: Person) -> None:
-    """Begin a person's run with the unwrapped texture."""
+    """Begin a person's run with the unwrapped texture; of pairs with the mean colour alone."""
     person.run.save()
+    if avatar.surface is None:
+        mean = _mean(drawn_whole(person.training, person.run.config))
+        write_tensors(person.run.path / "static.safetensors", {"mean": mean})
+        return
     if avatar.refinement is not None:
         avatar.refinement.fit(person.training, person.run.config.size)
     static = make_avatar(replace(person.run.config, system="static"), person.training.body.surface, [])
@@ -208,12 +225,22 @@ def _initialize(avatar: Avatar, person: Person) -> None:
 
 def _unwrap(config, static, training):
     """The static texture (P, 3, h, w) and the mean colour (3,) of the training views."""
-    total = torch.zeros(4)
     unwrapping = Unwrapping(static.surface, config.texture_size, static.size[0])
-    for view in training.views(crop="body", size=config.size):
+
+    def unwrapped():
+        for view in drawn_whole(training, config):
+            posed = training.body(view.pose)
+            unwrapping.add(view.image, view.trusted(), posed, static.projected(view.camera, posed))
+            yield view
+
+    mean = _mean(unwrapped())
+    return unwrapping.texture()[0], mean
+
+
+def _mean(views: Iterable[View]) -> torch.Tensor:
+    """The mean colour (3,) of all that views are trusted in."""
+    total = torch.zeros(4)
+    for view in views:
         trusted = view.trusted()
         total += torch.cat([(view.image * trusted).sum((0, 2, 3)), trusted.sum()[None]])
-        posed = training.body(view.pose)
-        unwrapping.add(view.image, trusted, posed, static.projected(view.camera, posed))
-    rgb, _ = unwrapping.texture()
-    return rgb, total[:3] / total[3].clamp(min=1)
+    return total[:3] / total[3].clamp(min=1)

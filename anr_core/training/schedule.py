@@ -54,8 +54,20 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, place: float, passes: f
         group["lr"] = (group["start"] + (group["end"] - group["start"]) * down) * warm / (1 + passes)**2
 
 
+def scale_learning_rates(optimizer: torch.optim.Optimizer, place: float, scale: float) -> None:
+    """Each group's first learning rate times what a plateau has left of it, after the same warm-up."""
+    warm = min(1.0, min(max(place, 0.0), 1.0) / WARM_UP + 0.1)
+    for group in optimizer.param_groups:
+        group["lr"] = group["start"] * warm * scale
+
+
 @torch.no_grad()
 def average(averaged: torch.nn.Module, newest: torch.nn.Module, step: int) -> None:
-    """Move the averaged weights towards the newest; early on they span fewer steps."""
+    """Move the averaged weights, and what batch norm knows, to the newest; early on they span fewer steps."""
     keep = min(AVERAGE, step / (step + 10))
-    torch._foreach_lerp_(list(averaged.parameters()), list(newest.parameters()), 1 - keep)
+    torch._foreach_lerp_(_moving(averaged), _moving(newest), 1 - keep)
+
+
+def _moving(module: torch.nn.Module) -> list[torch.Tensor]:
+    return [*module.parameters(), *(buffer for name, buffer in module.named_buffers()
+                                    if name.endswith(("running_mean", "running_var")))]

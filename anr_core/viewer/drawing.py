@@ -51,7 +51,7 @@ class Artist:
         avatar = self.avatars[name]
         if state.worn:
             avatar = self.wear(name, state.worn)
-        device = avatar.surface_uv.device
+        device = avatar.device
         posed = self.body(state.pose)
         camera = self.around.camera(state.view, posed, size).to(device)
         posed = type(posed)(posed.vertices.to(device), posed.joints, avatar.surface)

@@ -229,6 +229,9 @@ def within(widget):
 def check_bodies(avatars: dict[str, Avatar], capture: Capture | None) -> None:
     first = next(iter(avatars.values()))
     for name, avatar in avatars.items():
+        if avatar.surface is None:
+            raise ValueError(f"The avatar {name} was trained on pairs of pictures: there is no body to pose. "
+                             "Draw new inputs: python -m anr_core render RUN OUT.mp4 --capture PAIRS")
         if avatar.body is None:
             raise ValueError(f"The avatar {name} has no body to pose: its capture was not found. Set "
                              "avatar.body, or load the run beside its capture.")

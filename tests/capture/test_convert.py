@@ -141,7 +141,7 @@ def test_pairs_for_smplpix_hold_the_person_and_the_mesh_over_white(small_capture
     assert back.format == "smplpix" and len(back.shots) == len(small_capture.shots)
     off, plain = [], []
     for shot, view in zip(back.shots, small_capture.views(), strict=True):
-        person, mesh = as_floats(read_image(back.path / shot.image)), as_floats(back.truth(shot, "input"))
+        person, mesh = (as_floats(read_image(back.path / file)) for file in (shot.image, shot.input))
         assert (person - (view.image * view.mask + 1 - view.mask)).abs().max() <= 0.5 / 255 + 1e-6
         posed = small_capture.body(view.pose)
         there = torch.from_numpy(drawn_mask(posed.vertices, posed.surface.faces, view.camera) > 0)
@@ -167,7 +167,7 @@ def test_what_is_held_out_lends_no_colour_to_smplpix(small_capture, tmp_path, ca
     back = pairs_of(load_capture(copied), tmp_path, "held out")
     assert [shot.split for shot in back.shots] == ["train"] * 5 + ["test"] * 5 + ["train"] * 5
     assert (back.path / "LICENSE.txt").read_text() == "CC0, of the studio\n"
-    mesh, person = back.truth(back.shots[6], "input"), read_image(back.path / back.shots[6].image)
+    mesh, person = read_image(back.path / back.shots[6].input), read_image(back.path / back.shots[6].image)
     both = (mesh < 255).any(-1) & (person < 255).any(-1)
     right, wrong = (np.abs(mesh[both] - colours[both]).mean() for colours in (255.0 - person, 1.0 * person))
     assert right < 0.5 * wrong

@@ -18,6 +18,7 @@ from PIL import Image
 from anr_core.capture import archives, fetching, load_capture
 from anr_core.capture.fetching import fetch, link_of
 from anr_core.cli import main
+from anr_core.prepare import prepare_link
 from tests.capture.test_archives import packed
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -263,4 +264,17 @@ def test_nothing_is_downloaded_for_a_place_that_is_taken_or_what_is_no_link(site
         assert main(command) == 2
         assert "something else than a capture" in capsys.readouterr().err
     assert main(["train", str(tmp_path / "new"), str(tmp_path / "run"), "--data_url", "a.zip"]) == 2
-    assert "--data_url a.zip is no link" in capsys.readouterr().err and site.asked == []
+    assert "--data_url a.zip is no link, and no file" in capsys.readouterr().err and site.asked == []
+
+
+def test_an_archive_or_folder_on_this_disk_does_as_a_link_too(tmp_path):
+    for kind in ("input", "output"):
+        (tmp_path / "smplpix_data" / "train" / kind).mkdir(parents=True)
+        Image.new("RGB", (4, 3)).save(tmp_path / "smplpix_data" / "train" / kind / "1.png")
+    zipped(tmp_path / "smplpix_data", tmp_path / "a.zip")
+    for source in (tmp_path / "a.zip", tmp_path / "smplpix_data"):
+        capture = tmp_path / f"{source.stem} capture"
+        for _ in range(2):
+            assert prepare_link(str(source), capture, "smplpix").paired
+        with pytest.raises(ValueError, match="is a capture of file://.*, not of https://site/b.zip"):
+            prepare_link("https://site/b.zip", capture, "smplpix")

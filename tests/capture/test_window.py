@@ -9,6 +9,7 @@ import torch
 from anr_core.body import Pose
 from anr_core.camera import Camera, pixel_centres
 from anr_core.capture import View, body_box, resample, resize
+from anr_core.capture.window import border_colours
 
 SIZE = (120, 160)
 
@@ -145,3 +146,25 @@ def test_the_body_box_leaves_out_what_is_behind_the_camera():
     torch.testing.assert_close(center, torch.tensor([[20.0, 30.0]]))
     torch.testing.assert_close(side, torch.tensor([60.0]))
     assert body_box(straight, vertices[:, 2:])[1].isnan().all()
+
+
+def test_an_input_is_cut_out_like_the_picture():
+    image = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    view = replace(view_of(image, camera()), input=torch.cat([1 - image, image[:, :1]], 1))
+    window = resample(view, torch.tensor([[80.0, 60.0]]), torch.tensor([50.0]), torch.tensor([0.4]), 40)
+    torch.testing.assert_close(window.input, torch.cat([1 - window.image, window.image[:, :1]], 1))
+    assert View.cat([window, window]).input.shape == (2, 4, 40, 40)
+    assert View.cat([window, replace(window, input=None)]).input is None
+
+
+def test_what_lies_outside_can_have_the_colour_of_the_border_the_inputs_its_own():
+    image, given = torch.full((1, 3, *SIZE), 0.75), torch.full((1, 1, *SIZE), 0.25)
+    image[..., 40:80, 60:100] = given[..., 40:80, 60:100] = 0.5
+    view = replace(view_of(image, camera()), input=given)
+    place = torch.tensor([[20.0, 10.0]]), torch.tensor([[130.0, 90.0]]), torch.tensor([0.8])
+    window = resample(view, *place, (45, 65), border_colours(torch.cat([image, given], 1)))
+    outside = ~window.certain[0, 0]
+    assert 0.2 < outside.float().mean() < 0.8 and window.size == (45, 65) == window.camera.size
+    torch.testing.assert_close(window.image[0, :, outside], torch.full((3, int(outside.sum())), 0.75))
+    torch.testing.assert_close(window.input[0, 0, outside], torch.full((int(outside.sum()),), 0.25))
+    assert not resample(view, *place, (45, 65)).image[0, :, outside].eq(0.75).all()

@@ -26,7 +26,6 @@ from anr_core.body import Surface, make_surface
 from anr_core.body.pickles import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
-from anr_core.capture.folder import DOUBT
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
@@ -42,6 +41,7 @@ from anr_core.capture.sources import (
     upright_axis,
     video_frames,
 )
+from anr_core.capture.views import DOUBT
 
 ABOUT = "cameras.json beside mesh.npz or anny_registration.npz"
 MESH_FILES = ("mesh.npz", "anny_registration.npz")

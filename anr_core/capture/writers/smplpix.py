@@ -6,6 +6,8 @@
 The mesh wears the mean colours of the training pictures, unwrapped onto it; held-out pictures lend none.
 Pictures are numbered in a row, camera by camera, or as their frames where there is one camera. They are as
 large as the largest camera's; white fills those of smaller ones at the right and below.
+
+A capture of pairs is written as the pairs that it is, unchanged.
 """
 
 from __future__ import annotations
@@ -30,6 +32,29 @@ VALIDATION = 10  # where no split is named "validation", one of so many held-out
 
 def write(capture: Capture, folder: Path) -> list[str]:
     """Fill an empty folder with pairs; returns notes. Raises ValueError where no body was fitted yet."""
+    splits = _write_pairs(capture, folder) if capture.paired else _draw_pairs(capture, folder)
+    licences = licence_files(capture.path)
+    for licence in licences:
+        shutil.copyfile(licence, folder / licence.name)
+    if not licences and capture.licence != "not stated":
+        (folder / "LICENSE.txt").write_text(capture.licence + "\n", encoding="utf-8")
+    return [] if "test" in splits else ["nothing is held out, so there is no test/; SMPLpix's own program "
+                                        "wants one."]
+
+
+def _write_pairs(capture: Capture, folder: Path) -> set[str]:
+    """Copy pairs as they are; returns their splits."""
+    for shot in capture.shots:
+        for kind, picture in (("input", shot.input), ("output", shot.image if shot.known else None)):
+            if picture is not None:
+                target = folder / shot.split / kind / f"{shot.frame:05d}{Path(picture).suffix}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(capture.path / picture, target)
+    return {shot.split for shot in capture.shots}
+
+
+def _draw_pairs(capture: Capture, folder: Path) -> set[str]:
+    """Draw the mesh and cut out the person of every picture; returns the splits that there are."""
     colours = _unwrapped(capture)
     size = tuple(max(camera.size[axis] for camera in capture.cameras.values()) for axis in (0, 1))
     views = capture.views()
@@ -42,13 +67,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
         for kind, picture, mask in (("input", drawn, covered), ("output", view.image, view.mask)):
             (folder / split / kind).mkdir(parents=True, exist_ok=True)
             write_image(folder / split / kind / name, _over_white(picture, mask, size))
-    licences = licence_files(capture.path)
-    for licence in licences:
-        shutil.copyfile(licence, folder / licence.name)
-    if not licences and capture.licence != "not stated":
-        (folder / "LICENSE.txt").write_text(capture.licence + "\n", encoding="utf-8")
-    return [] if "test" in splits else ["nothing is held out, so there is no test/; SMPLpix's own program "
-                                        "wants one."]
+    return set(splits)
 
 
 def _unwrapped(capture: Capture) -> torch.Tensor:

@@ -1,0 +1,135 @@
+"""How well an avatar draws views that it was not trained on, beside what a texture and a flat colour reach.
+
+The protocols, which say what pixels are compared and over what background, stand in `metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from json import dumps
+from pathlib import Path
+
+from tqdm import tqdm
+
+from anr_core import metrics
+from anr_core.avatars.run import Run, check_surface, write_atomically
+from anr_core.body import Posed, Surface
+from anr_core.capture.folder import Capture, Shot, load_capture
+from anr_core.capture.view import View
+from anr_core.evaluation.judging import Contestants, average, extend, hits_box, measure, scene_for
+from anr_core.evaluation.pairs import evaluate_pairs
+from anr_core.evaluation.reporting import (
+    SHEET_COLUMNS,
+    SHEET_ROWS,
+    SHEET_TILE,
+    sheet,
+    sheet_row,
+    spread,
+    table,
+)
+
+__all__ = ["SHEET_COLUMNS", "SHEET_TILE", "Contestants", "average", "evaluate", "evaluate_capture",
+           "extend", "hits_box", "measure", "scene_for", "split_of"]
+
+
+# which views
+
+
+def split_of(shots: Iterable[Shot], trained: Iterable[tuple[str, int]]) -> dict[str, list[Shot]]:
+    """Sort shots by what of them training has seen; trained and interpolated ones are left out.
+
+    novel_view  another camera saw this frame in training, or no two of all pictures share a camera or a
+                frame: then it is one pose seen from around, however the person turned
+    novel_pose  this camera was trained, in other frames
+    novel_both  neither
+
+    returns     {split: shots by camera and frame}, without empty splits
+    """
+    seen = set(trained)
+    new = [shot for shot in shots if shot.registered and (shot.camera, shot.frame) not in seen]
+    pictures = seen | {(shot.camera, shot.frame) for shot in new}
+    cameras, frames = ({value for value in values} for values in zip(*seen, strict=True))
+    around = all(len(set(values)) == len(pictures) for values in zip(*pictures, strict=True))
+    splits = {"novel_view": [], "novel_pose": [], "novel_both": []}
+    for shot in sorted(new, key=lambda shot: (shot.camera, shot.frame)):
+        known = "novel_view" if around or shot.frame in frames else \
+            "novel_pose" if shot.camera in cameras else "novel_both"
+        splits[known].append(shot)
+    return {name: shots for name, shots in splits.items() if shots}
+
+
+def evaluate_capture(contestants: Contestants, trained: Iterable[tuple[str, int]], capture: Capture,
+                     size: int, protocols: dict[str, Callable] = metrics.PROTOCOLS,
+                     folder: Path | None = None) -> dict:
+    """Judge every registered view of a capture that was not trained, on crops of size x size pixels.
+
+    Prints a table a split and, with a folder, writes a picture a split into it.
+    Returns {split: {protocol: {method: {figure: number or None}}}}, without empty splits.
+    """
+    surface = contestants.avatar.surface
+    check_surface(capture, surface)
+    splits = split_of(capture.shots, trained)
+    if not splits:
+        raise ValueError(f"The avatar was trained on every registered view of {capture.path}: none is left "
+                         "to judge it by. Hold some back with train --frames, or give another --capture.")
+    results = {}
+    for split, shots in splits.items():
+        views = replace(capture, shots=shots).views(crop="body", size=size)
+        shown, rows, figures = set(spread(len(shots), SHEET_ROWS)), [], []
+        judged = measure(_posed(views, capture, surface), contestants, protocols)
+        for index, (truth, drawn, numbers) in enumerate(tqdm(judged, split, len(shots), leave=False)):
+            figures.append(numbers)
+            if index in shown:
+                rows.append(sheet_row(truth, drawn["static"], drawn[contestants.name]))
+        results[split] = average(figures)
+        print(table(f"{split}: {len(shots)} views at {size}x{size} pixels", results[split], protocols))
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / f"{split}.png", sheet(rows))
+    return results
+
+
+def _posed(views: Iterable[View], capture: Capture, surface: Surface) -> Iterator[tuple[View, Posed]]:
+    """Views with their registered meshes, on the avatar's own surface and device."""
+    device = surface.faces.device
+    for index in range(len(views)):
+        view = views[index]
+        mesh = capture.body(view.pose)
+        yield view.to(device), Posed(mesh.vertices.to(device), mesh.joints, surface)
+
+
+def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str | None = None,
+             size: int | None = None, json: str | Path | None = None, person: str | None = None) -> dict:
+    """Judge a run on views it was not trained on: its own capture's others, or those of another capture.
+
+    protocol  one of metrics.PROTOCOLS, or None for all
+    size      of the square pictures, of pairs the longer side, pixels; None for the size that was trained
+    json      a file for the figures, or None
+    person    who, in a run of several people
+
+    Where poses and cameras were refined, views of the run's own capture are drawn with the corrections of
+    their frame and camera as far as these were trained; NAME_unrefined is drawn as registered.
+
+    Pairs of pictures are judged as evaluation/pairs.py tells.
+
+    Prints tables, writes a picture a split into the run's folder `evaluation`, and returns
+    {split: {protocol: {method: {figure: number or None}}}}.
+    """
+    if protocol is not None and protocol not in metrics.PROTOCOLS:
+        raise ValueError(f"protocol {protocol!r} is unknown; use one of {', '.join(metrics.PROTOCOLS)}.")
+    run = Run.open(run, person)
+    judged = run.capture() if capture is None else load_capture(capture)
+    if run.paired:
+        results = evaluate_pairs(run, judged, protocol, size)
+    else:
+        static, mean = run.static()
+        cameras = {camera for camera, _ in run.trained}
+        contestants = Contestants(run.config.system, run.avatar(), static, mean, frozenset(cameras),
+                                  judged.body if capture is None else None)
+        protocols = metrics.PROTOCOLS if protocol is None else {protocol: metrics.PROTOCOLS[protocol]}
+        results = evaluate_capture(contestants, run.trained, judged, size or run.config.size, protocols,
+                                   run.path / "evaluation")
+    if json is not None:
+        write_atomically(Path(json), dumps(results, indent=1, allow_nan=False).encode())
+    return results
