@@ -192,7 +192,8 @@ class SMPLpix(Avatar):
     def inputs(self, scene: Scene) -> list[torch.Tensor]:
         groups = self.folds.of((scene.camera_name[0], int(scene.frame))) if self.left_out else []
         textures = [self.left_out[group] for group in groups] or [self.texels]
-        return [self._draw(scene, texels)[0] for texels in textures]
+        shown = [*range(self.config.input_channels), CHANNELS - 1]  # coverage last, shown or not
+        return [self._draw(scene, texels)[0][:, sorted(set(shown))] for texels in textures]
 
     def _draw(self, scene: Scene, texels: torch.Tensor) -> tuple[torch.Tensor, GBuffer | None]:
         look = Look(self.config.drawn, self.config.points, texels, self.size, self.light)
