@@ -32,10 +32,12 @@ from anr_core.texture import Unwrapping, bilinear, chart_of, table
 # The network's learning rate at first, and what a plateau multiplies it by.
 LEARN, PLATEAU = 1e-3, 0.1
 
-# Weights of what colour and mask composite to around the outline, of the mask alone, and of what the network
-# adds where the mesh is or nothing is certain. Held down ten times as firmly, of four pictures 0.1 dB less is
-# learned.
-COMPOSITE, MASK, HELD = 10.0, 0.1, 3.0
+# Weights of what colour and mask composite to around the outline, and of the mask alone.
+COMPOSITE, MASK = 10.0, 0.1
+
+# Weight of what the network adds where the mesh is or nothing is certain, and for few pictures, of which it
+# learns tones by heart.
+HELD, HELD_OF_FEW = 3.0, 10.0
 
 # How much steeper a mask is drawn than learned, as ANR's.
 SHARP = 1.5
@@ -234,13 +236,12 @@ class SMPLpix(Avatar):
         if self.config.masked:
             # at the outline colour and mask are judged together, as what they composite to; pairs have none
             rim = 1 - depths(coverage) if self.has_surface else torch.ones_like(certain)
-            terms["composite"] = COMPOSITE * compare(
-                rendering.over(0), view.image * view.mask, certain * rim)
+            terms["composite"] = COMPOSITE * compare(rendering.over(0), view.image * view.mask, certain * rim)
             terms["mask"] = MASK * losses.mask_entropy(rendering.mask, view.mask, certain)
         if self.has_surface and self.config.residual:
             unchecked = torch.maximum((coverage > 0).to(certain), 1 - certain)
-            terms["added"] = HELD * losses.weighted_mean(
-                rendering.layers["added"].square(), unchecked)
+            held = HELD if self.pictures >= ENOUGH else HELD_OF_FEW
+            terms["added"] = held * losses.weighted_mean(rendering.layers["added"].square(), unchecked)
         return terms | self._sharpness(rendering, view, certain, inside)
 
     def _sharpness(self, rendering, view, certain, inside):
