@@ -136,9 +136,9 @@ def set_strokes(canvas: np.ndarray, strokes: Strokes, brush: Brush, colours: np.
     angle = forms.direction[rows, columns] + WAYWARD * chance[:, 1]
     angle = np.round(angle / np.pi * ANGLES).astype(int) % ANGLES
     variant = strokes.numbers % VARIANTS
-    stamps = _stamps(round(brush.length * unit, 2), round(brush.width * unit, 2))
+    length, wide = (round(extent * unit, 2) for extent in (brush.length, brush.width))
     for place in np.argsort(chance[:, 2], kind="stable"):
-        alpha, shade = stamps[variant[place]][angle[place]]
+        alpha, shade = _stamp(length, wide, int(variant[place]), int(angle[place]))
         reach = alpha.shape[0] // 2
         top, left = rows[place] - reach, columns[place] - reach
         part = slice(max(top, 0), top + alpha.shape[0]), slice(max(left, 0), left + alpha.shape[1])
@@ -165,29 +165,22 @@ def _chances(numbers):
     return np.random.default_rng(0).standard_normal((REPEATED, 3))[numbers % REPEATED]
 
 
-@lru_cache(maxsize=16)
-def _stamps(length: float, width: float) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-    """By variant and angle: how much a stroke covers, and how light its bristles are, squares of one size."""
+@lru_cache(maxsize=4096)
+def _stamp(length: float, width: float, variant: int, angle: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much a stroke covers, and how light its bristles are, squares of one size."""
     reach = int(np.ceil(length / 2 + 1))
     down, across = np.mgrid[-reach:reach + 1, -reach:reach + 1].astype(np.float32)
-    made = []
-    for variant in range(VARIANTS):
-        random = np.random.default_rng((7, variant))
-        bristles, ends = random.standard_normal((2, 64))
-        row = []
-        for angle in np.arange(ANGLES) * np.pi / ANGLES:
-            along = across * np.cos(angle) + down * np.sin(angle)
-            beside = down * np.cos(angle) - across * np.sin(angle)
-            hair = np.clip((beside / width + 0.5) * 63, 0, 63)  # which bristle, at most one a pixel
-            tone = np.interp(hair, np.arange(64), gaussian_filter(bristles, 2.5) * 2.5)
-            # bristles leave the canvas one by one, so a stroke's ends are ragged
-            frayed = np.interp(hair, np.arange(64), gaussian_filter(ends, 1.5)) * 0.12 * length
-            bent = beside + 0.12 * width * np.sin(3 * along / max(length, 1e-6) + variant)
-            ends_at = length / 2 + np.minimum(frayed, 0)
-            alpha = 0.92 * _soft(width / 2 - np.abs(bent)) * _soft(ends_at - np.abs(along))
-            row.append((alpha.astype(np.float32), (1 + SHADE * np.tanh(tone)).astype(np.float32)))
-        made.append(row)
-    return made
+    bristles, ends = np.random.default_rng((7, variant)).standard_normal((2, 64))
+    cos, sin = np.cos(angle * np.pi / ANGLES), np.sin(angle * np.pi / ANGLES)
+    along, beside = across * cos + down * sin, down * cos - across * sin
+    hair = np.clip((beside / width + 0.5) * 63, 0, 63)  # which bristle
+    tone = np.interp(hair, np.arange(64), gaussian_filter(bristles, 2.5) * 2.5)
+    # bristles leave the canvas one by one, so a stroke's ends are ragged
+    frayed = np.interp(hair, np.arange(64), gaussian_filter(ends, 1.5)) * 0.12 * length
+    bent = beside + 0.12 * width * np.sin(3 * along / max(length, 1e-6) + variant)
+    ends_at = length / 2 + np.minimum(frayed, 0)
+    alpha = 0.92 * _soft(width / 2 - np.abs(bent)) * _soft(ends_at - np.abs(along))
+    return alpha.astype(np.float32), (1 + SHADE * np.tanh(tone)).astype(np.float32)
 
 
 def _soft(distance):

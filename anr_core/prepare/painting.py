@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from tqdm import tqdm
 
 from anr_core.body import Posed
@@ -169,17 +169,11 @@ def _palette(capture: Capture) -> np.ndarray:
 
 
 def _without(picture, mask, unit):
-    """A picture whose person is filled with what is around."""
-    share = 1 - np.maximum(mask, gaussian_filter(mask, 2 * unit) > 0.05)
-    filled, rest = picture * share[..., None], share
-    for scale in (4, 16, 64):
-        total = gaussian_filter(rest, scale * unit)
-        around = gaussian_filter(filled, (scale * unit, scale * unit, 0))
-        known = total > 0.02
-        around = around / np.maximum(total, 1e-6)[..., None]
-        empty = (rest == 0) & known
-        filled[empty], rest = around[empty], np.where(empty, 1.0, rest)
-    return filled
+    """A picture whose person is filled with what is nearest around, blurred."""
+    person = gaussian_filter(mask, 2 * unit) > 0.05
+    nearest = distance_transform_edt(person, return_distances=False, return_indices=True)
+    filled = picture[tuple(nearest)]
+    return np.where(person[..., None], gaussian_filter(filled, (6 * unit, 6 * unit, 0)), picture)
 
 
 def _near(strokes, size, unit):
