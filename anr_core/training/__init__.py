@@ -37,11 +37,13 @@ from anr_core.training.beginning import (
     Person,
     State,
     chosen,
+    difference_of_projections,
     open_runs,
     renderers_of,
     shared_levels,
     start,
     told_apart,
+    validation_of,
 )
 from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import as_pairs_are, drawn_whole
@@ -102,30 +104,12 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     torch.manual_seed(configured.seed)
     if configured.projection == "weak" and fabric.is_global_zero:
         for training in trainings:
-            print(_difference_of_projections(training, configured.size))
+            print(difference_of_projections(training, configured.size))
     with fabric.rank_zero_first():  # the others find the folder as the first has left it
-        people = [replace(person, validation=_validation(one)) for person, one in
+        people = [replace(person, validation=validation_of(one)) for person, one in
                   zip(open_runs(path, configured, trainings), captures, strict=True)]
         state = start(path, people, init)
     yield from Trainer(path, people, state, budget, fabric)
-
-
-def _validation(capture: Capture) -> Capture | None:
-    known = capture.only(lambda shot: shot.split == "validation" and shot.known)
-    return known if known.shots else None
-
-
-def _difference_of_projections(training, size) -> str:
-    """How far weak perspective moves the meshes in the pictures that evaluation draws."""
-    moved = torch.cat([_moved(view.camera, training.body(view.pose).vertices)
-                       for view in training.views(crop="body", size=size)])
-    return (f"Weak perspective moves the body's vertices by {float(moved.mean()):.1f} pixels on average and "
-            f"{float(moved.max()):.1f} at the most, in pictures of {size}x{size}.")
-
-
-def _moved(camera, vertices):
-    exact, weak = (used.project(vertices)[0] for used in (camera, camera.as_weak(vertices.mean(1))))
-    return (exact - weak).norm(dim=-1).flatten()
 
 
 def _fabric(config, people):

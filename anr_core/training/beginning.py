@@ -42,6 +42,25 @@ def chosen(capture: Capture, cameras: Iterable[str] | None, frames: Iterable[int
     return replace(capture, shots=views.shots)
 
 
+def validation_of(capture: Capture) -> Capture | None:
+    """The capture with the views of split "validation" alone, if there are any."""
+    known = capture.only(lambda shot: shot.split == "validation" and shot.known)
+    return known if known.shots else None
+
+
+def difference_of_projections(training: Capture, size: int) -> str:
+    """How far weak perspective moves the meshes in the pictures that evaluation draws."""
+    moved = torch.cat([_moved(view.camera, training.body(view.pose).vertices)
+                       for view in training.views(crop="body", size=size)])
+    return (f"Weak perspective moves the body's vertices by {float(moved.mean()):.1f} pixels on average and "
+            f"{float(moved.max()):.1f} at the most, in pictures of {size}x{size}.")
+
+
+def _moved(camera, vertices):
+    exact, weak = (used.project(vertices)[0] for used in (camera, camera.as_weak(vertices.mean(1))))
+    return (exact - weak).norm(dim=-1).flatten()
+
+
 def told_apart(trainings: list[Capture]) -> list[Capture]:
     """The same captures, whose people have different names: of their folders, where their own are alike."""
     for names in ([one.person for one in trainings], [one.path.name for one in trainings]):
