@@ -241,6 +241,8 @@ class Train:
     init: Annotated[Path | None, optional("RUN")] = None
     # leave these renderers as they are, and train the texture alone
     freeze_renderers: bool = False
+    # leave the person as --init's run of them knows them, and train the renderers alone, for another style
+    freeze_texture: bool = False
     # take poses and cameras as they are; else, from thirty pictures on, they are first corrected a little
     no_refine: bool = False
     # weak: see through weak-perspective cameras; or perspective
@@ -272,6 +274,7 @@ class Train:
         training = train(captures, self.run, self.system, self.preset, steps=self.steps,
                          minutes=self.minutes, seed=self.seed, projection=self.projection, frames=frames,
                          cameras=cameras, init=self.init, freeze_renderers=self.freeze_renderers,
+                         freeze_texture=self.freeze_texture,
                          refine=False if self.no_refine else None, config=settings)
         try:
             show_progress(training)

@@ -265,6 +265,18 @@ def test_frozen_renderers_stay_as_they_are_while_the_texture_learns(system, one_
     assert not torch.equal(found.texture.image()[:, 3:], fresh.texture.image()[:, 3:])
 
 
+def test_a_frozen_texture_stays_as_it_is_while_the_renderers_learn(one_capture, tmp_path):
+    trained(one_capture, tmp_path / "given", "smplpix", steps=3)
+    some = {shot.frame for shot in one_capture.shots[:2]}
+    trained(one_capture, tmp_path / "run", "smplpix", init=tmp_path / "given", freeze_texture=True,
+            frames=some)
+    given, found = load_avatar(tmp_path / "given"), load_avatar(tmp_path / "run")
+    for name in ("texels", "displacement"):
+        assert torch.equal(getattr(given, name), getattr(found, name))
+    assert torch.equal(given.light.coefficients, found.light.coefficients)
+    assert not same_renderers(given, found)
+
+
 def test_renderers_of_a_run_of_several_are_those_of_all(both, one_capture, tmp_path, monkeypatch):
     found = begun(one_capture, tmp_path / "run", monkeypatch, init=both)
     assert same_renderers(found, load_avatar(both, "other"))
@@ -275,6 +287,8 @@ def test_renderers_of_a_run_of_several_are_those_of_all(both, one_capture, tmp_p
     ({"config": TINY | {"fold": 1, "levels": 2}}, "levels 1, fold 2 there, levels 2, fold 1 here"),
     ({"system": "deferred"}, "system anr there, system deferred here"),
     ({"init": None, "freeze_renderers": True}, "name it with --init"),
+    ({"init": None, "freeze_texture": True}, "name it with --init"),
+    ({"freeze_texture": True}, "anr avatar has no texture that could rest"),
 ], ids=str)
 def test_renderers_that_do_not_fit_are_refused_before_anything_is_written(choices, told, single,
                                                                           one_capture, tmp_path):

@@ -93,6 +93,7 @@ class Avatar(nn.Module):
     draws       what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
     controls    what the viewer shows
     shared      its modules that another person can have too: they know nothing of a surface
+    textured    its modules and buffers that know how a person looks, if these can rest while others learn
     surface     what its poses are drawn on; a checkpoint keeps it; None where pairs of pictures taught it
     body        what poses it, or None where only posed meshes are given, or no meshes at all
     refinement  small corrections of what it was trained on, or None
@@ -102,6 +103,7 @@ class Avatar(nn.Module):
     draws: str = "view"
     controls: tuple[str, ...] = ("pose", "view", "background", "texture")
     shared: tuple[str, ...] = ()
+    textured: tuple[str, ...] = ()
 
     def __init__(self, config: Config, surface: Surface | None):
         super().__init__()
@@ -145,6 +147,30 @@ class Avatar(nn.Module):
     def initialize(self, rgb: torch.Tensor) -> None:
         """Start from the unwrapped texture (P, 3, h, w)."""
         raise NotImplementedError
+
+    def take_over(self, other: Avatar) -> None:
+        """Draw as another avatar does, whose settings of the network are alike; and where `freeze_texture` is
+        set look as it does.
+
+        Raises ValueError where the other has nothing to take over.
+        """
+        if not other.shared:
+            raise ValueError(f"A {other.config.system} avatar has no renderers for --init. Name another run.")
+        for name in other.shared:
+            getattr(self, name).load_state_dict(getattr(other, name).state_dict())
+        if not self.config.freeze_texture:
+            return
+        mine, theirs = self.state_dict(), other.state_dict()
+        looks = [name for name in mine if name.startswith(self.textured)] if self.textured else []
+        alike = [name for name in mine if name.startswith("surface")]
+        if not looks or not alike:
+            what = f"A {self.config.system} avatar" if alike else "An avatar of pairs of pictures"
+            raise ValueError(f"{what} has no texture that could rest. Leave --freeze-texture out.")
+        if any(name not in theirs or theirs[name].shape != mine[name].shape for name in looks + alike) or \
+                not all(torch.equal(theirs[name], mine[name]) for name in alike):
+            raise ValueError("--freeze-texture needs a run of the same body, and texture_size, in --init.")
+        for name in looks:
+            mine[name].copy_(theirs[name])
 
     def inputs(self, scene: Scene) -> list[torch.Tensor]:
         """For image pairs: the input (1, C, H, W) that this avatar draws of a training view, or several.

@@ -64,6 +64,9 @@ class Config:
     projection: str = "perspective"
     # R1 and R2, taken over from another run, rest: the texture alone is trained
     freeze_renderers: bool = False
+    # the texture, taken over from another run of the same person, rests: what draws it alone is trained, as
+    # for another style, of which a few frames show little of the person
+    freeze_texture: bool = False
     # of so many training pictures or more, poses and cameras are first corrected a little, by the outlines of
     # the masks; 0 never: views of few pictures, held out, lost 0.2 dB by it
     refine_from: int = 30

@@ -132,6 +132,7 @@ class SMPLpix(Avatar):
     needs = ("posed", "camera", "frame", "camera_name")
     draws = "image pair"
     shared = ("network",)
+    textured = ("texels", "displacement", "light")
 
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]]):
         super().__init__(config, surface)
@@ -158,7 +159,7 @@ class SMPLpix(Avatar):
 
     def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         super().begin(stage, views)
-        if not self.has_surface or self.left_out:
+        if not self.has_surface or self.left_out or self.config.freeze_texture:
             return
 
         def seen(most):
@@ -239,7 +240,8 @@ class SMPLpix(Avatar):
                          {"input": image[:, :3], "coverage": coverage, "added": added[:, :3], **layers})
 
     def initialize(self, rgb: torch.Tensor) -> None:
-        self.texels.copy_(table(rgb))
+        if not self.config.freeze_texture:
+            self.texels.copy_(table(rgb))
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         certain, inside = view.certain.to(view.image), view.trusted().to(view.image)

@@ -68,7 +68,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
           steps: int | None = None, minutes: float | None = None, seed: int | None = None,
           projection: str | None = None, frames: Iterable[int] | None = None,
           cameras: Iterable[str] | None = None, init: str | Path | None = None,
-          freeze_renderers: bool = False, refine: bool | None = None,
+          freeze_renderers: bool = False, freeze_texture: bool = False, refine: bool | None = None,
           config: dict | None = None) -> Iterator[Progress]:
     """Train an avatar of a capture into a run folder, going on where that folder stopped.
 
@@ -77,6 +77,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     frames, cameras   train on these only, so that the others can judge
     init              a run whose renderers to start from; it may be of another person and body
     freeze_renderers  leave them as they are, and train the texture alone
+    freeze_texture    leave the person as that run knows them, and train the renderers alone: another style
     refine            first correct poses and cameras a little, by the masks' outlines; None: from thirty
                       pictures on
     config            further settings of Config by name
@@ -92,6 +93,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     captures = [capture] if isinstance(capture, str | Path | Capture) else capture
     captures = [one if isinstance(one, Capture) else load_capture(one) for one in captures]
     settings = {"seed": seed, "projection": projection, "freeze_renderers": freeze_renderers or None,
+                "freeze_texture": freeze_texture or None,
                 "refine_from": None if refine is None else int(refine)}
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = told_apart([chosen(one, cameras, frames) for one in captures])

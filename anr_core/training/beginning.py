@@ -73,9 +73,13 @@ def told_apart(trainings: list[Capture]) -> list[Capture]:
 def shared_levels(config: Config, pictures: int, people: int, init: str | Path | None) -> Config:
     """The settings with the renderers' levels decided, where not one person's pictures alone decide them."""
     if init is None:
-        if config.freeze_renderers:
-            raise ValueError("freeze_renderers needs renderers of another run; name it with --init.")
+        for name in ("freeze_renderers", "freeze_texture"):
+            if getattr(config, name):
+                raise ValueError(f"{name} needs what another run has learned; name it with --init.")
         return config if people == 1 else replace(config, levels=config.levels_for(pictures))
+    if config.freeze_texture and people > 1:
+        raise ValueError("freeze_texture leaves one person as they look, but there are several. Train each "
+                         "alone.")
     other = renderers_of(init)
     theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
     config = replace(config, levels=config.levels or theirs.levels)
@@ -198,14 +202,12 @@ def start(path: Path, people: list[Person], init: str | Path | None) -> State:
             check_surface(person.training, avatar.surface)
         return state
     taken = None if init is None else renderers_of(init).avatar()
-    if taken is not None and not taken.shared:
-        raise ValueError(f"{init} holds a {taken.config.system} avatar, which has no renderers for --init.")
+    if taken is not None:
+        avatars[0].take_over(taken)
     if len(people) > 1:
         save_people(path, [person.run for person in people])
     for person, avatar in zip(people, avatars, strict=True):
         _initialize(avatar, person)
-    for name in () if taken is None else taken.shared:
-        getattr(avatars[0], name).load_state_dict(getattr(taken, name).state_dict())
     state.averaged.load_state_dict(avatars.state_dict())
     return state
 
