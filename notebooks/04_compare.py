@@ -42,7 +42,7 @@ set_up()
 # @title What to compare { display-mode: "form" }
 CAPTURE = "captures/subject0"  # @param {type: "string"}
 # @markdown Systems that have no run of this capture yet are trained for so many minutes each.
-SYSTEMS = "static, deferred, anr"  # @param {type: "string"}
+SYSTEMS = "static, deferred, smplpix, anr"  # @param {type: "string"}
 MINUTES = 1.0  # @param {type: "number"}
 RUNS = "runs"
 PROTOCOL = "neuralbody"  # @param ["neuralbody", "inside", "whole"]

@@ -253,7 +253,7 @@ class SMPLpix(Avatar):
             rim = 1 - depths(coverage) if self.has_surface else torch.ones_like(certain)
             terms["composite"] = COMPOSITE * compare(rendering.over(0), view.image * view.mask, certain * rim)
             terms["mask"] = MASK * losses.mask_entropy(rendering.mask, view.mask, certain)
-        if self.has_surface and self.config.residual:
+        if self.has_surface and self.config.residual and not self.config.freeze_texture:
             unchecked = torch.maximum((coverage > 0).to(certain), 1 - certain)
             held = HELD if self.pictures >= ENOUGH else HELD_OF_FEW
             terms["added"] = held * losses.weighted_mean(rendering.layers["added"].square(), unchecked)

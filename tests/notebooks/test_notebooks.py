@@ -110,8 +110,20 @@ def test_interact_opens_a_run_and_trains_one_where_there_is_none(folder):
 def test_compare_shows_every_system(folder):
     places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUNS": str(folder / "runs")}
     made = run(notebook("04_compare", **places, MINUTES=SHORT, CONFIG=TINY))
-    assert all(f"<b>{name}</b>" in said(made) for name in ("static", "deferred", "anr"))
+    assert all(f"<b>{name}</b>" in said(made) for name in ("static", "deferred", "smplpix", "anr"))
     assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
+
+
+def test_pictures_runs_from_a_film_to_painted_and_paired_pictures(folder):
+    places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUN": str(folder / "runs" / "pictures")}
+    made = run(notebook("05_pictures", **places, MINUTES=SHORT, PAINTED_FRAMES="0, 1", PAINTED_MINUTES=SHORT,
+                        PAIRS_MINUTES=SHORT, CONFIG=TINY))
+    assert "PSNR (dB)" in said(made) and "<b>input</b>" in said(made)
+    videos = [output for cell in made.cells for output in cell.get("outputs", [])
+              if "<video" in output.get("data", {}).get("text/html", "")]
+    assert len(videos) >= 5
+    assert sorted(path.name for path in (folder / "captures").glob("subject0-*")) == \
+        ["subject0-mesh-and-person", "subject0-painted", "subject0-pairs"]
 
 
 def test_a_mistakes_traceback_is_there_on_request():

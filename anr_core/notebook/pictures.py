@@ -1,0 +1,81 @@
+"""What the cells of the notebook about pictures call: videos under a cell, a painter's frames, pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anr_core.notebook.cells import shown
+
+
+def film(file: str | Path) -> None:
+    """Show a video file under the cell."""
+    from IPython.display import Video, display
+
+    display(Video(str(file), embed=True, html_attributes="controls loop autoplay muted"))
+
+
+def films(run: str | Path) -> None:
+    """Show what an image-to-image run draws, split by split: input, prediction and truth."""
+    from anr_core.avatars.run import Run
+    from anr_core.export.pairs import write_split_videos
+
+    opened = Run.open(run)
+    for file in write_split_videos(opened, opened.capture()):
+        print(file.stem)
+        film(file)
+
+
+def played(run: str | Path, motion: str | Path = "") -> None:
+    """Show a run's avatar, circled by a camera, in a motion file's poses or in those of its film."""
+    from anr_core.avatars.run import Run
+    from anr_core.export.video import render
+
+    opened = Run.open(run)
+    out = opened.path / (f"{Path(motion).stem}.mp4" if str(motion) else "orbit.mp4")
+    render(opened, opened.capture(), out, motion=motion or None)
+    film(out)
+
+
+def numbers_of(text: str) -> list[int]:
+    """The frame numbers in a form's line, such as "2, 9, 16"."""
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdecimal() for word in words):
+        raise ValueError(f"{text!r} are no frames. Write their numbers, such as 2, 9, 16.")
+    return [int(word) for word in words]
+
+
+def painted(capture: str | Path, out: str | Path, frames: list[int]) -> Path:
+    """A copy of a capture in which the training pictures of some frames are painted; shows some of them.
+
+    One that is there is taken as it is, so that a painter's own pictures may be put into it.
+    """
+    from anr_core.capture import load_capture
+    from anr_core.capture.sheet import contact_sheet
+    from anr_core.prepare.painting import paint
+
+    film, out = load_capture(capture), Path(out)
+    if missing := set(frames) - {shot.frame for shot in film.shots if shot.split == "train"}:
+        raise ValueError(f"{capture} has no frame {min(missing)} to train on.")
+
+    def chosen(shot):
+        return shot.split == "train" and shot.frame in frames
+
+    if not (out / "capture.json").is_file():
+        paint(film.only(chosen), out)
+    shown(contact_sheet(load_capture(out).only(chosen), cameras=3, moments=3))
+    return out
+
+
+def paired(pairs: str | Path, capture: str | Path) -> Path:
+    """The capture of a folder, a zip or a link of pairs; of a film, mesh and person, where none is named."""
+    from anr_core.capture import load_capture
+    from anr_core.capture.writers import convert
+    from anr_core.prepare import prepare_link
+
+    out, source = Path(f"{capture}-pairs"), str(pairs)
+    if not source:
+        source = f"{capture}-mesh-and-person"
+        if not Path(source).is_dir():
+            convert(load_capture(capture), Path(source), "smplpix")
+    prepare_link(source, out, "smplpix")
+    return out
