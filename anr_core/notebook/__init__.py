@@ -10,4 +10,5 @@ from anr_core.notebook.pictures import films, numbers_of, painted, paired, playe
 from anr_core.notebook.setting_up import REPOSITORY, ROOT, on_colab, set_up
 
 __all__ = ["REPOSITORY", "ROOT", "fetch_back", "figures", "films", "keep", "keeping", "numbers_of",
-           "on_colab", "opened", "paired", "painted", "pictures_of", "played", "runs_of", "set_up", "shown", "trained"]
+           "on_colab", "opened", "paired", "painted", "pictures_of", "played", "runs_of", "set_up", "shown",
+           "trained"]
