@@ -67,6 +67,18 @@ def test_the_rim_agrees_with_pooling():
     assert torch.equal(depths(coverage), deep) and 0 < deep.mean() < 1
 
 
+def test_what_is_drawn_in_short_numbers_is_the_same_to_the_eye(small_capture, views):
+    avatar = build(small_capture).eval()
+    scene = scene_of(views[0], posed(small_capture, views[0]))
+    whole, drawn = avatar(scene), avatar.draw(scene)
+    assert (whole.rgb - drawn.rgb).abs().max() < 1 / 255 and (whole.mask - drawn.mask).abs().max() < 2 / 255
+
+
+def test_a_mask_too_faint_for_a_byte_is_none(small_capture, views):
+    mask = build(small_capture).eval().draw(scene_of(views[0], posed(small_capture, views[0]))).mask
+    assert mask.min() == 0 and mask[mask > 0].min() >= 0.5 / 255
+
+
 # the network
 
 
