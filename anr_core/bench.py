@@ -9,6 +9,7 @@ faces that cover 8 % of the picture, so that figures compare between machines an
     frame                 pose and camera to RGB: an untrained ANR of the preset `quick`, its networks running
     gbuffer               part of a frame: rasterizing and interpolating UVs and normals
     texture, networks     parts of a frame: sampling, R1 and R2
+    smplpix               a frame of an untrained SMPLpix of its preset `quick`
 
 Body and rasterizer run on one thread, a frame and its parts on two where there are two.
 """
@@ -110,6 +111,12 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
             yield threads, "gbuffer", size, clock(partial(interpolated, posed, size), repeats)
             for stage, modules in (("texture", [avatar.texture]), ("networks", [avatar.r1, avatar.r2])):
                 yield threads, stage, size, clock_inside(frame, modules, repeats)
+        config = configure("quick", system="smplpix", levels=3)
+        avatar = make_avatar(config, body.surface, [("camera", 0)]).eval()
+        avatar.body = body
+        for size in FRAME_SIZES:
+            frame = partial(avatar.render, pose, view(size), (size, size))
+            yield threads, "smplpix", size, clock(frame, repeats)
     if not all:
         return
     with running_on(1):

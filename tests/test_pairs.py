@@ -208,7 +208,7 @@ def test_the_learning_rate_falls_by_what_validation_says(pairs, tmp_path):
     assert state["plateau"] is not None
     unknown = [replace(shot, image=shot.input if shot.split == "validation" else shot.image)
                for shot in pairs.shots]
-    assert training._validation(replace(pairs, shots=unknown)) is None
+    assert training.validation_of(replace(pairs, shots=unknown)) is None
 
 
 def test_several_sets_of_pairs_share_a_network_and_are_drawn_each(pairs, tmp_path):

@@ -11,9 +11,17 @@ def outline(coverage: torch.Tensor) -> torch.Tensor:
 
     Registrations are some pixels off, so nobody knows better at the outline; a hard one costs up to 1 dB.
     """
+    counted = torch.ones_like(coverage[:1])
     for _ in range(2):
-        coverage = functional.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False)  # its rim is no outline
+        coverage = _sums(coverage) / _sums(counted)  # of what is in the picture: its rim is no outline
     return torch.logit(coverage, 0.01)
+
+
+def _sums(pictures: torch.Tensor) -> torch.Tensor:
+    """Of every pixel and its eight neighbours; pooling a single channel takes five times as long on a CPU."""
+    wide = functional.pad(pictures, (1, 1, 1, 1))
+    wide = wide[..., :-2] + wide[..., 1:-1] + wide[..., 2:]
+    return wide[..., :-2, :] + wide[..., 1:-1, :] + wide[..., 2:, :]
 
 
 def depths(coverage: torch.Tensor) -> torch.Tensor:
@@ -24,8 +32,13 @@ def depths(coverage: torch.Tensor) -> torch.Tensor:
     Weighed like all the empty background around, it is not learned at all: 0.3 dB and 0.002 FLIP on views
     held out of a turning person.
     """
-    empty = functional.max_pool2d((coverage == 0).to(coverage), (7, 1), 1, (3, 0))
-    return 1 - functional.max_pool2d(empty, (1, 7), 1, (0, 3))
+    covered = functional.pad(coverage > 0, (3, 3, 3, 3), value=True)
+    for side in (-1, -2):  # the seven pixels around, as three, then five, then all: 3 + 2 + 2
+        for apart in (2, 2, 2):
+            length = covered.shape[side] - apart
+            first, middle, last = (covered.narrow(side, start, length) for start in (0, apart // 2, apart))
+            covered = first & middle & last
+    return covered.to(coverage)
 
 
 def beyond(colour: torch.Tensor, coverage: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ program draws whole meshes, in the paper vertices are projected as points.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -53,6 +54,10 @@ HELD, HELD_OF_FEW = 3.0, 10.0
 
 # How much steeper a mask is drawn than learned, as ANR's.
 SHARP = 1.5
+
+# A drawn mask below half a byte's step is none. Else some of it is left at a picture's edge, beyond which the
+# network's layers see zeros: a faint frame on a grey of 0.5, which lies between two bytes.
+LEAST = 0.5 / 255
 
 # Share of a training in which a discriminator judges along, where one does, and its rates: the paper's second
 # stage.
@@ -223,7 +228,8 @@ class SMPLpix(Avatar):
             layers = ({} if buffer is None else surface_layers(buffer)) | {"texture": image[:, :3]}
         shown = image[:, :self.config.input_channels]
         coverage = image[:, -1:].contiguous() if self.has_surface else torch.ones_like(image[:, :1])
-        added = self.network(shown)
+        with self._short(shown):
+            added = self.network(shown).to(shown)
         rgb = added[:, :3]
         if self.config.residual:
             rgb = rgb + (beyond(image[:, :3], coverage) if self.has_surface else image[:, :3])
@@ -236,8 +242,19 @@ class SMPLpix(Avatar):
             begins = outline(coverage) if self.has_surface else 0
             logit = added[:, 3:] + begins
             mask = torch.sigmoid(logit if self.training else SHARP * logit)
+            if not self.training:
+                mask = mask * (mask >= LEAST)
         return Rendering(rgb if self.training else rgb.clamp(0, 1), mask, layers.pop("depth", None),
                          {"input": image[:, :3], "coverage": coverage, "added": added[:, :3], **layers})
+
+    def _short(self, image: torch.Tensor) -> AbstractContextManager:
+        """bfloat16 where a CPU multiplies it and nothing is learned: the network takes a third less time.
+
+        Only of what is added to a texture: there no colour moves by as much as a byte's step.
+        """
+        if self.training or torch.is_grad_enabled() or not self.config.residual or image.is_cuda:
+            return nullcontext()
+        return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
 
     def initialize(self, rgb: torch.Tensor) -> None:
         if not self.config.freeze_texture:

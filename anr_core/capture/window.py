@@ -100,13 +100,20 @@ def sample(planes, center, extent, roll, size, apart=1.0):
     """
     height, width = size
     finer = max(1, math.ceil(float((extent / extent.new_tensor([width, height])).max()) / apart - 1e-4))
-    rows, columns = ((torch.arange(n * finer, device=planes.device) + 0.5) / (n * finer) - 0.5 for n in size)
-    turn = _turn(roll) * extent[:, None]  # (B, 2, 2), its columns are the window's edges
-    place = (center[:, None, None] + columns[None, None, :, None] * turn[:, None, None, :, 0]
-             + rows[None, :, None, None] * turn[:, None, None, :, 1])  # (B, H', W', 2) pixels
-    grid = 2 * place / place.new_tensor([planes.shape[3], planes.shape[2]]) - 1
-    sampled = functional.grid_sample(planes, grid, align_corners=False)
-    return functional.avg_pool2d(sampled, finer) if finer > 1 else sampled
+    # in grid_sample's units, where a picture's side is 2: so no pass over the whole grid is spent on them
+    unit = 2 / extent.new_tensor([planes.shape[3], planes.shape[2]])
+    turn = _turn(roll) * extent[:, None] * unit[:, None]  # (B, 2, 2), its columns are the window's edges
+    steps = (torch.arange(finer, device=planes.device) + 0.5) / finer
+    rows, columns = ((torch.arange(n, device=planes.device) + steps[:, None]) / n - 0.5 for n in size)
+    across = (center * unit - 1)[:, None, None] + columns[..., None] * turn[:, None, None, :, 0]
+    down = rows[..., None] * turn[:, None, None, :, 1]
+    # (B, finer, finer, H', W', 2); samples of a pixel lie in pictures of their own, whose mean is one pass
+    grid = across[:, None, :, None] + down[:, :, None, :, None]
+    if finer == 1:
+        return functional.grid_sample(planes, grid[:, 0, 0], align_corners=False)
+    apiece = planes[:, None].expand(-1, finer**2, -1, -1, -1).flatten(0, 1)
+    sampled = functional.grid_sample(apiece, grid.flatten(0, 2), align_corners=False)
+    return sampled.unflatten(0, (-1, finer**2)).mean(1)
 
 
 def _window_from_picture(extent, roll, size):

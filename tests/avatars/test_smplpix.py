@@ -11,6 +11,7 @@ from torch import nn
 from anr_core import losses, training
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.inputs import CHANNELS, Look, draw_input, spread_vertices, vertex_colours
+from anr_core.avatars.rims import depths, outline
 from anr_core.avatars.run import load_avatar
 from anr_core.avatars.smplpix import PRESETS, SMPLpix
 from anr_core.body import Posed
@@ -51,6 +52,31 @@ def views(small_capture):
 
 def posed(capture, view):
     return Posed(capture.body(view.pose).vertices, None, capture.body.surface)
+
+
+# the rim
+
+
+def test_the_rim_agrees_with_pooling():
+    coverage = (torch.rand(2, 1, 21, 17, generator=torch.Generator().manual_seed(0)) > 0.02).float()
+    pooled = coverage
+    for _ in range(2):
+        pooled = nn.functional.avg_pool2d(pooled, 3, 1, 1, count_include_pad=False)
+    torch.testing.assert_close(outline(coverage), pooled.logit(0.01), rtol=1e-4, atol=1e-4)
+    deep = 1 - nn.functional.max_pool2d(1 - coverage, 7, 1, 3)
+    assert torch.equal(depths(coverage), deep) and 0 < deep.mean() < 1
+
+
+def test_what_is_drawn_in_short_numbers_is_the_same_to_the_eye(small_capture, views):
+    avatar = build(small_capture).eval()
+    scene = scene_of(views[0], posed(small_capture, views[0]))
+    whole, drawn = avatar(scene), avatar.draw(scene)
+    assert (whole.rgb - drawn.rgb).abs().max() < 1 / 255 and (whole.mask - drawn.mask).abs().max() < 2 / 255
+
+
+def test_a_mask_too_faint_for_a_byte_is_none(small_capture, views):
+    mask = build(small_capture).eval().draw(scene_of(views[0], posed(small_capture, views[0]))).mask
+    assert mask.min() == 0 and mask[mask > 0].min() >= 0.5 / 255
 
 
 # the network
