@@ -59,6 +59,9 @@ SHARP = 1.5
 # network's layers see zeros: a faint frame on a grey of 0.5, which lies between two bytes.
 LEAST = 0.5 / 255
 
+# Whether this CPU multiplies bfloat16; torch says so in private alone.
+BFLOAT16 = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+
 # Share of a training in which a discriminator judges along, where one does, and its rates: the paper's second
 # stage.
 JUDGED, ADVERSARY = 0.3, (4e-4, 4e-5)
@@ -254,7 +257,7 @@ class SMPLpix(Avatar):
         """
         if self.training or torch.is_grad_enabled() or not self.config.residual or image.is_cuda:
             return nullcontext()
-        return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
+        return torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16)
 
     def initialize(self, rgb: torch.Tensor) -> None:
         if not self.config.freeze_texture:
