@@ -95,12 +95,12 @@ frames = numbers_of(PAINTED_FRAMES)
 canvas = painted(CAPTURE, f"{CAPTURE}-painted", frames)
 
 # %% [markdown]
-# What the run knows of the person stays, and what draws them learns to paint. You will see the person circled, as
-# painted.
+# What the run knows of the person stays, and what draws them learns to paint, judged by a discriminator that tells
+# strokes from what is merely their mean. You will see the person circled, as painted.
 
 # %%
 style = trained(f"{RUN}-painted", canvas, system="smplpix", minutes=PAINTED_MINUTES, init=run, freeze_texture=True,
-                frames=frames, config=CONFIG)
+                frames=frames, config={"adversary": 0.1, "structure": 0.2} | CONFIG)
 played(style)
 
 # %% [markdown]
