@@ -100,7 +100,7 @@ canvas = painted(CAPTURE, f"{CAPTURE}-painted", frames)
 
 # %%
 style = trained(f"{RUN}-painted", canvas, system="smplpix", minutes=PAINTED_MINUTES, init=run, freeze_texture=True,
-                frames=frames, config={"adversary": 0.1, "structure": 0.2} | CONFIG)
+                frames=frames, config={"adversary": 0.03, "structure": 0.1} | CONFIG)
 played(style)
 
 # %% [markdown]

@@ -299,9 +299,11 @@ class SMPLpix(Avatar):
         if config.freeze_renderers:
             return []  # another's network, as it is, draws what was unwrapped
         plateau = (PLATEAU, config.patience) if config.schedule == "plateau" else None
+        fast, slow = {"network": (LEARN, LEARN / 20)}, {"network": (LEARN / 10, LEARN / 100)}
+        if config.adversary and config.freeze_texture:  # who paints can draw already
+            return [Stage("adversary", 1.0, fast, ADVERSARY, plateau)]
         judged = JUDGED if config.adversary else 0.0
-        stages = [Stage("pictures", 1 - judged, {"network": (LEARN, LEARN / 20)}, None, plateau)]
+        stages = [Stage("pictures", 1 - judged, fast, None, plateau)]
         if judged:
-            rates = {"network": (LEARN / 10, LEARN / 100)}
-            stages.append(Stage("adversary", judged, rates, ADVERSARY, plateau))
+            stages.append(Stage("adversary", judged, slow, ADVERSARY, plateau))
         return stages
