@@ -1,0 +1,172 @@
+"""Diffuse Gaussians: oriented soft ellipsoids with features, and the picture that rays through them make.
+
+    solids = solids_of(joints, skeleton)                          one a bone
+    picture = draw(solids, appearance, background, camera, size)   (B, A, H, W)
+    features = render(rays, means, rotations, squared_scales, appearance, background)
+
+A ray's features are the mean of all primitives', weighed by the integral of each one's density along the ray
+times 1 / (1 + z^4), where z is the depth of its peak; the background is one more primitive, BETA times as far
+as the farthest peak of the picture. Nothing is sorted: the order of primitives makes no difference.
+
+Source: Rochette, Russell, Bowden, 2021 (see `integral`). Only what can be told from 0 is computed (see
+`pruning`): what a ray leaves out weighs together less than one rounding of its background's weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isqrt
+
+import torch
+
+from anr_core.camera import Camera
+from anr_core.gaussians.casting import cast
+from anr_core.gaussians.integral import ALPHA, BETA
+from anr_core.gaussians.pruning import BLOCK, GROUP, Blocks
+from anr_core.gaussians.solids import Solids, solids_of
+
+__all__ = ["ALPHA", "BETA", "Solids", "draw", "render", "solids_of"]
+
+SIDE, SQUARE = isqrt(BLOCK), isqrt(GROUP)  # of a square block, pixels, and of a square group, blocks
+
+
+def render(rays: torch.Tensor, means: torch.Tensor, rotations: torch.Tensor, squared_scales: torch.Tensor,
+           appearance: torch.Tensor, background: torch.Tensor, half_line: bool = True) -> torch.Tensor:
+    """Features along rays from the camera, which are taken as those of one picture.
+
+    rays            (P, 3)     unit, in any order
+    means           (N, 3)     metres, in camera coordinates, as are rays
+    rotations       (N, 3, 3)  whose columns are the axes
+    squared_scales  (N, 3)     along the axes, square metres
+    appearance      (N, A)
+    background      (A,)
+    half_line       integrate from the camera on, so that nothing behind it is seen; else leave the error
+                    function out, as the released code does: every primitive weighs half of its whole line
+    returns         (P, A)     in appearance's dtype
+
+    Differentiable in everything, through the depth of the background too. Raises ValueError for shapes that
+    don't fit together, numbers that aren't finite, scales that aren't positive and rays that aren't unit.
+    """
+    present = torch.ones(1, len(means), dtype=torch.bool, device=means.device)
+    solids = Solids(means[None], rotations[None], squared_scales[None], present)
+    _check(solids, appearance[None], background[None])
+    if rays.ndim != 2 or rays.shape[1] != 3:
+        raise ValueError(f"gaussians: rays have shape {tuple(rays.shape)}, expected (P, 3).")
+    if not len(rays):
+        return appearance.new_zeros(0, appearance.shape[1])
+    lengths = rays.detach().norm(dim=1)
+    if not bool(((lengths - 1).abs() < 1e-3).all()):
+        worst = float(lengths[(lengths - 1).abs().nan_to_num(nan=torch.inf).argmax()])
+        raise ValueError(f"gaussians: a ray has length {worst:.4g}, expected unit rays; normalise them.")
+    order = _neighbours(rays.detach())
+    padded = torch.cat([order, order[-1:].expand(-len(order) % (BLOCK * GROUP))]).view(-1, BLOCK)
+    with torch.no_grad():
+        inside = rays.double()[padded]
+        middle = (inside - inside.mean(1, keepdim=True)).square().sum(-1).argmin(1)
+        centre = inside[torch.arange(len(inside), device=rays.device), middle]
+        radius = (inside - centre[:, None]).norm(dim=-1).amax(1)
+    blocks = Blocks(centre[None], radius[None], lambda _, place: rays[padded[place]].double())
+    _, place, features = cast(blocks, *solids, appearance[None], background[None], half_line)
+    inner = torch.arange(padded.numel(), device=rays.device).view_as(padded)[place] < len(rays)  # not repeated
+    picture = background.to(appearance).expand(len(rays), -1).clone()
+    return picture.index_copy(0, padded[place][inner], features[inner])
+
+
+def draw(solids: Solids, appearance: torch.Tensor, background: torch.Tensor, camera: Camera,
+         size: tuple[int, int] | None = None, half_line: bool = True) -> torch.Tensor:
+    """Whole pictures of primitives in the world, by the rules of `render`.
+
+    solids      B sets of N primitives, or one set that all cameras see; in world coordinates
+    appearance  (N, A), or (B, N, A)
+    background  (A,), or (B, A)
+    camera      B perspective cameras, with lens distortion or without
+    size        (H, W) of the pictures, pixels; the camera's own if not given
+    returns     (B, A, H, W) in appearance's dtype
+
+    Each picture has its own farthest peak and smallest scale. Differentiable in everything, the camera too.
+    """
+    size = camera.size if size is None else size
+    if size is None:
+        raise ValueError("gaussians: neither size nor Camera.size says how large the picture is; give one.")
+    if camera.projection != "perspective":
+        raise ValueError("gaussians: a weak-perspective camera's rays don't start at one point; use a "
+                         "perspective one.")
+    count, (height, width) = len(camera), size
+    solids = solids.expanded(count)
+    appearance = appearance.expand(count, *appearance.shape[-2:])
+    background = background.expand(count, background.shape[-1]).to(appearance)
+    _check(solids, appearance, background)
+    for name in ("K", "R", "t"):
+        if not getattr(camera, name).detach().sum().isfinite():
+            raise ValueError(f"gaussians: camera.{name} is not finite; repair the camera.")
+    camera = camera.to(torch.float64)
+    rows, columns = (-(-n // (SIDE * SQUARE)) for n in (height, width))  # of groups
+    blocks = _tiles(camera, (height, width))
+    picture, place, features = cast(blocks, *solids.seen_from(camera), appearance, background, half_line)
+    canvas = background[:, None, None].expand(-1, blocks.radius.shape[1], BLOCK, -1).flatten(0, 1)
+    canvas = canvas.index_copy(0, picture * blocks.radius.shape[1] + place, features)
+    canvas = canvas.view(count, rows, columns, SQUARE, SQUARE, SIDE, SIDE, -1)
+    canvas = canvas.permute(0, 7, 1, 3, 5, 2, 4, 6).flatten(5, 7).flatten(2, 4)
+    return canvas[..., :height, :width]
+
+
+def _tiles(camera: Camera, size: tuple[int, int]) -> Blocks:
+    """The pixels of pictures in squares, whose rays are made when they are asked for."""
+    height, width = size
+    fixed = replace(camera, R=torch.eye(3).to(camera.R).expand_as(camera.R), t=torch.zeros_like(camera.t))
+    step = torch.arange(SIDE, device=camera.K.device)
+    inside = torch.cartesian_prod(step, step)
+    block = SIDE * torch.cartesian_prod(step[:SQUARE], step[:SQUARE])
+    rows, columns = (torch.arange(0, n, SIDE * SQUARE, device=camera.K.device) for n in size)
+    group = torch.cartesian_prod(rows, columns)
+    corner = (group[:, None] + block).flatten(0, 1)  # (K, 2) row and column of a block's first pixel
+    last = inside.new_tensor([height - 1, width - 1])
+
+    def pixels(places, offsets):
+        """Centres (M, n, 2) of the pixels at offsets (n, 2); beyond the picture its last row or column."""
+        return (corner[places][:, None] + offsets).minimum(last).flip(-1).to(camera.K) + 0.5
+
+    def rays_of(picture, place):
+        return fixed[picture].rays(pixels(place, inside))[1]
+
+    with torch.no_grad():
+        every = torch.arange(len(corner), device=corner.device)
+        ends = inside.new_tensor([[SIDE // 2] * 2, [0, 0], [0, SIDE - 1], [SIDE - 1, 0], [SIDE - 1] * 2])
+        seen = fixed.rays(pixels(every, ends).flatten(0, 1).expand(len(camera), -1, -1))[1]
+        centre, *corners = seen.unflatten(1, (-1, len(ends))).unbind(2)
+        # the farthest are the corners; a tenth to spare for what a lens bends within eight pixels
+        radius = 1.1 * (torch.stack(corners, 2) - centre[:, :, None]).norm(dim=-1).amax(2)
+    return Blocks(centre, radius, rays_of)
+
+
+def _neighbours(rays: torch.Tensor) -> torch.Tensor:
+    """An order of rays (P, 3) in which those that follow each other lie close: strip by strip.
+
+    A strip is as high as a block of evenly spread rays is wide.
+    """
+    low, high = rays.amin(0), rays.amax(0)
+    across, along = (high - low).topk(2).indices.flip(0)
+    spread = (high - low).clamp(min=1e-12)
+    count = max(1, round((len(rays) / BLOCK * float(spread[across] / spread[along])) ** 0.5))
+    strip = ((rays[:, across] - low[across]) / spread[across] * count).floor().clamp(max=count - 1)
+    return (strip + 0.999 * (rays[:, along] - low[along]) / spread[along]).argsort()
+
+
+def _check(solids: Solids, appearance: torch.Tensor, background: torch.Tensor) -> None:
+    count, number = solids.present.shape
+    for name, value, shape in (("means", solids.means, (count, number, 3)),
+                               ("rotations", solids.rotations, (count, number, 3, 3)),
+                               ("squared_scales", solids.squared_scales, (count, number, 3)),
+                               ("appearance", appearance, (count, number, appearance.shape[-1])),
+                               ("background", background, (count, appearance.shape[-1]))):
+        if tuple(value.shape) != shape:
+            raise ValueError(f"gaussians: {name} has shape {tuple(value.shape[1:])} for {number} primitives, "
+                             f"expected {shape[1:]}.")
+        if not value.detach().sum().isfinite():
+            bad = (~value.detach().isfinite()).nonzero().tolist()
+            where = f"primitive {bad[0][1]}" if bad and name != "background" else "a feature or their sum"
+            raise ValueError(f"gaussians: {name} are not finite ({where}); repair the pose, or give a joint "
+                             "that isn't known a confidence of 0.")
+    if number and not bool((solids.squared_scales > 0).all()):
+        raise ValueError(f"gaussians: squared_scales reach {float(solids.squared_scales.min()):.3g}, expected "
+                         "positive square metres; give a primitive without extent a small one.")
