@@ -58,8 +58,7 @@ def render(rays: torch.Tensor, means: torch.Tensor, rotations: torch.Tensor, squ
     if not bool(((lengths - 1).abs() < 1e-3).all()):
         worst = float(lengths[(lengths - 1).abs().nan_to_num(nan=torch.inf).argmax()])
         raise ValueError(f"gaussians: a ray has length {worst:.4g}, expected unit rays; normalise them.")
-    order = _neighbours(rays.detach())
-    padded = torch.cat([order, order[-1:].expand(-len(order) % (BLOCK * GROUP))]).view(-1, BLOCK)
+    padded, real = _neighbours(rays.detach())
     with torch.no_grad():
         inside = rays.double()[padded]
         middle = (inside - inside.mean(1, keepdim=True)).square().sum(-1).argmin(1)
@@ -67,9 +66,9 @@ def render(rays: torch.Tensor, means: torch.Tensor, rotations: torch.Tensor, squ
         radius = (inside - centre[:, None]).norm(dim=-1).amax(1)
     blocks = Blocks(centre[None], radius[None], lambda _, place: rays[padded[place]].double())
     _, place, features = cast(blocks, *solids, appearance[None], background[None], half_line)
-    inner = torch.arange(padded.numel(), device=rays.device).view_as(padded)[place] < len(rays)  # not repeated
+    real = real[place]
     picture = background.to(appearance).expand(len(rays), -1).clone()
-    return picture.index_copy(0, padded[place][inner], features[inner])
+    return picture.index_copy(0, padded[place][real], features[real])
 
 
 def draw(solids: Solids, appearance: torch.Tensor, background: torch.Tensor, camera: Camera,
@@ -139,17 +138,30 @@ def _tiles(camera: Camera, size: tuple[int, int]) -> Blocks:
     return Blocks(centre, radius, rays_of)
 
 
-def _neighbours(rays: torch.Tensor) -> torch.Tensor:
-    """An order of rays (P, 3) in which those that follow each other lie close: strip by strip.
+def _neighbours(rays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices (K, BLOCK) of rays (P, 3) in blocks of neighbours, groups of which are neighbours too.
 
-    A strip is as high as a block of evenly spread rays is wide.
+    The last one is repeated to fill the last group; where one isn't repeated says the second tensor.
     """
-    low, high = rays.amin(0), rays.amax(0)
-    across, along = (high - low).topk(2).indices.flip(0)
-    spread = (high - low).clamp(min=1e-12)
-    count = max(1, round((len(rays) / BLOCK * float(spread[across] / spread[along])) ** 0.5))
-    strip = ((rays[:, across] - low[across]) / spread[across] * count).floor().clamp(max=count - 1)
-    return (strip + 0.999 * (rays[:, along] - low[along]) / spread[along]).argsort()
+    flat = rays[:, (rays.amax(0) - rays.amin(0)).topk(2).indices]
+    order = _strips(flat[None], BLOCK * GROUP)[0]
+    order = torch.cat([order, order[-1:].expand(-len(order) % (BLOCK * GROUP))]).view(-1, BLOCK * GROUP)
+    finer = _strips(flat[order], BLOCK)
+    real = (torch.arange(order.numel(), device=rays.device) < len(rays)).view_as(order)
+    return order.gather(1, finer).view(-1, BLOCK), real.gather(1, finer).view(-1, BLOCK)
+
+
+def _strips(points: torch.Tensor, together: int) -> torch.Tensor:
+    """An order (G, n) of each set of points (G, n, 2) along strips, to and fro.
+
+    A strip is as high as so many evenly spread points are wide: as many in a row are a square.
+    """
+    low, extent = points.amin(1, keepdim=True), (points.amax(1, keepdim=True) - points.amin(1, keepdim=True))
+    along, across = ((points - low) / extent.clamp(min=1e-12)).unbind(-1)
+    ratio = extent[..., 1] / extent[..., 0].clamp(min=1e-12)
+    count = (points.shape[1] / together * ratio).sqrt().round().clamp(1, 1024)
+    strip = (across * count).floor().minimum(count - 1)
+    return (strip + 0.999 * torch.where(strip % 2 == 0, along, 1 - along)).argsort(1)
 
 
 def _check(solids: Solids, appearance: torch.Tensor, background: torch.Tensor) -> None:
@@ -168,5 +180,5 @@ def _check(solids: Solids, appearance: torch.Tensor, background: torch.Tensor) -
             raise ValueError(f"gaussians: {name} are not finite ({where}); repair the pose, or give a joint "
                              "that isn't known a confidence of 0.")
     if number and not bool((solids.squared_scales > 0).all()):
-        raise ValueError(f"gaussians: squared_scales reach {float(solids.squared_scales.min()):.3g}, expected "
-                         "positive square metres; give a primitive without extent a small one.")
+        raise ValueError(f"gaussians: squared_scales reach {float(solids.squared_scales.min()):.3g}, "
+                         "expected positive square metres; give a primitive without extent a small one.")

@@ -2,10 +2,10 @@
 
 With Sigma = R diag(1 / squared scales) R^T, the density at x is exp(-(x - mean)^T Sigma (x - mean) / ALPHA).
 Coordinates are whitened first: y = W ray and m = W mean, where W^T W = Sigma. Then a = |y|^2, b = m . y, and
-the density along the ray is exp(-(d^2 + a (z - peak)^2) / ALPHA), with its peak at b / a and the ray at its
-nearest d^2 = |m - peak y|^2 from the mean. This is c - b^2 / a of the paper, c = |m|^2, without its difference
-of two numbers that for a thin or distant primitive are a million times as large: float64, in which all of
-this runs, then has digits to spare. float32 has not: a ray of 1e-7 off, 3 m away, misses by 2e-5 of a width.
+the density along the ray is exp(-(d^2 + a (z - peak)^2) / ALPHA), with its peak at b / a, where the ray
+misses the mean by d^2 = |m - peak y|^2. This is c - b^2 / a, c = |m|^2, without its difference of two numbers
+that for a thin or distant primitive are a million times as large. All of this runs in float64, which has
+digits to spare; a ray in float32, off by 1e-7, misses a thin primitive 3 m away by 2e-5 of its width.
 
 Source: Rochette, Russell, Bowden, Human Pose Manipulation and Novel View Synthesis using Differentiable
 Rendering, 2021.

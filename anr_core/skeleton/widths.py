@@ -19,8 +19,8 @@ _ENDS = {
 }
 # Edges that are no limb
 _PAIRS = {
-    ("hip", "hip"): 0.045, ("hip", "middle_hip"): 0.045, ("hip", "pelvis"): 0.045, ("pelvis", "pelvis"): 0.045,
-    ("hip", "shoulder"): 0.075, ("neck", "nose"): 0.04, ("ear", "shoulder"): 0.01, ("shoulder", "shoulder"): 0.04,
+    ("hip", "hip"): 0.045, ("hip", "middle_hip"): 0.045, ("hip", "pelvis"): 0.045,
+    ("pelvis", "pelvis"): 0.045, ("hip", "shoulder"): 0.075, ("neck", "nose"): 0.04,
     ("sternum", "upper_neck"): 0.01,
 }
 # As published for its 16
