@@ -131,7 +131,8 @@ def people(count: int) -> Shape:
         for name, angles in turned.items():
             rotations[0, ANNY.names.index(name) - 1] = torch.tensor(angles)
         joints = body(replace(rest, rotations=rotations)).joints
-        figures.append(solids_of(joints + torch.tensor([0.9 * (place - 1), 0, 0]), ANNY))
+        middle = (joints.amin(1, keepdim=True) + joints.amax(1, keepdim=True)) / 2
+        figures.append(solids_of(joints - middle + torch.tensor([0.9 * (place - 1), 0, 0]), ANNY))
     colours = torch.tensor([_side_colour(edge) for edge in ANNY.edges]).repeat(len(POSES), 1)
     return Shape(Solids(*(torch.cat(values, 1) for values in zip(*figures, strict=True))), colours, 4.2)
 

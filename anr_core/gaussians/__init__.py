@@ -14,9 +14,6 @@ Source: Rochette, Russell, Bowden, 2021 (see `integral`). Only what can be told 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import isqrt
-
 import torch
 
 from anr_core.camera import Camera
@@ -24,10 +21,9 @@ from anr_core.gaussians.casting import cast
 from anr_core.gaussians.integral import ALPHA, BETA
 from anr_core.gaussians.pruning import BLOCK, GROUP, Blocks
 from anr_core.gaussians.solids import Solids, solids_of
+from anr_core.gaussians.tiles import placed, tiles
 
 __all__ = ["ALPHA", "BETA", "Solids", "draw", "render", "solids_of"]
-
-SIDE, SQUARE = isqrt(BLOCK), isqrt(GROUP)  # of a square block, pixels, and of a square group, blocks
 
 
 def render(rays: torch.Tensor, means: torch.Tensor, rotations: torch.Tensor, squared_scales: torch.Tensor,
@@ -90,7 +86,7 @@ def draw(solids: Solids, appearance: torch.Tensor, background: torch.Tensor, cam
     if camera.projection != "perspective":
         raise ValueError("gaussians: a weak-perspective camera's rays don't start at one point; use a "
                          "perspective one.")
-    count, (height, width) = len(camera), size
+    count = len(camera)
     solids = solids.expanded(count)
     appearance = appearance.expand(count, *appearance.shape[-2:])
     background = background.expand(count, background.shape[-1]).to(appearance)
@@ -99,43 +95,9 @@ def draw(solids: Solids, appearance: torch.Tensor, background: torch.Tensor, cam
         if not getattr(camera, name).detach().sum().isfinite():
             raise ValueError(f"gaussians: camera.{name} is not finite; repair the camera.")
     camera = camera.to(torch.float64)
-    rows, columns = (-(-n // (SIDE * SQUARE)) for n in (height, width))  # of groups
-    blocks = _tiles(camera, (height, width))
+    blocks = tiles(camera, size)
     picture, place, features = cast(blocks, *solids.seen_from(camera), appearance, background, half_line)
-    canvas = background[:, None, None].expand(-1, blocks.radius.shape[1], BLOCK, -1).flatten(0, 1)
-    canvas = canvas.index_copy(0, picture * blocks.radius.shape[1] + place, features)
-    canvas = canvas.view(count, rows, columns, SQUARE, SQUARE, SIDE, SIDE, -1)
-    canvas = canvas.permute(0, 7, 1, 3, 5, 2, 4, 6).flatten(5, 7).flatten(2, 4)
-    return canvas[..., :height, :width]
-
-
-def _tiles(camera: Camera, size: tuple[int, int]) -> Blocks:
-    """The pixels of pictures in squares, whose rays are made when they are asked for."""
-    height, width = size
-    fixed = replace(camera, R=torch.eye(3).to(camera.R).expand_as(camera.R), t=torch.zeros_like(camera.t))
-    step = torch.arange(SIDE, device=camera.K.device)
-    inside = torch.cartesian_prod(step, step)
-    block = SIDE * torch.cartesian_prod(step[:SQUARE], step[:SQUARE])
-    rows, columns = (torch.arange(0, n, SIDE * SQUARE, device=camera.K.device) for n in size)
-    group = torch.cartesian_prod(rows, columns)
-    corner = (group[:, None] + block).flatten(0, 1)  # (K, 2) row and column of a block's first pixel
-    last = inside.new_tensor([height - 1, width - 1])
-
-    def pixels(places, offsets):
-        """Centres (M, n, 2) of the pixels at offsets (n, 2); beyond the picture its last row or column."""
-        return (corner[places][:, None] + offsets).minimum(last).flip(-1).to(camera.K) + 0.5
-
-    def rays_of(picture, place):
-        return fixed[picture].rays(pixels(place, inside))[1]
-
-    with torch.no_grad():
-        every = torch.arange(len(corner), device=corner.device)
-        ends = inside.new_tensor([[SIDE // 2] * 2, [0, 0], [0, SIDE - 1], [SIDE - 1, 0], [SIDE - 1] * 2])
-        seen = fixed.rays(pixels(every, ends).flatten(0, 1).expand(len(camera), -1, -1))[1]
-        centre, *corners = seen.unflatten(1, (-1, len(ends))).unbind(2)
-        # the farthest are the corners; a tenth to spare for what a lens bends within eight pixels
-        radius = 1.1 * (torch.stack(corners, 2) - centre[:, :, None]).norm(dim=-1).amax(2)
-    return Blocks(centre, radius, rays_of)
+    return placed(features, picture, place, background, size)
 
 
 def _neighbours(rays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
