@@ -70,7 +70,7 @@ def write_shapes(out: Path, which: str = "all", size: int = 384, count: int = 10
 
 def turn(scenes: dict[str, Shape], size: int) -> Iterator[np.ndarray]:
     """Sheets (H, W, 3) uint8 while the camera circles once."""
-    for azimuth in torch.linspace(0, 2 * math.pi, SECONDS * VIDEO_FPS + 1)[:-1].tolist():
+    for azimuth in torch.linspace(0, 2 * math.pi, round(SECONDS * VIDEO_FPS) + 1)[:-1].tolist():
         yield sheet(scenes, size, azimuth)
 
 
@@ -134,7 +134,7 @@ def people(count: int) -> Shape:
         middle = (joints.amin(1, keepdim=True) + joints.amax(1, keepdim=True)) / 2
         figures.append(solids_of(joints - middle + torch.tensor([0.9 * (place - 1), 0, 0]), ANNY))
     colours = torch.tensor([_side_colour(edge) for edge in ANNY.edges]).repeat(len(POSES), 1)
-    return Shape(Solids(*(torch.cat(values, 1) for values in zip(*figures, strict=True))), colours, 4.2)
+    return Shape(Solids(*(torch.cat(values, 1) for values in zip(*figures, strict=True))), colours, 4.8)
 
 
 SHAPES = {"one-sphere": one_sphere, "one-ellipsoid": one_ellipsoid, "two-that-overlap": two_that_overlap,

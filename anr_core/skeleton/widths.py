@@ -14,7 +14,8 @@ _ENDS = {
     "shin": 0.05, "ankle": 0.05, "foot": 0.035, "toe": 0.035, "heel": 0.035,
     "collar": 0.04, "scapula": 0.04, "shoulder": 0.04, "upper_arm": 0.04, "elbow": 0.04,
     "forearm": 0.035, "wrist": 0.035, "hand": 0.025, "palm": 0.015, "finger": 0.01,
-    "root": 0.04, "jaw": 0.01, "chin": 0.01, "nose": 0.01, "nostril": 0.01, "ear": 0.01, "eyeball": 0.01,
+    "root": 0.04, "jaw": 0.01, "chin": 0.01, "nose": 0.01, "nostril": 0.01, "ear": 0.01,
+    "eyeball": 0.06,  # from within the skull to the eye: half of a head that has no other joints
     "eye": 0.0075, "brow": 0.0075, "lid": 0.0075, "lip": 0.0075, "mouth": 0.0075,
 }
 # Edges that are no limb
