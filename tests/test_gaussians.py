@@ -108,6 +108,25 @@ def test_tiles_and_blocks_agree_with_all_rays_by_all_primitives(distortion, half
                                atol=1e-10)
 
 
+@pytest.mark.parametrize("half_line", [True, False])
+@pytest.mark.parametrize("depth", [0.0, -2.0])
+def test_they_agree_around_and_behind_the_camera_too(depth, half_line):
+    camera, things = camera_of((40, 40)), scene(40, depth=depth, thinnest=0.02)
+    expected = dense(rays_of(camera), *things, half_line=half_line)
+    picture = draw(solids(*things[:3]), *things[3:], camera, half_line=half_line)
+    torch.testing.assert_close(picture[0], image(expected, camera.size), rtol=0, atol=1e-9)
+
+
+def test_half_precision_around_it_changes_little():
+    camera, things = camera_of((32, 32)), [value.float() for value in scene(20)]
+    leaf = things[0].clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        picture = draw(solids(leaf, *things[1:3]), *things[3:], camera)
+    picture.sum().backward()
+    torch.testing.assert_close(picture, draw(solids(*things[:3]), *things[3:], camera), rtol=0, atol=0.02)
+    assert torch.isfinite(leaf.grad).all()
+
+
 @pytest.mark.parametrize("depth, thinnest", [(1.0, 0.1), (3.0, 0.0075), (10.0, 0.002)])
 def test_float32_agrees_with_float64(depth, thinnest):
     camera, things = camera_of((64, 64)), scene(60, depth=depth, thinnest=thinnest)

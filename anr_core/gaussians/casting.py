@@ -61,7 +61,7 @@ def _mixed(share, row, pairs, appearance, column):
             padding = (slot >= pairs[some][:, None])[..., None]
             part = share.index_select(0, source.flatten()).view(*source.shape, BLOCK).masked_fill(padding, 0)
             looks = appearance.index_select(0, column[source.flatten()]).view(*source.shape, -1)
-            mixed = mixed.index_copy(0, some, part.mT @ looks)
+            mixed = mixed.index_copy(0, some, (part.mT @ looks).to(mixed))  # autocast has another dtype
         least, most = most, 2 * most
     return mixed
 

@@ -73,9 +73,10 @@ class _Placed(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         index = ctx.saved_tensors
-        features = _in_blocks(gradient)[index]
-        covered = features.sum((1, 2))
-        return features, gradient.sum((2, 3)).index_add(0, index[0], covered, alpha=-1), None, None
+        features, rest = _in_blocks(gradient)[index], None
+        if ctx.needs_input_grad[1]:
+            rest = gradient.sum((2, 3)).index_add(0, index[0], features.sum((1, 2)), alpha=-1)
+        return features, rest, None, None
 
 
 def _in_blocks(pictures):
