@@ -157,17 +157,17 @@ def test_gradients_match_finite_differences():
     assert torch.autograd.gradcheck(render, near)
 
 
-def test_gradients_reach_joints_and_the_camera_through_its_lens():
+def test_gradients_of_pictures_reach_joints_features_and_the_camera_through_its_lens():
     camera = camera_of((20, 24), LENS).to(torch.float64)
     joints = torch.tensor([[[-0.4, -0.2, 3], [0.3, 0.1, 2.8]]], dtype=torch.float64)
     appearance, background = torch.rand(1, 2).double(), torch.rand(2).double()
 
-    def picture(joints, K, R, t, distortion):
+    def picture(joints, appearance, background, K, R, t, distortion):
         moved = replace(camera, K=K, R=R, t=t, distortion=distortion)
         return draw(solids_of(joints, BONE, [0.3]), appearance, background, moved)[..., ::5, ::5]
 
-    inputs = [value.clone().requires_grad_() for value in (joints, camera.K, camera.R, camera.t,
-                                                           camera.distortion)]
+    inputs = [value.clone().requires_grad_() for value in (joints, appearance, background, camera.K, camera.R,
+                                                           camera.t, camera.distortion)]
     assert torch.autograd.gradcheck(picture, inputs, atol=1e-4)
 
 
