@@ -123,7 +123,11 @@ def _strips(points: torch.Tensor, together: int) -> torch.Tensor:
     ratio = extent[..., 1] / extent[..., 0].clamp(min=1e-12)
     count = (points.shape[1] / together * ratio).sqrt().round().clamp(1, 1024)
     strip = (across * count).floor().minimum(count - 1)
-    return (strip + 0.999 * torch.where(strip % 2 == 0, along, 1 - along)).argsort(1)
+    way = (strip + 0.999 * torch.where(strip % 2 == 0, along, 1 - along)) / count
+    which = torch.arange(len(points), device=points.device)[:, None]
+    # one row of whole numbers: torch sorts those ten times as fast
+    order = ((which << 16) + (way * 65535).long()).flatten().argsort()
+    return order.view_as(way) - which * points.shape[1]
 
 
 def _check(solids: Solids, appearance: torch.Tensor, background: torch.Tensor) -> None:
