@@ -9,6 +9,7 @@ from anr_core.gaussians.integral import background_weight, weights, whitening
 from anr_core.gaussians.pruning import BLOCK, Blocks, Whitened
 
 CHUNK = 2 ** 14  # blocks whose peaks are computed at once
+CACHED = 256  # blocks that a CPU integrates at once: what they need fits its cache, which halves the time
 
 
 def cast(blocks: Blocks, means: torch.Tensor, rotations: torch.Tensor, squared_scales: torch.Tensor,
@@ -34,9 +35,11 @@ def cast(blocks: Blocks, means: torch.Tensor, rotations: torch.Tensor, squared_s
                                                                          return_counts=True)
         column = picture * means.shape[1] + primitive
     picture, place = block // count, block % count
-    weight = weights(blocks.rays_of(picture, place).index_select(0, row),
-                     whiten.flatten(0, 1).index_select(0, column),
-                     solids.means.flatten(0, 1).index_select(0, column), half_line)
+    step = CACHED if row.device.type == "cpu" else max(1, len(row))
+    parts = zip(blocks.rays_of(picture, place).index_select(0, row).split(step),
+                whiten.flatten(0, 1).index_select(0, column).split(step),
+                solids.means.flatten(0, 1).index_select(0, column).split(step), strict=True)
+    weight = torch.cat([weights(*part, half_line) for part in parts])
     total = behind.index_select(0, picture)[:, None].expand(-1, BLOCK).index_add(0, row, weight)
     share = (weight / total.index_select(0, row)).to(appearance)
     rest = (behind.index_select(0, picture)[:, None] / total).to(appearance)
