@@ -43,6 +43,8 @@ __all__ = list(_HOMES)
 
 
 def __getattr__(name: str):
+    if name == "gaussians":  # not a name out of a room but the room: anr_core.gaussians.render
+        return import_module("anr_core.gaussians")
     if name not in _HOMES:
         raise AttributeError(f"anr_core has no {name!r}; it offers {', '.join(_HOMES)}.")
     return getattr(import_module(_HOMES[name]), name)

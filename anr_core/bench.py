@@ -10,8 +10,11 @@ faces that cover 8 % of the picture, so that figures compare between machines an
     gbuffer               part of a frame: rasterizing and interpolating UVs and normals
     texture, networks     parts of a frame: sampling, R1 and R2
     smplpix               a frame of an untrained SMPLpix of its preset `quick`
+    gaussians             a picture of 16 features of 108 Gaussians, as many as Panoptic Studio's skeleton has
+    gaussians_backward    the same with gradients, forward and backward to the Gaussians and their features
 
-Body and rasterizer run on one thread, a frame and its parts on two where there are two.
+Body and rasterizer run on one thread, what follows on two where there are two. The Gaussians are bones of
+Anny's in its resting pose, in 5 % of the picture, and the longest of them twice.
 """
 
 from __future__ import annotations
@@ -32,16 +35,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from anr_core import gaussians
 from anr_core.avatars import configure, make_avatar
 from anr_core.avatars.run import write_atomically
 from anr_core.body import Pose, Posed, Surface, TrackedBody
 from anr_core.body.anny import AnnyBody
 from anr_core.camera import Camera, orbit
+from anr_core.gaussians import Solids
 from anr_core.rasterizer import gbuffer, rasterize
+from anr_core.skeleton import ANNY
 from anr_core.threads import running_on
 
 REPEATS = 100
 SIZES, FRAME_SIZES = (256, 512, 1024), (256, 512)
+GAUSSIANS, FEATURES = 108, 16
 PEERS = {"reference": 64, "pytorch3d": 256}  # at larger sizes a picture takes minutes
 
 # start and end, metres, Y up, and radius
@@ -117,6 +124,10 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
         for size in FRAME_SIZES:
             frame = partial(avatar.render, pose, view(size), (size, size))
             yield threads, "smplpix", size, clock(frame, repeats)
+        bones = gaussian_bones(anny)
+        for stage, work in (("gaussians", draw_gaussians), ("gaussians_backward", gaussians_and_back)):
+            for size in FRAME_SIZES:
+                yield threads, stage, size, clock(partial(work, bones, size), repeats)
     if not all:
         return
     with running_on(1):
@@ -142,6 +153,21 @@ def draw_and_back(posed: Posed, size: int) -> None:
 def interpolated(posed: Posed, size: int) -> None:
     buffer = gbuffer(posed, view(size), (size, size))
     _ = buffer.part, buffer.uv, buffer.normal
+
+
+def draw_gaussians(bones: Solids, size: int) -> None:
+    with torch.no_grad():
+        gaussian_picture(bones, torch.ones(GAUSSIANS, FEATURES), size)
+
+
+def gaussians_and_back(bones: Solids, size: int) -> None:
+    leaves = [value.clone().requires_grad_() for value in list(bones)[:3]]
+    appearance = torch.ones(GAUSSIANS, FEATURES, requires_grad=True)
+    gaussian_picture(Solids(*leaves, bones.present), appearance, size).sum().backward()
+
+
+def gaussian_picture(bones: Solids, appearance: torch.Tensor, size: int) -> torch.Tensor:
+    return gaussians.draw(bones, appearance, torch.zeros(FEATURES), view(size))
 
 
 # how it is timed
@@ -176,12 +202,23 @@ def clock_inside(work: Callable[[], object], modules: list[nn.Module], repeats: 
     return (1000 * np.reshape(spent, (repeats, -1)).sum(1)).tolist()
 
 
-# the made-up person
+# the made-up person, and bones
 
 
 def view(size: int) -> Camera:
     """A camera in whose square pictures the person covers 8 %."""
     return orbit(torch.tensor([0.0, 0.95, 0.0]), 0.4, 0.1, 5.3, 0.5, (size, size), (0, 1, 0))
+
+
+def gaussian_bones(anny: AnnyBody) -> Solids:
+    """Where the made-up person stands, with Y up."""
+    joints = anny(anny.rest_pose()).joints
+    joints = joints - (joints.amin(1, keepdim=True) + joints.amax(1, keepdim=True)) / 2
+    upright = torch.stack([joints[..., 0], joints[..., 2] + 0.95, -joints[..., 1]], -1)
+    bones = gaussians.solids_of(upright, ANNY)
+    longest = bones.squared_scales[0, :, 0].topk(GAUSSIANS - len(ANNY.edges)).indices
+    rows = torch.cat([torch.arange(len(ANNY.edges)), longest])
+    return Solids(*(value[:, rows] for value in bones))
 
 
 def person() -> TrackedBody:

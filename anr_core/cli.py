@@ -379,6 +379,26 @@ class Render:
 
 
 @dataclass(frozen=True)
+class Shapes:
+    """Look at the Gaussian renderer: spheres, ellipsoids and people, side by side."""
+
+    # picture to write, in .png or .jpg; in .mp4 it becomes a turn around them
+    out: Annotated[Positional[Path], arg(metavar="OUT.png")]
+    # all, or one of: one-sphere, one-ellipsoid, two-that-overlap, many-spheres, many-ellipsoids, people
+    which: Annotated[str, arg(metavar="NAME")] = "all"
+    # side of each picture, pixels
+    size: Annotated[int, arg(metavar="S")] = 384
+    # how many are many
+    count: Annotated[int, arg(metavar="N")] = 100
+
+    def __call__(self) -> None:
+        from anr_core.export.shapes import write_shapes
+
+        write_shapes(self.out, self.which, self.size, self.count)
+        print(f"written to {self.out}")
+
+
+@dataclass(frozen=True)
 class Bench:
     """Time the parts and the whole, on this machine's CPU."""
 
@@ -395,7 +415,7 @@ class Bench:
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate,
-            "render": Render, "bench": Bench}
+            "render": Render, "shapes": Shapes, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:
