@@ -9,7 +9,7 @@ import torch
 
 from anr_core.camera import Camera, orbit, pixel_centres
 from anr_core.gaussians import ALPHA, BETA, Solids, draw, render, solids_of
-from anr_core.gaussians.integral import weights, whitening
+from anr_core.gaussians.integral import background_weight, weights, whitening
 from anr_core.gaussians.solids import rotation_from_x
 from anr_core.skeleton import ANNY, BODY25, COCO17, SMPL, SMPLX, Skeleton
 from anr_core.skeleton.detailed import BODY25_DETAILED, HUMAN36M, PANOPTIC
@@ -67,6 +67,13 @@ def dense(rays, means, rotations, squared_scales, appearance, background, half_l
     rest = 0.5 * (math.pi * ALPHA * ball).sqrt() / (1 + (BETA * (b / a).max()) ** 4)
     total = weight.sum(1, keepdim=True) + rest
     return weight / total @ appearance + rest / total * background
+
+
+def test_a_power_of_ten_stays_one_in_float32():
+    squared_scales, depth = torch.tensor([0.1**2, 0.01**2, 0.02]), torch.ones(3)
+    expected = torch.tensor([1e-2, 1e-4, 1e-1]).sqrt() / (1 + BETA**4)
+    torch.testing.assert_close(background_weight(depth, squared_scales), expected)
+    torch.testing.assert_close(background_weight(depth.double(), squared_scales.double()), expected.double())
 
 
 @pytest.mark.parametrize("depth, thinnest", [(0.3, 0.005), (3.0, 0.001), (3.0, 0.1), (40.0, 0.001)])

@@ -63,4 +63,6 @@ def background_weight(farthest: torch.Tensor, smallest: torch.Tensor) -> torch.T
     farthest  the largest peak depth of a picture, metres
     smallest  of its squared scales; rounded up to a power of ten it is the ball's, so it jumps there
     """
-    return visibility(BETA * farthest) * (10 ** smallest.log10().ceil()).sqrt().detach()
+    # what float32 made of a power of ten is one: a width of 0.1 m would land on the other side
+    power = (smallest.log10() - 1e-6).ceil()
+    return visibility(BETA * farthest) * (10 ** power).sqrt().detach()

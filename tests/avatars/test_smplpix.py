@@ -269,6 +269,16 @@ def test_vgg_features_are_weighed_and_averaged_in_one_vector(monkeypatch):
 # training
 
 
+def test_the_discriminator_judges_at_the_end_and_a_painter_from_the_start(small_capture):
+    def stages(**changes):
+        config = configure("quick", "smplpix", **TINY | {"adversary": 0.1} | changes)
+        return make_avatar(config, small_capture.body.surface, [("a", 0)]).stages(config)
+
+    assert [bool(stage.adversary) for stage in stages()] == [False, True]
+    assert [bool(stage.adversary) for stage in stages(freeze_texture=True)] == [True]
+    assert not any(stage.adversary for stage in stages(adversary=0.0))
+
+
 def test_a_plateau_multiplies_the_rate_after_enough_looks():
     fallen = plateau.Plateau(0.1, 2)
     for loss, scale in ((5, 1), (4, 1), (4, 1), (4, 1), (4, 0.1), (3, 0.1), (3.5, 0.1), (3, 0.1), (3, 0.01)):
