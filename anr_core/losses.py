@@ -10,7 +10,8 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
+from threading import Lock
 
 import torch
 from torch.nn import functional as F
@@ -145,7 +146,20 @@ def vgg(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) ->
 VGG_LAYERS = {3: 1 / 16, 8: 1 / 8, 15: 1 / 4, 22: 1.0}
 
 
-@lru_cache
+def _asked_once(find: Callable) -> Callable:
+    """The same function, whose answers are kept; of several threads that ask at once one looks."""
+    known, asking = lru_cache(find), Lock()
+
+    @wraps(find)
+    def asked(*words):
+        with asking:
+            return known(*words)
+
+    asked.cache_clear = known.cache_clear
+    return asked
+
+
+@_asked_once
 def vgg_network() -> torch.nn.Sequential | None:
     """VGG16 up to relu4_3, downloaded once by torchvision; one printed line says whether it is used."""
     def build():
@@ -160,7 +174,7 @@ def vgg_network() -> torch.nn.Sequential | None:
     return _had("VGG16", build)
 
 
-@lru_cache
+@_asked_once
 def perceptual_network(backbone: str) -> torch.nn.Module | None:
     """LPIPS on "vgg" or "alex", downloaded once by torchvision; one printed line says whether it is used."""
     def build():

@@ -1,6 +1,8 @@
 """Picture losses: their values by hand, their gradients by finite differences, what a weight keeps out."""
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -115,6 +117,19 @@ def test_perceptual_is_none_and_says_so_once_where_its_network_cannot_be_had(mon
     assert losses.perceptual(picture, picture, picture[:, :1]) is None
     losses.perceptual_network.cache_clear()
     assert capsys.readouterr().err == "LPIPS (vgg) is left out: ImportError: No module named 'lpips'\n"
+
+
+def test_threads_that_ask_for_a_network_at_once_have_it_looked_for_once(monkeypatch, capsys):
+    def missing():
+        time.sleep(0.05)
+        raise ImportError("No module named 'lpips'")
+
+    monkeypatch.setattr(losses, "_import_torchvision", missing)
+    losses.perceptual_network.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(losses.perceptual_network, ["alex"] * 4)) == [None] * 4
+    losses.perceptual_network.cache_clear()
+    assert capsys.readouterr().err.count("left out") == 1
 
 
 # a discriminator's
