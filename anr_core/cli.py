@@ -483,7 +483,10 @@ def read_settings(file: Path, system: str = "anr") -> dict:
 
 
 def write_videos(path: Path) -> bool:
-    """Draw the videos of a run whose system goes from image to image, and say where they are; else False."""
+    """Draw the videos of a run whose system goes from image to image, and say where they are.
+
+    Returns whether it is of pairs of pictures, which these videos show all of.
+    """
     from anr_core.avatars import avatar_class
     from anr_core.avatars.run import Run, people_of
 

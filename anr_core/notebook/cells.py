@@ -117,7 +117,7 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
     from anr_core.evaluation import evaluate, split_of
     from anr_core.evaluation.pairs import pair_splits
 
-    rows, splits = {}, {}
+    rows, splits, used = {}, {}, set()
     for name, run in runs.items():
         opened_run = Run.open(run)
         film = opened_run.capture()
@@ -126,13 +126,13 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
             print(f"{run} was trained on every registered view of its film: none is left to judge it by. To "
                   "have figures, hold some back and train another run.")
             continue
-        if opened_run.paired:  # no other can be had
-            protocol = "whole"
+        by = "whole" if opened_run.paired else protocol  # of pairs no other can be had
+        used.add(by)
         with redirect_stdout(StringIO()):
-            results = evaluate(run, protocol=protocol)
+            results = evaluate(run, protocol=by)
         splits |= results
         for split, protocols in results.items():
-            for method, numbers in protocols[protocol].items():
+            for method, numbers in protocols[by].items():
                 if method in (name, "static", "input", "mean"):
                     rows[split, method] = numbers
 
@@ -150,8 +150,9 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
         f"<tr><td>{escape(split)}</td><td><b>{escape(method)}</b></td>" + "".join(
             f"<td>{'n/a' if numbers[column] is None else format(numbers[column], '.3f')}</td>"
             for column in columns) + "</tr>" for (split, method), numbers in sorted(rows.items(), key=place))
+    told = escape(" and ".join(sorted(used)))
     heads = "".join(f"<th>{column}</th>" for column in ("held out", "method", *columns.values()))
-    display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {escape(protocol)}. Of PSNR, SSIM and "
+    display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {told}. Of PSNR, SSIM and "
                  "mask IoU more is better, of LPIPS and FLIP less.</p>"))
 
 

@@ -62,6 +62,10 @@ def painted(capture: str | Path, out: str | Path, frames: list[int]) -> Path:
 
     if not (out / "capture.json").is_file():
         paint(film.only(chosen), out)
+    for shot in filter(chosen, film.shots):
+        if (out / shot.image).read_bytes() == (film.path / shot.image).read_bytes():
+            raise ValueError(f"{out} was painted before, but not its frame {shot.frame}. Paint that too, or "
+                             f"remove {out}, and it is made anew.")
     shown(contact_sheet(load_capture(out).only(chosen), cameras=3, moments=3))
     return out
 

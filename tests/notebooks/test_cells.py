@@ -9,12 +9,24 @@ from types import SimpleNamespace
 import pytest
 
 from anr_core.avatars.run import VERSION
-from anr_core.notebook import ROOT, fetch_back, keep, keeping, opened, runs_of
+from anr_core.notebook import ROOT, fetch_back, keep, keeping, numbers_of, opened, painted, runs_of
 from anr_core.notebook.cells import HOLD_OUT, held_back
 from anr_core.prepare.making import make_capture
 from anr_core.training.record import Progress
 from anr_core.viewer import watching
 from anr_core.viewer.watching import Watching, curve, watch
+
+
+def test_frames_that_were_not_painted_are_not_taken_for_painted_ones(small_capture, tmp_path):
+    first, second = sorted({shot.frame for shot in small_capture.shots})[:2]
+    out = painted(small_capture.path, tmp_path / "painted", [first])
+    assert painted(small_capture.path, out, [first]) == out
+    with pytest.raises(ValueError, match=f"not its frame {second}.*remove"):
+        painted(small_capture.path, out, [first, second])
+    with pytest.raises(ValueError, match="has no frame 999"):
+        painted(small_capture.path, out, [999])
+    with pytest.raises(ValueError, match="are no frames"):
+        numbers_of("2, x")
 
 
 def test_what_is_kept_is_a_whole_copy_and_only_what_changed_is_copied_again(tmp_path):
