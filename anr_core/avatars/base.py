@@ -14,6 +14,7 @@ from torch.nn import functional
 from anr_core.avatars.config import Config
 from anr_core.body import Body, Pose, Posed, Surface
 from anr_core.camera import Camera
+from anr_core.capture import Capture
 from anr_core.capture.view import View
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Scene:
     keypoints    (B, K, 3)     pixels and confidence, or None
     frame        (B,)          frame numbers, or None
     camera_name  names of known cameras, None where a camera is new
-    source       a training view that lends its looks, or None
+    joints       (B, J, 4)     metres, world, and confidence, of the avatar's own skeleton; None: the mesh has them
+    source       1 or B views that lend their looks, or None
     image        (B, C, H, W)  what an image-to-image system is given instead of a mesh, or None
     pixels       (B, N, 2)     the pixels to draw, None for all
     """
@@ -41,7 +43,8 @@ class Scene:
     keypoints: torch.Tensor | None = None
     frame: torch.Tensor | None = None
     camera_name: list[str | None] | None = None
-    source: object | None = None
+    joints: torch.Tensor | None = None
+    source: View | None = None
     image: torch.Tensor | None = None
     pixels: torch.Tensor | None = None
 
@@ -123,6 +126,11 @@ class Avatar(nn.Module):
     def device(self) -> torch.device:
         return next(chain(self.buffers(), self.parameters())).device
 
+    @staticmethod
+    def decided(config: Config, captures: list[Capture]) -> Config:
+        """The settings with those decided that the captures to train on decide."""
+        return config
+
     def forward(self, scene: Scene) -> Rendering:
         raise NotImplementedError
 
@@ -191,7 +199,8 @@ class Avatar(nn.Module):
         else:
             posed, camera = self.refinement(view, body)
             view = replace(view, camera=camera)
-        return view, Posed(posed.vertices.to(self.device), None, self.surface)
+        joints = posed.joints if posed.joints is None else posed.joints.to(self.device)
+        return view, Posed(posed.vertices.to(self.device), joints, self.surface)
 
     def projected(self, camera: Camera, posed: Posed) -> Camera:
         """The camera as this avatar was trained to see: itself, or its weak-perspective approximation."""

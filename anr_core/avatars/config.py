@@ -13,6 +13,7 @@ from typing import ClassVar
 SYSTEMS = {
     "anr": ("anr_core.avatars.anr", "ANR"),
     "deferred": ("anr_core.avatars.deferred", "Deferred"),
+    "gaussian": ("anr_core.avatars.gaussian", "Gaussian"),
     "smplpix": ("anr_core.avatars.smplpix", "SMPLpix"),
     "static": ("anr_core.avatars.static", "StaticTexture"),
 }

@@ -81,7 +81,9 @@ class Refinement(nn.Module):
         posed = body(pose)
         middle = posed.vertices.mean(1, keepdim=True)
         rotation, shift = roma.rotvec_to_rotmat(turn).to(middle), shift[:, None].to(middle)
-        return replace(posed, vertices=(posed.vertices - middle) @ rotation.mT + middle + shift)
+        return replace(posed, **{name: (points - middle) @ rotation.mT + middle + shift
+                                 for name in ("vertices", "joints")
+                                 if (points := getattr(posed, name)) is not None})
 
     @torch.no_grad()
     @running_on(1)

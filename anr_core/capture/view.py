@@ -26,6 +26,7 @@ class View:
     time         (B,)          seconds since frame 0
     input        (B, C, H, W)  in [0, 1], what an image-to-image system is given: a drawn mesh, for example;
                                None where there is nothing of the kind
+    source       1 or B pictures of the same people that lend their looks, or None
     """
 
     image: torch.Tensor
@@ -39,6 +40,7 @@ class View:
     frame: torch.Tensor
     time: torch.Tensor
     input: torch.Tensor | None = None
+    source: View | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -71,8 +73,8 @@ def _join(values):
     """Concatenate tensors, cameras, poses or lists; None where one is missing."""
     if any(value is None for value in values):
         return None
-    if isinstance(values[0], Camera):
-        return Camera.cat(values)
+    if isinstance(values[0], Camera | View):
+        return type(values[0]).cat(values)
     if isinstance(values[0], Pose):
         return Pose(*(_join([getattr(value, field.name) for value in values]) for field in fields(Pose)))
     if isinstance(values[0], list):

@@ -121,7 +121,7 @@ def soundly_drawn(avatar: Avatar, view: View, posed: Posed | None, cameras: Iter
 def scene_for(avatar: Avatar, view: View, posed: Posed | None, cameras: Iterable[str]) -> Scene:
     """The fields that the avatar needs, from the view's inputs alone: never from its picture or mask."""
     inputs = {"posed": posed, "camera": view.camera, "keypoints": view.keypoints, "frame": view.frame,
-              "image": view.input,
+              "image": view.input, "source": view.source,
               "camera_name": [name if name in cameras else None for name in view.camera_name]}
     return Scene(size=view.size, **{name: inputs[name] if name in avatar.needs else None for name in inputs})
 

@@ -27,7 +27,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from anr_core.avatars import Avatar, Rendering, Scene, configure
+from anr_core.avatars import Avatar, Rendering, Scene, avatar_class, configure
 from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.run import writing
 from anr_core.body import Posed
@@ -56,6 +56,7 @@ from anr_core.training.schedule import (
     scale_learning_rates,
     set_learning_rates,
 )
+from anr_core.training.sources import Sources
 from anr_core.training.windows import Windows
 
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
@@ -98,6 +99,7 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     configured = configure(preset, system=system, **settings | (config or {}))
     trainings = told_apart([chosen(one, cameras, frames) for one in captures])
     configured = as_pairs_are(configured, trainings, init and renderers_of(init).config)
+    configured = avatar_class(configured.system).decided(configured, trainings)
     configured = shared_levels(configured, sum(len(training.shots) for training in trainings),
                                 len(trainings), init)
     path = Path(run).resolve()
@@ -219,12 +221,18 @@ class Trainer:
         return [DrawnInputs(avatar, person.training)
                 for avatar, person in zip(self.state.avatars, self.people, strict=True)]
 
+    def _sources(self) -> list[Sources] | None:
+        """The pictures that lend their looks, for avatars that draw pairs of views."""
+        if self.state.avatars[0].draws != "view pair":
+            return None
+        return [Sources(person.training, self.config) for person in self.people]
+
     def _batches(self, inputs: list[DrawnInputs] | None) -> Iterator[View]:
         """From the state's step on, without end."""
         config, world = self.config, self.fabric
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
         windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
-                           for person in self.people], config, steps, inputs)
+                           for person in self.people], config, steps, inputs, self._sources())
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
@@ -337,4 +345,4 @@ class Objective(torch.nn.Module):
 def scene_of(view: View, posed: Posed | None) -> Scene:
     """The scene of training views; never their pictures."""
     return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name,
-                 image=view.input)
+                 image=view.input, source=view.source)

@@ -18,6 +18,7 @@ from anr_core.capture import View, Views, resample
 from anr_core.capture.window import BODY_MARGIN
 from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import paired_window
+from anr_core.training.sources import Sources
 
 SCALES = 1.4     # windows are drawn up to so many times larger or smaller than evaluation draws
 ROLL = 0.25      # radians that a window is turned at the most
@@ -26,15 +27,16 @@ ROLL = 0.25      # radians that a window is turned at the most
 class Windows(Dataset):
     """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
 
-    people  views of each person, loose crops or pairs; a batch is of one person, and they take turns
-    inputs  what each person's avatar has drawn of them, or None where it draws as it learns
+    people   views of each person, loose crops or pairs; a batch is of one person, and they take turns
+    inputs   what each person's avatar has drawn of them, or None where it draws as it learns
+    sources  who lends each person's looks, one picture a batch; or None where nobody does
 
     Every view of a person comes once before any comes again.
     """
 
     def __init__(self, people: Sequence[Views], config: Config, steps: range,
-                 inputs: Sequence[DrawnInputs] | None = None):
-        self.people, self.config, self.steps = people, config, steps
+                 inputs: Sequence[DrawnInputs] | None = None, sources: Sequence[Sources] | None = None):
+        self.people, self.config, self.steps, self.sources = people, config, steps, sources
         self.inputs = inputs or [None] * len(people)
 
     def __len__(self) -> int:
@@ -45,8 +47,9 @@ class Windows(Dataset):
         views, config, drawn = self.people[person], self.config, self.inputs[person]
         random = np.random.default_rng((config.seed, batch))
         window = paired_window if views.capture.paired else partial(window_around, drawn=drawn)
-        return View.cat([window(views, self._turn(len(views), batch * config.batch + item), config, random)
+        view = View.cat([window(views, self._turn(len(views), batch * config.batch + item), config, random)
                          for item in range(config.batch)])
+        return view if self.sources is None else replace(view, source=self.sources[person].any_of(random))
 
     def _turn(self, count: int, place: int) -> int:
         lap, place = divmod(place, count)

