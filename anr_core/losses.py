@@ -6,15 +6,10 @@ weight a loss is 0, and so is its gradient.
 
 from __future__ import annotations
 
-import socket
-import sys
-import warnings
-from collections.abc import Callable
-from functools import lru_cache, wraps
-from threading import Lock
-
 import torch
 from torch.nn import functional as F
+
+from anr_core.pretrained import asked_once, had
 
 
 def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -146,20 +141,7 @@ def vgg(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) ->
 VGG_LAYERS = {3: 1 / 16, 8: 1 / 8, 15: 1 / 4, 22: 1.0}
 
 
-def _asked_once(find: Callable) -> Callable:
-    """The same function, whose answers are kept; of several threads that ask at once one looks."""
-    known, asking = lru_cache(find), Lock()
-
-    @wraps(find)
-    def asked(*words):
-        with asking:
-            return known(*words)
-
-    asked.cache_clear = known.cache_clear
-    return asked
-
-
-@_asked_once
+@asked_once
 def vgg_network() -> torch.nn.Sequential | None:
     """VGG16 up to relu4_3, downloaded once by torchvision; one printed line says whether it is used."""
     def build():
@@ -169,52 +151,17 @@ def vgg_network() -> torch.nn.Sequential | None:
         for layer in layers:
             if isinstance(layer, torch.nn.ReLU):
                 layer.inplace = False  # else a gradient's picture is overwritten
-        return layers
+        return layers.eval().requires_grad_(False)
 
-    return _had("VGG16", build)
+    return had("VGG16", build)
 
 
-@_asked_once
+@asked_once
 def perceptual_network(backbone: str) -> torch.nn.Module | None:
     """LPIPS on "vgg" or "alex", downloaded once by torchvision; one printed line says whether it is used."""
     def build():
         import lpips
 
-        return lpips.LPIPS(net=backbone, spatial=True, verbose=False)
+        return lpips.LPIPS(net=backbone, spatial=True, verbose=False).eval().requires_grad_(False)
 
-    return _had(f"LPIPS ({backbone})", build)
-
-
-def _had(name: str, build: Callable[[], torch.nn.Module]) -> torch.nn.Module | None:
-    """A network to compare by, at rest, or None where it can't be had; one printed line says which."""
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(10)  # seconds; without it a network that swallows packets stops the program
-    try:
-        _import_torchvision()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # lpips asks torchvision for weights in the old way
-            network = build()
-    except Exception as error:  # no package, no network, a broken file: training goes on without it
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(f"{name} is left out: {reason}", file=sys.stderr)
-        return None
-    finally:
-        socket.setdefaulttimeout(patience)
-    print(f"{name} is used.", file=sys.stderr)
-    return network.eval().requires_grad_(False)
-
-
-def _import_torchvision() -> None:
-    """Import torchvision, also where its compiled operators don't fit the torch that is installed.
-
-    Beside a CPU torch it fails with "operator torchvision::nms does not exist", because it describes two
-    operators that were never loaded. Its networks need neither; declaring both is enough.
-    """
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        global _declared  # the declaration lives as long as its library object
-        _declared = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            _declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision  # noqa: F401
+    return had(f"LPIPS ({backbone})", build)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from anr_core import losses
+from anr_core import losses, pretrained
 
 
 def pictures(seed, batch=1, channels=3, size=16, dtype=torch.float64):
@@ -110,7 +110,7 @@ def test_perceptual_is_none_and_says_so_once_where_its_network_cannot_be_had(mon
     def missing():
         raise ImportError("No module named 'lpips'")
 
-    monkeypatch.setattr(losses, "_import_torchvision", missing)
+    monkeypatch.setattr(pretrained, "_import_torchvision", missing)
     losses.perceptual_network.cache_clear()
     picture = pictures(9, size=64, dtype=torch.float32)
     assert losses.perceptual(picture, picture, picture[:, :1]) is None
@@ -124,7 +124,7 @@ def test_threads_that_ask_for_a_network_at_once_have_it_looked_for_once(monkeypa
         time.sleep(0.05)
         raise ImportError("No module named 'lpips'")
 
-    monkeypatch.setattr(losses, "_import_torchvision", missing)
+    monkeypatch.setattr(pretrained, "_import_torchvision", missing)
     losses.perceptual_network.cache_clear()
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(losses.perceptual_network, ["alex"] * 4)) == [None] * 4

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anr_core import losses, training
+from anr_core import losses, pretrained, training
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.inputs import CHANNELS, Look, draw_input, spread_vertices, vertex_colours
 from anr_core.avatars.rims import depths, outline
@@ -239,7 +239,7 @@ def test_without_vgg_weights_it_learns_by_structure_and_says_so(small_capture, v
     def missing():
         raise ImportError("No module named 'torchvision'")
 
-    monkeypatch.setattr(losses, "_import_torchvision", missing)
+    monkeypatch.setattr(pretrained, "_import_torchvision", missing)
     losses.vgg_network.cache_clear()
     avatar, view = build(small_capture, vgg=1.0, structure=0.1).train(), views[0]
     scene = scene_of(view, posed(small_capture, view))

@@ -1,4 +1,4 @@
-"""Image networks: from sampled features to pictures.
+"""Encoders and decoders with skip connections: from sampled features to pictures.
 
 A `UNet` folds blocks of pixels into channels at once and unfolds them last (space to depth and back): on two
 cores the full-resolution layers would cost most, and the texture already carries the fine detail.
@@ -13,7 +13,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
+
+from anr_core.renderer.convolutions import conv
 
 
 class UNet(nn.Module):
@@ -128,46 +129,3 @@ NORMS = {"batch": nn.BatchNorm2d, "group": _groups, "instance": partial(nn.Insta
 ACTIVATIONS = {"relu": partial(nn.ReLU, inplace=True), "leaky": partial(nn.LeakyReLU, 0.1, inplace=True),
                "silu": partial(nn.SiLU, inplace=True), "none": nn.Identity}
 UPS = ("bilinear", "nearest", "transpose")
-
-
-class PatchDiscriminator(nn.Module):
-    """Says of every patch of a picture whether it was taken or drawn, at several scales.
-
-    inputs  channels
-    width   channels of the first layer; each further one has twice as many
-    layers  how often a scale halves the picture; a patch of three is 38 pixels wide
-    scales  each sees the picture at half the size of the one before
-
-    Its layers are held to a spectral norm of 1. Sources: Isola et al. 2017 (patches); Wang et al. 2018
-    (scales, and features to be matched); Miyato et al. 2018 (spectral norm).
-    """
-
-    def __init__(self, inputs: int, width: int = 32, layers: int = 3, scales: int = 2):
-        super().__init__()
-        widths = [inputs, *(width << layer for layer in range(layers))]
-        self.scales = nn.ModuleList(
-            nn.ModuleList([*(spectral_norm(conv(a, b, 4, 2, padding=1)) for a, b in pairwise(widths)),
-                           spectral_norm(conv(widths[-1], 1))]) for _ in range(scales))
-
-    def forward(self, image: torch.Tensor) -> list[list[torch.Tensor]]:
-        """Pictures (B, inputs, H, W) -> each scale's features, layer by layer, and last what it says.
-
-        That is (B, 1, h, w), above 0 of a patch that was taken, below 0 of one that was drawn.
-        """
-        said = []
-        for *layers, last in self.scales:
-            features = [image]
-            for layer in layers:
-                features.append(functional.leaky_relu(layer(features[-1]), 0.2))
-            said.append([*features[1:], last(features[-1])])
-            image = functional.avg_pool2d(image, 3, 2, 1, count_include_pad=False)
-        return said
-
-
-def conv(inputs: int, outputs: int, side: int = 3, stride: int = 1, padding: int | None = None) -> nn.Conv2d:
-    """A convolution that keeps the picture's size, or divides it by the stride."""
-    padding = side // 2 * (side % 2) if padding is None else padding
-    layer = nn.Conv2d(inputs, outputs, side, stride=stride, padding=padding)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
-    return layer

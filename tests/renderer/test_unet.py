@@ -5,7 +5,7 @@ import torch
 from torch.autograd import gradcheck
 from torch.nn import functional
 
-from anr_core.renderer import PatchDiscriminator, UNet
+from anr_core.renderer import UNet
 
 
 def network(inputs=3, outputs=2, width=4, levels=3, fold=2, seed=0):
@@ -87,35 +87,3 @@ def test_a_width_may_be_between_two_whole_ones():
     counts = [sum(parameter.numel() for parameter in UNet(3, 4, width).parameters()) for width in (8, 8.3, 9)]
     assert counts[0] < counts[1] < counts[2]
     assert UNet(3, 4, 8.3)(pictures(1, 3, 20, 20).float()).shape == (1, 4, 20, 20)
-
-
-# the discriminator
-
-
-def discriminator(**changes):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return PatchDiscriminator(4, **changes).eval()
-
-
-def test_every_scale_says_something_of_each_patch():
-    said = discriminator(width=8, layers=3, scales=2)(pictures(2, 4, 64, 48).float())
-    assert [[tuple(feature.shape[1:]) for feature in scale] for scale in said] == [
-        [(8, 32, 24), (16, 16, 12), (32, 8, 6), (1, 8, 6)], [(8, 16, 12), (16, 8, 6), (32, 4, 3), (1, 4, 3)]]
-
-
-def test_a_patch_of_the_first_scale_is_some_pixels_wide():
-    network, image = discriminator(scales=1), pictures(1, 4, 128, 128).float().requires_grad_()
-    network(image)[0][-1][0, 0, 8, 8].backward()
-    rows = image.grad[0].abs().sum((0, 2)).nonzero()[:, 0]
-    assert int(rows[-1] - rows[0]) + 1 == 38
-
-
-def test_layers_are_held_to_a_spectral_norm_of_one():
-    network = discriminator(width=8).train()
-    for _ in range(30):  # each call comes closer
-        network(pictures(1, 4, 32, 32).float())
-    for scale in network.scales:
-        for layer in scale:
-            largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
-            assert float(largest.detach()) == pytest.approx(1, abs=0.1)
