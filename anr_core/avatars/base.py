@@ -87,6 +87,7 @@ class Stage:
     groups: dict[str, tuple[float, float]]
     adversary: tuple[float, float] | None = None
     plateau: tuple[float, int] | None = None
+    practice: bool = False
 
 
 class Avatar(nn.Module):
@@ -136,6 +137,10 @@ class Avatar(nn.Module):
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         """Named scalars whose sum is minimised."""
+        raise NotImplementedError
+
+    def practise(self, step: int, stage: str) -> dict[str, torch.Tensor]:
+        """What `losses` returns, of made-up examples that follow from the settings and a step's number."""
         raise NotImplementedError
 
     def stages(self, config: Config) -> list[Stage]:

@@ -78,7 +78,7 @@ class Settings(Config):
 
 
 PRESETS = {
-    "quick": Settings(width=16, levels=4),
+    "quick": Settings(width=24, outer=1),
     "base": Settings(preset="base", window=320, size=512, batch=8, width=48, outer=1, encoder_depth=50,
                      encoder_width=64, source_size=256, sources=256, perceptual=10.0, structure=0.1,
                      adversary=1.0, workers=2, steps=20_000),

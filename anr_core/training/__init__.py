@@ -27,7 +27,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from anr_core.avatars import Avatar, Rendering, Scene, avatar_class, configure
+from anr_core.avatars import Avatar, Rendering, Scene, Stage, avatar_class, configure
 from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.run import writing
 from anr_core.body import Posed
@@ -181,7 +181,7 @@ class Trainer:
                                                        self.fabric, state.adversary)
         objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
                                                       optimizer)
-        batches, begun, first = self._batches(self._inputs()), time.perf_counter(), state.step
+        batches, begun, first = self._batches(stage), time.perf_counter(), state.step
         between_steps = True
         try:
             while self.done < (1 if last else end):
@@ -201,7 +201,8 @@ class Trainer:
                 state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
                 if self.fabric.is_global_zero:
                     self._look_after()
-                rate = (state.step - first) * config.batch / (time.perf_counter() - begun)
+                rate = (state.step - first) * (0 if stage.practice else config.batch) / \
+                    (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
                                state.seconds * (1 / self.done - 1), self.preview)
         except (KeyboardInterrupt, GeneratorExit):
@@ -227,21 +228,26 @@ class Trainer:
             return None
         return [Sources(person.training, self.config) for person in self.people]
 
-    def _batches(self, inputs: list[DrawnInputs] | None) -> Iterator[View]:
-        """From the state's step on, without end."""
+    def _batches(self, stage: Stage) -> Iterator[View | int]:
+        """From the state's step on, without end: views, or in a practice the steps' numbers alone."""
         config, world = self.config, self.fabric
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
+        if stage.practice:
+            return iter(steps)
         windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
-                           for person in self.people], config, steps, inputs, self._sources())
+                           for person in self.people], config, steps, self._inputs(), self._sources())
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
 
-    def _gradients(self, objective: torch.nn.Module, view: View) -> dict[str, float]:
-        person = self.names.index(view.person[0])
-        # what is drawn already needs no mesh
-        body = None if view.input is not None else self.people[person].training.registration
-        losses = objective(person, lambda avatar: avatar.placed(view, body))
+    def _gradients(self, objective: torch.nn.Module, batch: View | int) -> dict[str, float]:
+        if isinstance(batch, View):
+            person = self.names.index(batch.person[0])
+            # what is drawn already needs no mesh
+            body = None if batch.input is not None else self.people[person].training.registration
+            losses = objective(person, lambda avatar: avatar.placed(batch, body))
+        else:
+            losses = objective(batch % len(self.people), batch)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
         numbers = {name: float(loss.detach()) for name, loss in losses.items()}
@@ -323,16 +329,19 @@ def preview_row(view: View, drawn: Rendering) -> torch.Tensor:
 class Objective(torch.nn.Module):
     """The losses of avatars as one module, so that a strategy for several GPUs has one to wrap.
 
-    The batch comes as a function of the avatar that returns it: Fabric would take the records in it apart.
+    The batch comes as a function of the avatar that returns it: Fabric would take the records in it apart. In
+    a practice it is the step's number.
     """
 
     def __init__(self, avatars: torch.nn.ModuleList, stage: str, adversary: Adversary | None = None):
         super().__init__()
         self.avatars, self.stage, self.adversary = avatars, stage, adversary
 
-    def forward(self, person: int,
-                batch: Callable[[Avatar], tuple[View, Posed | None]]) -> dict[str, torch.Tensor]:
+    def forward(self, person: int, batch: Callable[[Avatar], tuple[View, Posed | None]] | int,
+                ) -> dict[str, torch.Tensor]:
         avatar = self.avatars[person]
+        if isinstance(batch, int):
+            return avatar.practise(batch, self.stage)
         view, posed = batch(avatar)
         scene = scene_of(view, posed)
         rendering = avatar(scene)
