@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from anr_core.lifting.hiding import hidden_by_body
 from anr_core.lifting.people import knows, made_up_people
 from anr_core.lifting.sight import facing, root
 from anr_core.lifting.variation import limbs, varied
@@ -19,6 +20,7 @@ STEPS = 500  # that a pool lasts for
 GIVEN = 0.3  # share of the examples whose poses are given, where some are
 NEAR, FAR = 1.5, 10.0  # metres from the camera
 NOISE = 0.003, 0.03  # a keypoint's error, of the person's extent: the least and the most of a picture
+TELLS = 0.7  # share of the pictures in which what the body hides is hidden
 WRONG = 0.02  # share of keypoints that are far off
 
 
@@ -58,8 +60,8 @@ class Examples:
         self.limbs = [torch.tensor(rows) for rows in limbs(skeleton).values()]
         self.given = None if given is None else _upright(given.cpu().float(), torch.as_tensor(up), skeleton)
         if not self.made_up and (self.given is None or not len(self.given)):
-            raise ValueError("Anny lacks joints of this skeleton, so nobody can be made up who has them. Give "
-                             "joints of a capture's people to learn from.")
+            raise ValueError("Anny lacks joints of this skeleton, so nobody can be made up who has them. "
+                             "Give joints of a capture's people to learn from.")
         self._pool = (-1, None)
 
     def __call__(self, step: int, count: int) -> Batch:
@@ -150,6 +152,9 @@ def seen_from(cameras, poses: torch.Tensor, skeleton: Skeleton, parts: list[torc
     # nobody stands behind a camera
     local[..., 2] += (0.4 - local[..., 2].amin(1, keepdim=True)).clamp(min=0)
     hidden = _hidden(count, joints, parts, random) | (known <= 0)
+    # some detectors tell what the body hides, others guess at it
+    tells = torch.rand(count, 1, generator=random) < TELLS
+    hidden |= tells & hidden_by_body(local, skeleton)
     confidence = 1 - 0.6 * torch.rand(count, joints, generator=random).square()
     confidence = torch.where(torch.rand(count, 1, generator=random) < 0.3, 1.0, confidence)
     extent = (places - middle).square().sum(-1).mean(1).sqrt()[:, None, None]
@@ -166,7 +171,7 @@ def seen_from(cameras, poses: torch.Tensor, skeleton: Skeleton, parts: list[torc
 
 def _hidden(count, joints, parts, random):
     """(B, J) bool: single keypoints, a limb of some, the lower or any half of a few."""
-    rate = 0.12 * torch.rand(count, 1, generator=random).square()
+    rate = 0.3 * torch.rand(count, 1, generator=random).square()
     hidden = torch.rand(count, joints, generator=random) < rate
     for rows in parts:
         one = torch.rand(count, generator=random) < 0.03
