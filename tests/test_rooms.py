@@ -8,7 +8,7 @@ LINE = [
     ["camera", "pretrained", "skeleton", "threads"],
     ["body"],
     ["rasterizer"],
-    ["texture", "renderer", "gaussians", "volume", "losses"],
+    ["texture", "renderer", "gaussians", "volume", "losses", "lifting"],
     ["capture"],
     ["avatars"],
     ["metrics"],
