@@ -31,7 +31,7 @@ class Scene:
     keypoints    (B, K, 3)     pixels and confidence, or None
     frame        (B,)          frame numbers, or None
     camera_name  names of known cameras, None where a camera is new
-    joints       (B, J, 4)     metres, world, and confidence, of the avatar's own skeleton; None: the mesh has them
+    joints       (B, J, 4)     metres, world, and confidence, of an avatar's own skeleton, in place of a mesh
     source       1 or B views that lend their looks, or None
     image        (B, C, H, W)  what an image-to-image system is given instead of a mesh, or None
     pixels       (B, N, 2)     the pixels to draw, None for all
@@ -100,6 +100,7 @@ class Avatar(nn.Module):
     textured    its modules and buffers that know how a person looks, if these can rest while others learn
     surface     what its poses are drawn on; a checkpoint keeps it; None where pairs of pictures taught it
     body        what poses it, or None where only posed meshes are given, or no meshes at all
+    up          (3,) the world's unit vector against gravity
     refinement  small corrections of what it was trained on, or None
     """
 
@@ -115,6 +116,7 @@ class Avatar(nn.Module):
         for name in () if surface is None else ("faces", "uv", "uv_faces", "part"):
             self.register_buffer(f"surface_{name}", getattr(surface, name).clone())
         self.body: Body | None = None
+        self.up = torch.tensor([0.0, 0.0, 1.0])
         self.refinement: Refinement | None = None
 
     @property

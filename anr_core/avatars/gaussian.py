@@ -34,12 +34,19 @@ from anr_core.body import Posed, Surface
 from anr_core.camera import Camera
 from anr_core.capture import Capture, View
 from anr_core.gaussians import draw, solids_of
+from anr_core.lifting import Examples, PoseRegressor, pose_distance
 from anr_core.renderer import ModulatedUNet, ResNet
 from anr_core.skeleton import KEYPOINT_SETS, Skeleton
 
 GREY = 0.5  # behind a person who lends their looks
 LOOKED_AT = 60  # training pictures out of which the source and the joints' places are found
 BODY = "body"  # the skeleton's name where it is the body's own
+
+# Shares of the stages among those that are chosen
+POSE, PICTURES, ADVERSARY = "pose", "pictures", "adversary"
+WHOLE = ", ".join((POSE, PICTURES, ADVERSARY))
+SHARES = {POSE: 0.1, PICTURES: 0.6, ADVERSARY: 0.3}
+PRACTISED = 256  # poses a step
 
 COLOUR, MASK, APPEARANCE = 10.0, 1.0, 1e-3  # weights of losses
 STEEP = 8.0  # of the mask's logit, to a channel in [0, 1]
@@ -53,11 +60,14 @@ class Settings(Config):
     """Those of the system: `levels` is how often the U-Net halves the picture, `width` its first channels."""
 
     network_settings: ClassVar[tuple[str, ...]] = ("skeleton", "features", "width", "levels", "outer",
-                                                   "encoder_depth", "encoder_width")
+                                                   "encoder_depth", "encoder_width", "lifter_width")
 
     system: str = "gaussian"
-    # whose bones are the primitives: a set of keypoints (coco23, body25 ...), or "body", the body's own joints;
-    # nothing takes the capture's set of keypoints
+    # what is trained, in this order: "pose" (2D keypoints to 3D joints), "pictures" (view synthesis) and
+    # "adversary" (the same, before a discriminator); another run's weights come along with --init
+    course: str = "pose, pictures"
+    # whose bones are the primitives: a set of keypoints (coco23, body25 ...), or "body" for the body's own
+    # joints; nothing takes the capture's set of keypoints
     skeleton: str = ""
     # channels of a primitive's appearance, and of the latent picture
     features: int = 16
@@ -66,6 +76,8 @@ class Settings(Config):
     # blocks and first channels of the ResNet that looks at the source: 50 and 64 as published
     encoder_depth: int = 26
     encoder_width: int = 16
+    # width of the network that lifts 2D keypoints to 3D joints: 2048 for 117 joints as published, 1024 for 17
+    lifter_width: int = 512
     # side of the square picture that lends the looks, pixels
     source_size: int = 128
     # of so many training pictures one a step lends the looks
@@ -81,10 +93,10 @@ PRESETS = {
     "quick": Settings(width=24, outer=1),
     "base": Settings(preset="base", window=320, size=512, batch=8, width=48, outer=1, encoder_depth=50,
                      encoder_width=64, source_size=256, sources=256, perceptual=10.0, structure=0.1,
-                     adversary=1.0, workers=2, steps=20_000),
+                     adversary=1.0, course=WHOLE, lifter_width=1024, workers=2, steps=20_000),
     "large": Settings(preset="large", window=512, size=512, batch=8, width=64, outer=1, encoder_depth=50,
                       encoder_width=64, source_size=256, sources=1024, perceptual=10.0, structure=0.1,
-                      adversary=1.0, workers=4, steps=60_000),
+                      adversary=1.0, course=WHOLE, lifter_width=2048, workers=4, steps=60_000),
 }
 
 
@@ -98,7 +110,7 @@ class Gaussian(Avatar):
     needs = ("posed", "joints", "camera", "source")
     draws = "view pair"
     controls = ("pose", "view", "background", "source")
-    shared = ("encoder", "decoder")
+    shared = ("lifter", "encoder", "decoder")
 
     def __init__(self, config: Settings, surface: Surface | None, pictures=()):
         super().__init__(config, surface)
@@ -109,9 +121,11 @@ class Gaussian(Avatar):
         self.register_buffer("source", torch.zeros(1, 3, config.source_size, config.source_size))
         self.register_buffer("colours", torch.tensor([_side_colour(self.skeleton, edge)
                                                       for edge in self.skeleton.edges]), persistent=False)
+        self.lifter = PoseRegressor(len(self.skeleton), config.lifter_width)
         self.encoder = ResNet(bones * features, config.encoder_depth, config.encoder_width)
         self.decoder = ModulatedUNet(features, 4, bones * features, config.width, config.levels or 4,
                                      config.outer)
+        self.examples: Examples | None = None  # what the lifter practises on
         self._looks: tuple[int, torch.Tensor] | None = None  # what the own source says, while nothing changes
 
     @staticmethod
@@ -127,14 +141,27 @@ class Gaussian(Avatar):
 
     def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         super().begin(stage, views)
-        if self.source.any():
-            return  # a training that goes on
+        if not self.source.any():  # else it is a training that goes on
+            self._look_around(views)
+        if stage.practice:
+            self.examples = Examples(self.skeleton, self.config.seed, self._stood(views), self.up)
+
+    def _look_around(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
+        """Where joints are in the mesh, and which picture shows the person best."""
         if self.surface is not None and self.config.skeleton != BODY:
             known = self.config.skeleton in ANNY_KNOWS and is_anny(self.surface)
             self.mix.copy_(anny_mix(self.config.skeleton) if known
                            else mix_from_keypoints(views(LOOKED_AT), self.skeleton))
         best = max(views(LOOKED_AT), key=lambda pair: self._frontal(*pair))
         self.source.copy_(self._over_grey(best[0]))
+
+    def _stood(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> torch.Tensor:
+        """(n, J, 4) the joints of all training frames."""
+        stood = {}
+        for view, posed in views():
+            if int(view.frame) not in stood:
+                stood[int(view.frame)] = self.joints(Scene(posed, view.camera, view.size))[0].cpu()
+        return torch.stack(list(stood.values()))
 
     def _frontal(self, view: View, posed: Posed | None) -> float:
         """How much a person looks at the camera: the cosine, for those who are seen as a whole."""
@@ -226,8 +253,24 @@ class Gaussian(Avatar):
             terms["structure"] = config.structure * losses.structure(drawn, taken, certain)
         return terms
 
+    def practise(self, step: int, stage: str) -> dict[str, torch.Tensor]:
+        """How far off the lifter is, metres, of people whom nobody filmed and poses that somebody took."""
+        batch = self.examples(step, PRACTISED).to(self.device)
+        return {"distance": pose_distance(self.lifter(batch.seen), batch.joints, batch.known, self.skeleton)}
+
     def stages(self, config: Settings) -> list[Stage]:
-        return [Stage("pictures", 1.0, {"decoder": (2e-3, 1e-4), "encoder": (2e-4, 1e-5)})]
+        chosen = [name.strip() for name in config.course.split(",")]
+        if wrong := [name for name in chosen if name not in SHARES]:
+            raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
+        if config.freeze_renderers:
+            return []  # another's networks, as they are, draw whoever the source shows
+        fast, slow = ({"decoder": (2e-3 * part, 1e-4 * part), "encoder": (2e-4 * part, 1e-5 * part)}
+                      for part in (1.0, 0.1))
+        total = sum(SHARES[name] for name in chosen)
+        stages = {POSE: ({"lifter": (1e-3, 5e-5)}, None, True), PICTURES: (fast, None, False),
+                  ADVERSARY: (slow, (2e-3, 2e-4), False)}
+        return [Stage(name, SHARES[name] / total, groups, adversary, practice=practice)
+                for name, (groups, adversary, practice) in stages.items() if name in chosen]
 
 
 def skeleton_of(config: Settings, surface: Surface | None) -> Skeleton:

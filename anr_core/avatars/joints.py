@@ -52,13 +52,13 @@ def mix_from_keypoints(views: Iterable[tuple[View, Posed]], skeleton: Skeleton) 
     With P the camera's 3x4 matrix, a point X is seen at (u, v) where (P0 - u P2) X = (P1 - v P2) X = 0, which
     is linear in the weights of vertices: non-negative least squares under a sum of 1, in units of pixels.
     """
-    rows, heights = [[] for _ in skeleton.names], [[] for _ in skeleton.names]
+    seen = [[] for _ in skeleton.names]  # of each joint, residuals of every vertex and its confidence
     count = 0
     for view, posed in views:
         count = posed.vertices.shape[1]
         if view.keypoints is None:
             continue
-        # residuals of every vertex (J, 2, V): what it is off by, times its depth over the mesh's own
+        # a residual is what a vertex is off by, times its depth over the mesh's own
         cameras = posed.vertices[0].double() @ view.camera.R[0].double().T + view.camera.t[0].double()
         homogeneous = cameras @ view.camera.K[0].double().T
         pixels = homogeneous[:, :2] / homogeneous[:, 2:].clamp(min=1e-6)
@@ -67,12 +67,12 @@ def mix_from_keypoints(views: Iterable[tuple[View, Posed]], skeleton: Skeleton) 
         for joint, (x, y, confidence) in enumerate(view.keypoints[0].tolist()):
             if confidence <= SURE or not np.isfinite([x, y]).all():
                 continue
-            seen = homogeneous[:, :2] - homogeneous.new_tensor([x, y]) * homogeneous[:, 2:]
-            rows[joint].append((seen.T / depth / height).numpy())
-            heights[joint].append(confidence)
+            off = homogeneous[:, :2] - homogeneous.new_tensor([x, y]) * homogeneous[:, 2:]
+            seen[joint].append(((off.T / depth / height).numpy(), confidence))
     mix = torch.zeros(len(skeleton), count)
-    for joint, (residuals, confidences) in enumerate(zip(rows, heights, strict=True)):
-        if len(residuals) >= LEAST_VIEWS:
+    for joint, found in enumerate(seen):
+        if len(found) >= LEAST_VIEWS:
+            residuals, confidences = zip(*found, strict=True)
             mix[joint] = torch.from_numpy(_mixed(np.stack(residuals), np.array(confidences)))
     return mix
 
@@ -84,7 +84,8 @@ def _mixed(residuals, confidences):
         distance = np.average(np.linalg.norm(residuals, axis=1), 0, weights)
         near = np.flatnonzero(distance <= distance.min() + NEAR)
         near = near[np.argsort(distance[near])][:: max(1, -(-len(near) // CANDIDATES))]
-        equations = (residuals[..., near] * np.sqrt(weights / weights.sum())[:, None, None]).reshape(-1, len(near))
+        counts = np.sqrt(weights / weights.sum())[:, None, None]
+        equations = (residuals[..., near] * counts).reshape(-1, len(near))
         matrix = np.concatenate([equations, EVENNESS * np.eye(len(near)), np.full((1, len(near)), 100.0)])
         solved = nnls(matrix, np.concatenate([np.zeros(len(matrix) - 1), [100.0]]))[0]
         found = near, solved / solved.sum()

@@ -107,6 +107,7 @@ class Run:
         body = None if self.body is None else make_body(self.body)
         avatar = _filled(self.config, read_tensors(file), self.trained, file, body and body.skeleton,
                          self.paired)
+        avatar.up = torch.tensor(self.up)
         if self.paired:
             return avatar
         if body is not None:

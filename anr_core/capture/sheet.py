@@ -13,17 +13,16 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from anr_core.capture.bones import draw_bones
 from anr_core.capture.folder import Capture, Shot
-from anr_core.capture.keypoints import SURE
 from anr_core.capture.pictures import write_image
 from anr_core.rasterizer import rasterize
-from anr_core.skeleton import KEYPOINT_SETS, Skeleton
+from anr_core.skeleton import KEYPOINT_SETS
 
 HEIGHT = 200  # pixels of a picture
 HEAD = 14  # pixels of the line of words above it
 OUTLINE = np.array([60, 255, 90], np.uint8)
 MASK_OUTLINE = np.array([60, 160, 255], np.uint8)
-SIDES = {"left": "yellow", "right": "red"}
 
 
 def write_sheet(capture: Capture, out: Path, cameras: int = 6, moments: int = 6) -> None:
@@ -77,7 +76,7 @@ def _tile(capture: Capture, shot: Shot) -> np.ndarray:
         picture = np.concatenate([_pixels(view.input), picture if shot.known else 0 * picture], 1)
     picture = Image.fromarray(picture)
     if view.keypoints is not None and capture.skeleton in KEYPOINT_SETS:
-        _draw_skeleton(picture, view.keypoints[0].numpy(), KEYPOINT_SETS[capture.skeleton])
+        draw_bones(picture, view.keypoints[0].numpy(), KEYPOINT_SETS[capture.skeleton])
     tile = Image.new("RGB", (picture.width, HEAD + HEIGHT), "black")
     tile.paste(picture, (0, HEAD))
     words = f"{shot.camera} {shot.frame}" + ("" if shot.split == "train" else f" {shot.split}")
@@ -88,16 +87,6 @@ def _tile(capture: Capture, shot: Shot) -> np.ndarray:
 def _pixels(batch: torch.Tensor) -> np.ndarray:
     """The first of (B, C, H, W) as (H, W, 3) uint8: grey ones thrice, of four channels the first three."""
     return (batch[0, :3].expand(3, -1, -1).permute(1, 2, 0) * 255).round().byte().numpy()
-
-
-def _draw_skeleton(picture: Image.Image, points: np.ndarray, skeleton: Skeleton) -> None:
-    """Join the sure ones of keypoints (K, 3), coloured by the person's side."""
-    draw = ImageDraw.Draw(picture)
-    for edge in skeleton.edges:
-        if (points[list(edge), 2] > SURE).all():
-            sides = {word for joint in edge for word in skeleton.names[joint].split("_")} & SIDES.keys()
-            draw.line([tuple(points[joint, :2]) for joint in edge],
-                      SIDES[sides.pop()] if len(sides) == 1 else "white")
 
 
 def _outline(covered: torch.Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What happens on the way to a picture, as pictures: IUV, features, latent image, normals, mask."""
+"""What happens on the way to a picture, as pictures: bones, IUV, features, latent image, normals, mask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from anr_core.body import Surface
 
 CAPTION_HEIGHT = 16  # pixels
 # What is shown of a rendering, in the order in which it comes to be.
-STEPS = ("IUV", "texture", "features", "latent", "normals", "mask", "result")
+STEPS = ("source", "skeleton", "primitives", "IUV", "texture", "features", "latent", "normals", "mask",
+         "result", "truth")
+AS_THEY_ARE = ("source", "skeleton", "primitives", "texture", "truth")
 
 
 class Layers:
@@ -30,7 +32,7 @@ class Layers:
         if step == "mask":
             return rendering.mask.expand(-1, 3, -1, -1)
         layer = rendering.layers.get(step.lower())
-        if layer is None or step == "texture":
+        if layer is None or step in AS_THEY_ARE:
             return layer
         if step == "IUV":
             return iuv_colours(layer, surface)
@@ -42,7 +44,7 @@ class Layers:
 
     def overview(self, rendering: Rendering, surface: Surface, background: torch.Tensor | float
                  ) -> np.ndarray:
-        """(H, W, 3) uint8: all of them side by side, under their names."""
+        """(H, W, 3) uint8: those that there are side by side, under their names."""
         panels = {step: self.panel(step, rendering, surface, background) for step in STEPS}
         return beside({step: picture(panel) for step, panel in panels.items() if panel is not None})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
@@ -17,9 +17,11 @@ from tqdm import tqdm
 
 from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, writing
+from anr_core.body import Posed
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
 from anr_core.export.layers import Layers, picture
+from anr_core.export.looking import as_filmed, pictures_of
 from anr_core.export.staging import (
     circling,
     driven,
@@ -73,33 +75,42 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     avatar = avatar or run.avatar()
     check_surface(capture, avatar.surface)
     known = [name for name, _ in run.trained if name in capture.cameras] or list(capture.cameras)
+    moments, truth = None, None
     if motion is None:
-        poses, scenes = staged(capture, view, known[0], size, frames)
+        moments, scenes = staged(capture, view, known[0], size, frames)
+        count = len(moments)
     else:
-        poses, scenes = staged_motion(capture, motion, view, known[0], size, up)
+        count, scenes = staged_motion(capture, motion, view, known[0], size, up)
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
-    draw = draw_overview if overview else draw_frames
-    if out.suffix.lower() == ".mp4":
-        pictures = draw(avatar, scenes, behind)
-        write_video(out, tqdm(pictures, "drawing", poses, unit=" pictures", leave=False), VIDEO_FPS)
+    places = range(count)
+    if out.suffix.lower() != ".mp4":
+        places = sorted({index * count // STRIP for index in range(STRIP)})
+        scenes = (scene for index, scene in enumerate(scenes) if index in places)
+    if overview:
+        if moments is not None and view in capture.cameras:
+            def truth(place, scene):
+                return as_filmed(capture, view, float(moments[places[place]]), scene)
+        pictures = draw_overview(avatar, scenes, behind, truth)
     else:
-        taken = {index * poses // STRIP for index in range(STRIP)}
-        pictures = draw(avatar, (scene for index, scene in enumerate(scenes) if index in taken), behind)
+        pictures = draw_frames(avatar, scenes, behind)
+    if out.suffix.lower() == ".mp4":
+        write_video(out, tqdm(pictures, "drawing", count, unit=" pictures", leave=False), VIDEO_FPS)
+    else:
         write_strip(out, list(pictures))
 
 
 def staged(capture: Capture, view: str, first: str, size: int,
-           frames: Iterable[int] | None) -> tuple[int, Iterator[Scene]]:
-    """How many pictures a video has, and its scenes; `first` is the camera that a turn begins with."""
+           frames: Iterable[int] | None) -> tuple[torch.Tensor, Iterator[Scene]]:
+    """The frame numbers (m,) of a video's pictures, and its scenes; a turn begins with the camera `first`."""
     watched = view in capture.cameras
     body, recording = playable(capture, view if watched else None, frames)
     numbers = there_and_back(float(recording.frame[0]), float(recording.frame[-1]), capture.fps, VIDEO_FPS,
                              WATCH_SECONDS if watched else ROUND_SECONDS)
     poses = [recording.at(number[None]) for number in numbers]
     if watched:
-        return len(poses), watching(body, poses, capture.cameras[view], view, size)
+        return numbers, watching(body, poses, capture.cameras[view], view, size)
     stage = circling if view == "orbit" else turning
-    return len(poses), stage(body, poses, capture.cameras[first], capture.up, size, VIDEO_FPS)
+    return numbers, stage(body, poses, capture.cameras[first], capture.up, size, VIDEO_FPS)
 
 
 def staged_motion(capture: Capture, motion: Motion, view: str, first: str, size: int,
@@ -130,24 +141,32 @@ def read_background(file: Path, size: int | tuple[int, int]) -> torch.Tensor:
 def draw_frames(avatar: Avatar, scenes: Iterable[Scene],
                 background: torch.Tensor | float) -> Iterator[np.ndarray]:
     """The avatar over a background, (H, W, 3) uint8 a scene."""
-    for rendering in drawn(avatar, scenes):
+    for _, rendering in drawn(avatar, scenes):
         yield picture(rendering.over(on_device(background, rendering)))
 
 
-def draw_overview(avatar: Avatar, scenes: Iterable[Scene],
-                  background: torch.Tensor | float) -> Iterator[np.ndarray]:
-    """Input, steps on the way and result side by side under their names, (H, W, 3) uint8 a scene."""
+def draw_overview(avatar: Avatar, scenes: Iterable[Scene], background: torch.Tensor | float,
+                  truth: Callable[[int, Scene], torch.Tensor] | None = None) -> Iterator[np.ndarray]:
+    """Input, steps on the way and result side by side under their names, (H, W, 3) uint8 a scene.
+
+    truth  what gives the picture (1, 3, H, W) of a scene by its place, as it was taken; or None
+    """
     layers = Layers()
-    for rendering in drawn(avatar, scenes):
+    for place, (scene, rendering) in enumerate(drawn(avatar, scenes)):
+        beside = pictures_of(avatar, scene) | ({} if truth is None else {"truth": truth(place, scene)})
+        rendering = replace(rendering, layers=rendering.layers | beside)
         yield layers.overview(rendering, avatar.surface, on_device(background, rendering))
 
 
-def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[Rendering]:
-    """Renderings of scenes, each on the avatar's own surface and device."""
-    surface = avatar.surface
+def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[tuple[Scene, Rendering]]:
+    """Scenes on the avatar's own surface and device, and their renderings."""
+    device = avatar.device
     for scene in scenes:
-        posed = replace(scene.posed, vertices=scene.posed.vertices.to(surface.faces.device), surface=surface)
-        yield avatar.draw(replace(scene, posed=posed, camera=scene.camera.to(surface.faces.device)))
+        posed = scene.posed
+        if posed is not None:
+            posed = Posed(posed.vertices.to(device), posed.joints, avatar.surface)
+        scene = replace(scene, posed=posed, camera=scene.camera.to(device))
+        yield scene, avatar.draw(scene)
 
 
 def on_device(background: torch.Tensor | float, rendering: Rendering) -> torch.Tensor | float:

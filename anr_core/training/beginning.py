@@ -195,6 +195,8 @@ def start(path: Path, people: list[Person], init: str | Path | None) -> State:
     """The state that the folder was left in, or a fresh one over the unwrapped textures."""
     avatars = sharing([make_avatar(person.run.config, _surface(person.training), person.run.trained)
                        for person in people])
+    for person, avatar in zip(people, avatars, strict=True):
+        avatar.up = person.training.up
     state = State(avatars, copy.deepcopy(avatars))
     if (path / "training.pt").is_file():
         state.load(path / "training.pt")

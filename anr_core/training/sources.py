@@ -1,4 +1,4 @@
-"""The pictures that lend their looks to what is drawn from elsewhere: some of the training views, kept small."""
+"""The pictures that lend their looks to what is drawn from elsewhere: some training views, kept small."""
 
 from __future__ import annotations
 
