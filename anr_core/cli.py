@@ -379,6 +379,39 @@ class Render:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """Draw a run's avatar as somebody moves in another capture, in the looks of its person or another one."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
+    out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
+    # capture of who moves: a body's poses, or joints, as `lift` finds them
+    from_: Annotated[Path, arg(name="from", metavar="CAPTURE")]
+    # whose looks, of a gaussian run: CAPTURE, CAPTURE:CAMERA:FRAME or a picture of a person
+    looks: Annotated[str | None, optional("WHOSE")] = None
+    # who moves, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
+    # orbit (the camera circles), turn (the person turns) or a camera; the first camera if not given
+    view: Annotated[str | None, optional("NAME")] = None
+    # picture to stand before; grey if not given
+    background: Annotated[Path | None, optional("IMAGE")] = None
+    # show the motion's film and the steps on the way side by side
+    overview: bool = False
+    # side of the picture, pixels; the run's own if not given
+    size: Annotated[int | None, optional("S")] = None
+
+    def __call__(self) -> None:
+        from anr_core.avatars.run import Run
+        from anr_core.capture import load_capture
+        from anr_core.export.transfer import transfer
+
+        transfer(Run.open(self.run, self.person), self.out, load_capture(self.from_), self.looks, self.view,
+                 self.background, self.overview, self.size)
+        print(f"written to {self.out}")
+
+
+@dataclass(frozen=True)
 class Shapes:
     """Look at the Gaussian renderer: spheres, ellipsoids and people, side by side."""
 
@@ -415,7 +448,7 @@ class Bench:
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate,
-            "render": Render, "shapes": Shapes, "bench": Bench}
+            "render": Render, "transfer": Transfer, "shapes": Shapes, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

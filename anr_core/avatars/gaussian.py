@@ -19,8 +19,9 @@ what pictures of people tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -37,6 +38,7 @@ from anr_core.gaussians import draw, solids_of
 from anr_core.lifting import Examples, PoseRegressor, pose_distance
 from anr_core.renderer import ModulatedUNet, ResNet
 from anr_core.skeleton import KEYPOINT_SETS, Skeleton
+from anr_core.skeleton.bones import bone_lengths
 
 GREY = 0.5  # behind a person who lends their looks
 LOOKED_AT = 60  # training pictures out of which the source and the joints' places are found
@@ -103,8 +105,9 @@ PRESETS = {
 class Gaussian(Avatar):
     """See the module.
 
-    mix     (J, V)        where the joints are in the mesh; all 0 where the body has them, or none are known
-    source  (1, 3, S, S)  the person over grey, as they look
+    mix      (J, V)        where the joints are in the mesh; all 0 where the body has them, or none are known
+    source   (1, 3, S, S)  the person over grey, as they look
+    lengths  (E,)          of the person's bones, metres
     """
 
     needs = ("posed", "joints", "camera", "source")
@@ -119,6 +122,7 @@ class Gaussian(Avatar):
         if surface is not None and config.skeleton != BODY:
             self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
         self.register_buffer("source", torch.zeros(1, 3, config.source_size, config.source_size))
+        self.register_buffer("lengths", torch.full((bones,), torch.nan))
         self.register_buffer("colours", torch.tensor([_side_colour(self.skeleton, edge)
                                                       for edge in self.skeleton.edges]), persistent=False)
         self.lifter = PoseRegressor(len(self.skeleton), config.lifter_width)
@@ -152,8 +156,20 @@ class Gaussian(Avatar):
             known = self.config.skeleton in ANNY_KNOWS and is_anny(self.surface)
             self.mix.copy_(anny_mix(self.config.skeleton) if known
                            else mix_from_keypoints(views(LOOKED_AT), self.skeleton))
-        best = max(views(LOOKED_AT), key=lambda pair: self._frontal(*pair))
-        self.source.copy_(self._over_grey(best[0]))
+        self.lend(*self.most_frontal(views(LOOKED_AT)))
+        self.lengths.copy_(bone_lengths(self._stood(partial(views, LOOKED_AT)), self.skeleton))
+
+    def most_frontal(self, views: Iterable[tuple[View, Posed]]) -> tuple[View, Posed]:
+        """The view, with its mesh, in which the person looks at the camera most."""
+        return max(views, key=lambda pair: self._frontal(*pair))
+
+    @torch.no_grad()
+    def lend(self, view: View, posed: Posed | None = None) -> None:
+        """Look as the person of a view (a batch of one) does, and where they have a mesh be as tall."""
+        self.source.copy_(self._over_grey(view))
+        if posed is not None:
+            joints = self.joints(Scene(posed, view.camera, view.size))
+            self.lengths.copy_(bone_lengths(joints, self.skeleton))
 
     def _stood(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> torch.Tensor:
         """(n, J, 4) the joints of all training frames."""

@@ -13,9 +13,9 @@ from anr_core.body import Surface
 
 CAPTION_HEIGHT = 16  # pixels
 # What is shown of a rendering, in the order in which it comes to be.
-STEPS = ("source", "skeleton", "primitives", "IUV", "texture", "features", "latent", "normals", "mask",
-         "result", "truth")
-AS_THEY_ARE = ("source", "skeleton", "primitives", "texture", "truth")
+STEPS = ("motion", "source", "skeleton", "primitives", "IUV", "texture", "features", "latent",
+         "normals", "mask", "result", "truth")
+AS_THEY_ARE = ("motion", "source", "skeleton", "primitives", "texture", "truth")
 
 
 class Layers:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -39,6 +39,8 @@ WATCH_SECONDS = 2  # what a resting camera shows takes at least so long
 STRIP = 6  # pictures of a strip
 GREY = 0.5
 
+Beside = Callable[[int, Scene], dict[str, torch.Tensor]]
+
 
 def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            background: str | Path | None = None, overview: bool = False, size: int | None = None,
@@ -60,9 +62,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     that can't be read or is for a body that can't be posed.
     """
     out, size = Path(out), size or run.config.size
-    if out.suffix.lower() not in (".mp4", ".jpg", ".png"):
-        raise ValueError(f"{out} is no name of a video; write one that ends in .mp4, or in .jpg for a strip "
-                         "of pictures out of it.")
+    check_name(out)
     if view not in ("orbit", "turn", *capture.cameras):
         raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
                          f"{', '.join(capture.cameras)}.")
@@ -71,32 +71,47 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
                          "out.")
     if motion is not None and not isinstance(motion, Motion):
         motion = read_motion(motion)
-    behind = GREY if background is None else read_background(Path(background), size)
     avatar = avatar or run.avatar()
     check_surface(capture, avatar.surface)
     known = [name for name, _ in run.trained if name in capture.cameras] or list(capture.cameras)
-    moments, truth = None, None
+    beside = None
     if motion is None:
         moments, scenes = staged(capture, view, known[0], size, frames)
-        count = len(moments)
+        many = len(moments)
+        if view in capture.cameras:
+            def beside(place, scene):
+                return {"truth": as_filmed(capture, view, float(moments[place]), scene)}
     else:
-        count, scenes = staged_motion(capture, motion, view, known[0], size, up)
-    avatar.to("cuda" if torch.cuda.is_available() else "cpu")
-    places = range(count)
+        many, scenes = staged_motion(capture, motion, view, known[0], size, up)
+    write_scenes(out, avatar, scenes, many, size, background, overview, beside)
+
+
+def write_scenes(out: Path, avatar: Avatar, scenes: Iterable[Scene], many: int, size: int,
+                 background: str | Path | None = None, overview: bool = False,
+                 beside: Beside | None = None) -> None:
+    """Draw so many scenes as a video, or six of them as a strip.
+
+    beside  what an overview shows of a scene by its place besides its drawing, (1, 3, H, W) by name; or None
+    """
+    behind = GREY if background is None else read_background(Path(background), size)
+    places = range(many)
     if out.suffix.lower() != ".mp4":
-        places = sorted({index * count // STRIP for index in range(STRIP)})
+        places = sorted({index * many // STRIP for index in range(STRIP)})
         scenes = (scene for index, scene in enumerate(scenes) if index in places)
-    if overview:
-        if moments is not None and view in capture.cameras:
-            def truth(place, scene):
-                return as_filmed(capture, view, float(moments[places[place]]), scene)
-        pictures = draw_overview(avatar, scenes, behind, truth)
-    else:
-        pictures = draw_frames(avatar, scenes, behind)
+    avatar.to("cuda" if torch.cuda.is_available() else "cpu")
+    pictures = draw_overview(avatar, scenes, behind, beside, places) if overview \
+        else draw_frames(avatar, scenes, behind)
     if out.suffix.lower() == ".mp4":
-        write_video(out, tqdm(pictures, "drawing", count, unit=" pictures", leave=False), VIDEO_FPS)
+        write_video(out, tqdm(pictures, "drawing", many, unit=" pictures", leave=False), VIDEO_FPS)
     else:
         write_strip(out, list(pictures))
+
+
+def check_name(out: Path) -> None:
+    """Raise ValueError for a name that is neither of a video nor of a picture."""
+    if out.suffix.lower() not in (".mp4", ".jpg", ".png"):
+        raise ValueError(f"{out} is no name of a video; write one that ends in .mp4, or in .jpg for a strip "
+                         "of pictures out of it.")
 
 
 def staged(capture: Capture, view: str, first: str, size: int,
@@ -146,15 +161,17 @@ def draw_frames(avatar: Avatar, scenes: Iterable[Scene],
 
 
 def draw_overview(avatar: Avatar, scenes: Iterable[Scene], background: torch.Tensor | float,
-                  truth: Callable[[int, Scene], torch.Tensor] | None = None) -> Iterator[np.ndarray]:
+                  beside: Beside | None = None, places: Iterable[int] | None = None) -> Iterator[np.ndarray]:
     """Input, steps on the way and result side by side under their names, (H, W, 3) uint8 a scene.
 
-    truth  what gives the picture (1, 3, H, W) of a scene by its place, as it was taken; or None
+    beside  what else is shown of a scene, by its place
+    places  of the scenes; None for 0, 1, 2 ...
     """
     layers = Layers()
-    for place, (scene, rendering) in enumerate(drawn(avatar, scenes)):
-        beside = pictures_of(avatar, scene) | ({} if truth is None else {"truth": truth(place, scene)})
-        rendering = replace(rendering, layers=rendering.layers | beside)
+    for place, (scene, rendering) in zip(count() if places is None else places, drawn(avatar, scenes),
+                                         strict=False):
+        others = pictures_of(avatar, scene) | ({} if beside is None else beside(place, scene))
+        rendering = replace(rendering, layers=rendering.layers | others)
         yield layers.overview(rendering, avatar.surface, on_device(background, rendering))
 
 

@@ -1,0 +1,201 @@
+"""Motion from one capture, looks from another: a person moves as somebody else was filmed to.
+
+Whoever has a body is moved by its rotations (motion/retargeting.py). Of whom a film tells joints alone,
+lifted from keypoints or known to its source, an avatar that draws bones is moved by those, with bones as long
+as its own person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from anr_core.avatars import Avatar, Scene
+from anr_core.avatars.run import Run, check_surface
+from anr_core.body import Pose, Posed, Surface, TrackedBody
+from anr_core.camera import Camera
+from anr_core.capture import Capture, View, load_capture, resample
+from anr_core.capture.pictures import read_image
+from anr_core.capture.views import as_floats
+from anr_core.capture.window import BODY_MARGIN
+from anr_core.export.staging import circling, turning, watching
+from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_name, staged_motion, write_scenes
+from anr_core.motion import read_motion
+from anr_core.skeleton.bones import as_skeleton, with_bones, without_gaps
+from anr_core.skeleton.named import skeleton_named
+
+CANDIDATES = 60  # pictures out of which the one that lends the looks is chosen
+LARGEST = 512  # pixels of a picture that lends them
+
+AROUND = 0.12  # metres that a body reaches beyond its joints
+
+
+def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | None = None,
+             view: str | None = None, background: str | Path | None = None, overview: bool = False,
+             size: int | None = None) -> None:
+    """Draw a run's avatar as somebody moves in another capture.
+
+    out     a name in .mp4; in .jpg or .png it becomes a strip of pictures
+    source  who moves
+    looks   whose looks an avatar takes that looks at pictures: a capture's folder, CAPTURE:CAMERA:FRAME, or a
+            picture of one person; None for its own person's
+    view    "orbit", "turn", or a camera: of the avatar's own capture, or where the motion is joints alone of
+            the motion's; None for the first
+
+    Raises ValueError where there is no motion in the source, or no picture in looks.
+    """
+    out, size = Path(out), size or run.config.size
+    check_name(out)
+    avatar, person = run.avatar(), run.capture()
+    if looks is not None:
+        person = _look_like(avatar, str(looks), person)
+    if source.registration is not None and not isinstance(person.registration, TrackedBody | None):
+        check_surface(person, avatar.surface)
+        motion, known = read_motion(source.path), list(person.cameras)
+        view = _view(view, person)
+        many, scenes = staged_motion(person, motion, view, known[0], size)
+    else:
+        view = _view(view, source)
+        many, scenes = staged_joints(avatar, source, view, size)
+    write_scenes(out, avatar, scenes, many, size, background, overview, Film(source, many))
+
+
+def _view(view: str | None, capture: Capture) -> str:
+    """A view that there is."""
+    known = ["orbit", "turn", *capture.cameras]
+    if view is not None and view not in known:
+        raise ValueError(f"There is no view {view!r}; use one of {', '.join(known)}.")
+    return view or known[2]
+
+
+def staged_joints(avatar: Avatar, source: Capture, view: str, size: int) -> tuple[int, Iterator[Scene]]:
+    """How many pictures a video has of the joints that a capture holds, and its scenes, without meshes."""
+    if "joints" not in avatar.needs:
+        raise ValueError(f"A {avatar.config.system} avatar draws a body, and {source.path} has none that "
+                         f"moves it. Fit one: python -m anr_core fit {source.path}")
+    if source.joints is None:
+        raise ValueError(f"{source.path} tells no joints in space. Lift its keypoints: "
+                         f"python -m anr_core lift {source.path}")
+    frames = sorted(source.joints.points)
+    joints = torch.stack([source.joints.points[frame] for frame in frames])
+    joints = without_gaps(as_skeleton(joints, skeleton_named(source.joints.skeleton), avatar.skeleton))
+    joints = with_bones(joints, avatar.skeleton, avatar.lengths.cpu())
+    # what a camera frames are the joints and what is around them: as vertices of a mesh without faces
+    around = AROUND * torch.cat([torch.zeros(1, 3), torch.eye(3), -torch.eye(3)])
+    known = joints[..., 3:] > 0
+    points = torch.where(known, joints[..., :3], _middle(joints))
+    corners = (points[:, None] + around[:, None]).flatten(1, 2)
+    none = torch.zeros(1, 3, dtype=torch.long)
+    body = TrackedBody(frames, corners, Surface(none, torch.zeros(1, 2), none, none[:, 0]), interpolate=True)
+    seconds = (frames[-1] - frames[0]) / source.fps
+    rounds = 1 if seconds == 0 else max(1, round((0 if view in source.cameras else ROUND_SECONDS) / seconds))
+    once = torch.linspace(frames[0], frames[-1], max(1, round(seconds * VIDEO_FPS)), dtype=torch.float64)
+    poses = [Pose.of_frame(moment[None]) for moment in once.repeat(rounds)]
+    if view in source.cameras:
+        scenes = watching(body, poses, source.cameras[view], view, size)
+    else:
+        stage = circling if view == "orbit" else turning
+        scenes = stage(body, poses, next(iter(source.cameras.values())), source.up, size, VIDEO_FPS,
+                       loops=False)
+    always = known.float().amin(0)[None]
+    return len(poses), (_of_joints(scene, always) for scene in scenes)
+
+
+def _middle(joints):
+    """(n, 1, 3) the middle of those that are known."""
+    weight = (joints[..., 3:] > 0).to(joints)
+    return (weight * joints[..., :3]).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
+
+
+def _of_joints(scene, confidence):
+    points = scene.posed.vertices[:, :confidence.shape[1]]
+    return replace(scene, posed=None, camera_name=None,
+                   joints=torch.cat([points, confidence.expand(len(points), -1, -1)], -1))
+
+
+class Film:
+    """What the motion's film shows at each picture of a video: the whole person, through one camera."""
+
+    def __init__(self, source: Capture, many: int):
+        self.source = source
+        camera = max(source.cameras, key=lambda name: sum(shot.camera == name for shot in source.shots))
+        self.shots = sorted((shot for shot in source.shots if shot.camera == camera),
+                            key=lambda shot: shot.frame)
+        self.frames = [shot.frame for shot in self.shots]
+
+    def __call__(self, place: int, scene: Scene) -> dict[str, torch.Tensor]:
+        """The picture (1, 3, H, W) of the moment that a video's picture `place` plays, in rounds."""
+        lasts = max(self.frames[-1] - self.frames[0], 1)
+        moment = self.frames[0] + place / VIDEO_FPS * self.source.fps % lasts
+        shot = min(self.shots, key=lambda shot: abs(shot.frame - moment))
+        view = replace(self.source, shots=[shot]).views()[0]
+        side = max(view.size)
+        window = resample(view, torch.tensor([view.size[::-1]]) / 2, torch.tensor([float(side)]),
+                          torch.zeros(1), max(scene.size))
+        return {"motion": window.image}
+
+
+# whose looks
+
+
+def _look_like(avatar: Avatar, looks: str, person: Capture) -> Capture:
+    """Give an avatar somebody's looks; returns the capture of who is to be posed."""
+    if avatar.draws != "view pair":
+        raise ValueError(f"A {avatar.config.system} avatar has one person's looks, and doesn't take them "
+                         "from pictures. Leave --looks out, or name a run of system gaussian.")
+    folder, _, place = looks.partition(":")
+    if not (Path(folder) / "capture.json").is_file():
+        avatar.lend(whole_picture(Path(looks)))
+        return person
+    capture = load_capture(folder)
+    camera, _, frame = place.partition(":")
+    chosen = capture if not place else capture.only(
+        lambda shot: shot.camera == camera and (not frame or str(shot.frame) == frame))
+    if not chosen.shots:
+        raise ValueError(f"{folder} has no picture of camera {camera!r}, frame {frame or 'any'}; its "
+                         f"cameras are {', '.join(capture.cameras)}.")
+    if capture.registration is None:
+        avatar.lend(_around_mask(chosen))
+        return person
+    check_surface(capture, avatar.surface)
+    chosen = chosen.evenly(CANDIDATES)
+    views = chosen.views(crop="body", size=avatar.config.source_size)
+    posed = ((views[row], capture.body(views[row].pose)) for row in range(len(views)))
+    avatar.lend(*avatar.most_frontal((view, Posed(mesh.vertices, mesh.joints, avatar.surface))
+                                     for view, mesh in posed))
+    return capture
+
+
+def whole_picture(file: Path) -> View:
+    """A picture of one person, background and all, whom nobody has masked."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist. Name a capture, CAPTURE:CAMERA:FRAME, or a picture "
+                                "of a person.")
+    image = as_floats(read_image(file))
+    everywhere = torch.ones_like(image[:, :1])
+    side = float(max(image.shape[2:]))
+    size = image.shape[3], image.shape[2]
+    K = torch.tensor([[[side, 0, size[0] / 2], [0, side, size[1] / 2], [0, 0, 1]]])
+    camera = Camera(K, torch.eye(3)[None], torch.zeros(1, 3), size=size[::-1])
+    view = View(image, everywhere, everywhere > 0, camera, None, None, [""], [""], torch.zeros(1, dtype=int),
+                torch.zeros(1))
+    return _square(view, torch.tensor([size]) / 2, side)
+
+
+def _around_mask(capture: Capture) -> View:
+    """A square around the person in the first picture that has a mask, of a capture without a body."""
+    for shot in capture.shots:
+        view = capture.views([shot.camera], [shot.frame])[0]
+        rows, columns = (view.mask[0, 0] > 0.5).nonzero().unbind(1)
+        if len(rows):
+            low, high = (torch.stack([columns, rows], 1).float().aminmax(dim=0))
+            return _square(view, (low + high)[None] / 2, BODY_MARGIN * float((high - low).max()))
+    raise ValueError(f"{capture.path} has no mask, so nobody knows where in its pictures the person is. Make "
+                     f"them: python -m anr_core annotate {capture.path}")
+
+
+def _square(view, center, side):
+    return resample(view, center, torch.tensor([side]), torch.zeros(1), round(min(side, LARGEST)))
