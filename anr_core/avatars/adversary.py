@@ -113,6 +113,7 @@ class AdaptiveAdversary(Adversary):
     StyleGAN2, 2020, appendix B (lazy regularisation).
     """
 
+    width = 32  # of its network; half as wide takes a third of the time
     generator = staticmethod(bce_generator)
     discriminator = staticmethod(bce_discriminator)
 
@@ -124,7 +125,7 @@ class AdaptiveAdversary(Adversary):
         self.steps, self.right, self.probability = (known[name] for name in ("steps", "right", "probability"))
 
     def make_network(self) -> nn.Module:
-        return ResidualDiscriminator(4)
+        return ResidualDiscriminator(4, self.width)
 
     def make_optimizer(self, groups: list[dict]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, betas=(0.0, 0.99), weight_decay=0.01)

@@ -10,7 +10,6 @@ from lightning_fabric import Fabric
 from anr_core.avatars import PRESETS, Rendering, configure, make_avatar
 from anr_core.avatars.adversary import BATCH, CLIMB, GAMMA, LAZY, AdaptiveAdversary, Adversary
 from anr_core.avatars.anr import ANR
-from anr_core.renderer import ResidualDiscriminator
 from anr_core.training import train
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -27,8 +26,7 @@ KINDS = [Adversary, AdaptiveAdversary]
 class Narrow(AdaptiveAdversary):
     """As narrow as is quick to test."""
 
-    def make_network(self):
-        return ResidualDiscriminator(4, 8)
+    width = 8
 
 
 def adversary(seed=0, kind=Adversary, state=None):
