@@ -85,6 +85,9 @@ def test_colours_are_changed_in_the_published_order_about_mid_grey():
         contrast = (along @ grey).abs()
         determinant = torch.linalg.det(changed).abs() / contrast**3  # saturation squared
         assert 2**-8 < float(determinant) < 2**8
+        across = torch.eye(3) - torch.outer(grey, grey)  # hues are turned, and as much more or less strong
+        squared = across @ changed.T @ changed @ across
+        torch.testing.assert_close(squared, across * squared.trace() / 2, rtol=1e-3, atol=1e-4)
         # what brightness takes to mid-grey stays there: 2 x - 1 = -brightness, and matrix x + offset = 1/2
         brightness = torch.linalg.solve(changed, 2 * moved + changed @ torch.ones(3) - 1)
         torch.testing.assert_close(brightness, brightness[:1].expand(3), rtol=1e-3, atol=1e-4)
