@@ -82,9 +82,6 @@ def test_colours_are_changed_in_the_published_order_about_mid_grey():
     for changed, moved in zip(matrix, offset, strict=True):
         along = changed @ grey  # greys stay grey: every change is about their axis
         torch.testing.assert_close(along, grey * (along @ grey))
-        contrast = (along @ grey).abs()
-        determinant = torch.linalg.det(changed).abs() / contrast**3  # saturation squared
-        assert 2**-8 < float(determinant) < 2**8
         across = torch.eye(3) - torch.outer(grey, grey)  # hues are turned, and as much more or less strong
         squared = across @ changed.T @ changed @ across
         torch.testing.assert_close(squared, across * squared.trace() / 2, rtol=1e-3, atol=1e-4)
@@ -99,3 +96,13 @@ def test_changes_are_as_frequent_as_their_probability():
     untouched = ((matrix - torch.eye(3)).abs().amax((1, 2)) < 1e-6) & (offset.abs().amax(1) < 1e-6)
     # brightness, contrast, hue, saturation, and half as often luma
     assert float(untouched.float().mean()) == pytest.approx(0.75**4 * 0.875, abs=0.03)
+
+
+def test_contrast_and_saturation_are_powers_of_two_as_published():
+    matrix, _ = colour_changes(4000, 1.0)
+    grey = torch.full((3,), 1 / math.sqrt(3))
+    contrast = (grey @ matrix @ grey).abs()  # a mirrored luma is negative
+    saturation = (torch.linalg.det(matrix).abs() / contrast**3).sqrt()
+    for found, deviation in ((contrast, 0.5), (saturation, 1.0)):
+        assert float(found.log2().mean()) == pytest.approx(0, abs=0.06)
+        assert float(found.log2().std()) == pytest.approx(deviation, rel=0.05)
