@@ -85,6 +85,33 @@ def hinge_generator(drawn: list[list[torch.Tensor]]) -> torch.Tensor:
     return mean_of([-scale[-1].mean() for scale in drawn])
 
 
+def bce_discriminator(taken: list[list[torch.Tensor]], drawn: list[list[torch.Tensor]]) -> torch.Tensor:
+    """Cross-entropy of what a discriminator says of taken and of drawn: log 2 where it knows nothing.
+
+    Both as a discriminator returns them. Source: Goodfellow et al. 2014.
+    """
+    return mean_of([(F.softplus(-true[-1]).mean() + F.softplus(false[-1]).mean()) / 2
+                    for true, false in zip(taken, drawn, strict=True)])
+
+
+def bce_generator(drawn: list[list[torch.Tensor]]) -> torch.Tensor:
+    """What who draws minimises: the cross-entropy of being taken; its gradient doesn't vanish at first."""
+    return mean_of([F.softplus(-scale[-1]).mean() for scale in drawn])
+
+
+def gradient_penalty(taken: list[list[torch.Tensor]], pictures: torch.Tensor) -> torch.Tensor:
+    """R1: how steeply what a discriminator says depends on taken pictures, squared; the batch's mean.
+
+    taken     as it returns them of the pictures; its word is the mean over a scale's patches
+    pictures  (B, C, H, W)  which ask for a gradient
+
+    Source: Mescheder et al. 2018, equation 9, without the factor gamma / 2.
+    """
+    word = sum(scale[-1].mean((1, 2, 3)).sum() for scale in taken) / len(taken)
+    gradient, = torch.autograd.grad(word, pictures, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
+
+
 def feature_matching(taken: list[list[torch.Tensor]], drawn: list[list[torch.Tensor]]) -> torch.Tensor:
     """Mean absolute difference of the discriminator's features; those of what was taken get no gradient.
 

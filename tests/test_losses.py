@@ -155,6 +155,28 @@ def test_who_draws_is_to_be_taken_for_taken():
     assert float(losses.hinge_generator(DRAWN)) == pytest.approx((1.5 - 0.75) / 2)
 
 
+def test_cross_entropy_is_that_of_a_sigmoid():
+    def entropy(says, right):
+        return torch.nn.functional.binary_cross_entropy(torch.sigmoid(says), torch.full_like(says, right))
+
+    first, second = ((entropy(taken[-1], 1.0) + entropy(drawn[-1], 0.0)) / 2
+                     for taken, drawn in zip(TAKEN, DRAWN, strict=True))
+    assert float(losses.bce_discriminator(TAKEN, DRAWN)) == pytest.approx(float((first + second) / 2))
+    drawn = sum(entropy(scale[-1], 1.0) for scale in DRAWN) / 2
+    assert float(losses.bce_generator(DRAWN)) == pytest.approx(float(drawn))
+
+
+def test_the_gradient_penalty_is_that_of_a_known_function_and_can_be_learned_from():
+    picture = pictures(11, batch=2, channels=2, size=4).requires_grad_()
+    factor = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    word = (factor * picture.square()).sum(1, keepdim=True)  # of 16 patches
+    penalty = losses.gradient_penalty([[word]], picture)
+    expected = (2 * 3 * picture / 16).square().sum((1, 2, 3)).mean()
+    torch.testing.assert_close(penalty, expected)
+    penalty.backward()
+    torch.testing.assert_close(factor.grad, 2 * expected / 3)
+
+
 def test_features_are_matched_layer_by_layer_but_not_what_is_said():
     assert float(losses.feature_matching(TAKEN, DRAWN)) == pytest.approx(((1 + 2) / 2 + 1) / 2)
 

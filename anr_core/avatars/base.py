@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.config import Config
 from anr_core.body import Body, Pose, Posed, Surface
 from anr_core.camera import Camera
@@ -96,6 +97,7 @@ class Avatar(nn.Module):
     needs       the Scene fields it uses
     draws       what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
     controls    what the viewer shows
+    adversary   who judges what it draws, in stages that have someone judge
     shared      its modules that another person can have too: they know nothing of a surface
     textured    its modules and buffers that know how a person looks, if these can rest while others learn
     surface     what its poses are drawn on; a checkpoint keeps it; None where pairs of pictures taught it
@@ -107,6 +109,7 @@ class Avatar(nn.Module):
     needs: tuple[str, ...] = ("posed", "camera")
     draws: str = "view"
     controls: tuple[str, ...] = ("pose", "view", "background", "texture")
+    adversary: type[Adversary] = Adversary
     shared: tuple[str, ...] = ()
     textured: tuple[str, ...] = ()
 

@@ -4,15 +4,16 @@
     ModulatedUNet           the same under a style
     ResNet                  a picture becomes a vector
     PatchDiscriminator      was each patch of a picture taken or drawn?
+    ResidualDiscriminator   the same, at one scale and deeper
 """
 
 from __future__ import annotations
 
 from anr_core.renderer.convolutions import conv
-from anr_core.renderer.discriminators import PatchDiscriminator
+from anr_core.renderer.discriminators import PatchDiscriminator, ResidualDiscriminator
 from anr_core.renderer.modulated import ModulatedUNet
 from anr_core.renderer.resnet import ResNet, imagenet
 from anr_core.renderer.unet import ACTIVATIONS, NORMS, UPS, BlockUNet, UNet
 
-__all__ = ["ACTIVATIONS", "NORMS", "UPS", "BlockUNet", "ModulatedUNet", "PatchDiscriminator", "ResNet",
-           "UNet", "conv", "imagenet"]
+__all__ = ["ACTIVATIONS", "NORMS", "UPS", "BlockUNet", "ModulatedUNet", "PatchDiscriminator",
+           "ResidualDiscriminator", "ResNet", "UNet", "conv", "imagenet"]

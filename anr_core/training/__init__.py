@@ -177,8 +177,8 @@ class Trainer:
             optimizer.load_state_dict(state.optimizer)
         else:  # what beginning the stage has changed
             state.averaged.load_state_dict(state.avatars.state_dict())
-        self.adversary = stage.adversary and Adversary(stage.adversary, config.adversary, config.seed,
-                                                       self.fabric, state.adversary)
+        self.adversary = stage.adversary and state.avatars[0].adversary(
+            stage.adversary, config.adversary, config.seed, self.fabric, state.adversary)
         objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
                                                       optimizer)
         batches, begun, first = self._batches(stage), time.perf_counter(), state.step

@@ -1,5 +1,6 @@
 """The adversary: what it is shown, what it learns, when there is one."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from lightning_fabric import Fabric
 
 from anr_core.avatars import PRESETS, Rendering, configure, make_avatar
-from anr_core.avatars.adversary import Adversary
+from anr_core.avatars.adversary import BATCH, CLIMB, GAMMA, LAZY, AdaptiveAdversary, Adversary
+from anr_core.avatars.anr import ANR
 from anr_core.training import train
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -18,8 +20,17 @@ def view(small_capture):
     return small_capture.views(crop="body", size=64)[0]
 
 
-def adversary(seed=0):
-    return Adversary((1e-3, 1e-3), 0.5, seed, Fabric(accelerator="cpu", devices=1))
+KINDS = [Adversary, AdaptiveAdversary]
+
+
+class Narrow(AdaptiveAdversary):
+    """As narrow as is quick to test."""
+
+    width = 8
+
+
+def adversary(seed=0, kind=Adversary, state=None):
+    return kind((1e-3, 1e-3), 0.5, seed, Fabric(accelerator="cpu", devices=1), state)
 
 
 def blurred(view, mask=None):
@@ -31,9 +42,10 @@ def total(losses):
     return float(sum(losses.values()).detach())
 
 
-def test_it_learns_to_tell_drawn_pictures_from_taken_ones(view):
-    judging = adversary()
-    for _ in range(30):
+@pytest.mark.parametrize("kind, steps", [(Adversary, 30), (Narrow, 100)])
+def test_it_learns_to_tell_drawn_pictures_from_taken_ones(kind, steps, view):
+    judging = adversary(kind=kind)
+    for _ in range(steps):
         judging.losses(blurred(view), view)
         judging.step()
     with torch.no_grad():
@@ -41,8 +53,9 @@ def test_it_learns_to_tell_drawn_pictures_from_taken_ones(view):
     assert float(taken) > float(drawn) + 0.3
 
 
-def test_its_losses_reach_who_draws_and_not_itself(view):
-    judging, drawn = adversary(), blurred(view)
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_losses_reach_who_draws_and_not_itself(kind, view):
+    judging, drawn = adversary(kind=kind), blurred(view)
     drawn.rgb.requires_grad_()
     sum(judging.losses(drawn, view).values()).backward()
     assert drawn.rgb.grad.any() and all(weight.grad is None for weight in judging.network.parameters())
@@ -57,15 +70,16 @@ def test_features_of_what_equals_the_truth_cost_nothing(view):
     assert float(judging.losses(blurred(view), view)["features"].detach()) > 0
 
 
-def test_uncertain_pixels_are_not_judged(view):
+@pytest.mark.parametrize("kind", KINDS)
+def test_uncertain_pixels_are_not_judged(kind, view):
     certain = view.certain.clone()
     certain[..., 20:40] = False
     hidden, found = replace(view, certain=certain), []
     other = replace(hidden, image=torch.where(certain, view.image, 1 - view.image),
                     mask=torch.where(certain, view.mask, 1 - view.mask))
     for shown in (hidden, other):
-        found.append(total(adversary().losses(blurred(view), shown)))
-    assert found[0] == found[1] != total(adversary().losses(blurred(view), view))
+        found.append(total(adversary(kind=kind).losses(blurred(view), shown)))
+    assert found[0] == found[1] != total(adversary(kind=kind).losses(blurred(view), view))
 
 
 def test_only_larger_presets_have_one():
@@ -80,3 +94,104 @@ def test_networks_are_judged_once_they_draw(weight, judged, small_capture, tmp_p
     progress = list(train(small_capture, tmp_path / "run", steps=4, config=config))
     assert {step.stage for step in progress if "adversary" in step.losses} == set(judged)
     assert not any("network" in name for name in avatar.state_dict())
+
+
+# who adapts
+
+
+@pytest.fixture
+def seeded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def steps(judging, view, count):
+    for _ in range(count):
+        judging.losses(blurred(view), view)
+        judging.step()
+
+
+def test_pictures_are_changed_the_more_often_the_better_it_knows_them(view, seeded):
+    judging, shown = adversary(kind=Narrow), view.image.new_ones(1, 4, 32, 32)
+    judging.right = 1.0
+    judging.further([[torch.ones(1, 1, 2, 2)]], shown)
+    assert judging.probability == CLIMB
+    for _ in range(3):  # 0.8, 0.44, 0.152: below a half from the second on
+        judging.further([[-torch.ones(1, 1, 2, 2)]], shown)
+    assert judging.right == pytest.approx(((0.8 - 0.2) * 0.8 - 0.2) * 0.8 - 0.2)
+    assert judging.probability == 0.0
+    judging.right, judging.probability = 1.0, 1.0
+    judging.further([[torch.ones(1, 1, 2, 2)]], shown)
+    assert judging.probability == 1.0
+
+
+def test_drawn_and_taken_are_shown_changed_alike(view, seeded):
+    judging = adversary(kind=Narrow)
+    judging.probability = 1.0
+    truth = Rendering(view.image, view.mask)
+    judging.losses(truth, view)
+    plain = Adversary.shown(judging, truth, view)[1]
+    assert torch.equal(*judging.pictures) and not torch.allclose(judging.pictures[1], plain)
+
+
+def test_steepness_is_looked_at_every_sixteenth_step_and_counts_for_all(view, monkeypatch):
+    judging, shown = adversary(kind=Narrow), view.image.new_ones(2, 4, 64, 48)
+    costs = [judging.further([[torch.zeros(2, 1, 4, 3)]], shown) for _ in range(2 * LAZY + 1)]
+    assert [step for step, cost in enumerate(costs) if torch.as_tensor(cost).any()] == [0, LAZY, 2 * LAZY]
+
+    class Steep(torch.nn.Module):
+        """Says of a picture the sum of all its numbers, divided by 10, of each of four patches."""
+
+        def forward(self, image):
+            return [[image.sum((1, 2, 3), keepdim=True).expand(-1, 1, 2, 2) / 10]]
+
+    judging.network, judging.steps = Steep(), 0
+    expected = LAZY * GAMMA * 64 * 48 / BATCH * (4 * 64 * 48 * 0.01)
+    assert float(judging.further([[torch.zeros(2, 1, 4, 3)]], shown)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_steepness_teaches_every_layer_but_the_last_bias(view):
+    judging = adversary(kind=Narrow)
+    judging.further([[torch.zeros(1, 1, 4, 4)]], view.image.new_ones(1, 4, 64, 64)).backward()
+    learning = {name: weight.grad is not None and bool(weight.grad.any())
+                for name, weight in judging.network.named_parameters()}
+    assert all(learns for name, learns in learning.items() if name.endswith("weight"))
+
+
+def test_going_on_from_its_state_is_as_if_nothing_had_been(view, seeded):
+    judging = adversary(kind=Narrow)
+    judging.probability, judging.right = 0.5, 0.9
+    steps(judging, view, 2)
+    state, random = copy.deepcopy(judging.state()), torch.get_rng_state()
+    steps(judging, view, 2)
+    other = adversary(seed=1, kind=Narrow, state=state)
+    torch.set_rng_state(random)
+    steps(other, view, 2)
+    assert (other.steps, other.right, other.probability) == (4, judging.right, judging.probability)
+    for mine, theirs in zip(other.network.parameters(), judging.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_an_avatar_names_who_judges_it_and_a_killed_run_goes_on(small_capture, tmp_path, monkeypatch):
+    class Changing(Narrow):
+        """Pictures are changed from the start."""
+
+        def __init__(self, *settings):
+            super().__init__(*settings)
+            self.probability = max(self.probability, 0.5)
+
+    monkeypatch.setattr(ANR, "adversary", Changing)
+    config = TINY | {"adversary": 0.01}
+    for run in ("whole", "killed"):
+        running = train(small_capture, tmp_path / run, steps=6, config=config)
+        for progress in running:
+            if run == "killed" and progress.step == 3:
+                running.close()
+                break
+    list(train(small_capture, tmp_path / "killed", steps=6, config=config))
+    saved = [torch.load(tmp_path / run / "training.pt")["adversary"] for run in ("whole", "killed")]
+    assert saved[0]["steps"] == saved[1]["steps"] > 0
+    assert all(map(torch.equal, saved[0]["network"].values(), saved[1]["network"].values()))
+    whole, killed = ((tmp_path / run / "checkpoint.safetensors").read_bytes() for run in ("whole", "killed"))
+    assert whole == killed
