@@ -5,8 +5,8 @@
     hdImgs/00_00/00_00_00000168.jpg          pictures; or hdVideos/hd_00_00.mp4
 
 Of several people the one who is seen in most frames is taken. Only frames with a pose are; its joints are
-projected into the pictures as keypoints, and kept in metres in joints.npz and foreign.npz. The world's Y points
-down.
+projected into the pictures as keypoints, and kept in metres in joints.npz and foreign.npz. The world's Y
+points down.
 Source: Joo et al., Panoptic Studio, 2015, and its toolbox.
 """
 
