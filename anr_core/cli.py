@@ -218,6 +218,27 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Lift:
+    """Lift the 2D keypoints of a capture to joints in space, and write them into it."""
+
+    # folder that `prepare` made, with keypoints
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # take the lifter of this run, which `train` filled; else one learns on made-up people, and is kept
+    run: Annotated[Path | None, optional("RUN")] = None
+    # look through these cameras alone, such as cam01,cam02
+    cameras: Annotated[str | None, optional("LIST")] = None
+    # how long it learns, minutes
+    minutes: Annotated[float, arg(metavar="M")] = 1
+    # learn anew, and replace joints that the capture's source knew
+    again: bool = False
+
+    def __call__(self) -> None:
+        from anr_core.prepare.lift import lift
+
+        lift(self.capture, self.run, self.cameras and self.cameras.split(","), self.minutes, self.again)
+
+
+@dataclass(frozen=True)
 class Train:
     """Train an avatar of a capture; the same command goes on where it was interrupted."""
 
@@ -225,7 +246,7 @@ class Train:
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
     # folder to fill
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    # what draws: anr, smplpix, deferred or static
+    # what draws: anr, smplpix, gaussian, deferred or static
     system: Annotated[str, arg(metavar="NAME")] = "anr"
     # quick (two CPU cores), base (a small GPU) or large
     preset: Annotated[str, arg(metavar="NAME")] = "quick"
@@ -447,8 +468,8 @@ class Bench:
 
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
-            "annotate": Annotate, "mask": Mask, "fit": Fit, "train": Train, "evaluate": Evaluate,
-            "render": Render, "transfer": Transfer, "shapes": Shapes, "bench": Bench}
+            "annotate": Annotate, "mask": Mask, "fit": Fit, "lift": Lift, "train": Train,
+            "evaluate": Evaluate, "render": Render, "transfer": Transfer, "shapes": Shapes, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

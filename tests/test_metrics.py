@@ -5,6 +5,7 @@ import math
 import flip_evaluator
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from anr_core import losses, metrics
 
@@ -196,3 +197,69 @@ def test_lpips_is_told_which_pixels_count(monkeypatch):
     assert metrics.lpips(picture(0, (64, 64)), picture(1, (64, 64)), pixels) == 0.25
     assert seen["backbone"] == "alex" and seen["prediction"].shape == (1, 3, 64, 64)
     assert (seen["weight"][0, 0].numpy() == pixels).all()
+
+
+# joints in space
+
+def some_poses(count=5, joints=17):
+    random = np.random.default_rng(3)
+    return random.normal(size=(count, joints, 3))
+
+
+def turned(poses, angle=0.7):
+    c, s = np.cos(angle), np.sin(angle)
+    return poses @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def test_joints_that_are_shifted_by_a_metre_are_a_metre_off():
+    poses = some_poses()
+    np.testing.assert_allclose(metrics.mpjpe(poses + [0, 0.6, 0.8], poses), 1, atol=1e-12)
+    np.testing.assert_allclose(metrics.p_mpjpe(poses + [0, 0.6, 0.8], poses), 0, atol=1e-12)
+
+
+def test_a_scale_costs_nothing_in_n_mpjpe_and_a_similarity_nothing_in_p_mpjpe():
+    poses = some_poses()
+    np.testing.assert_allclose(metrics.n_mpjpe(0.4 * poses, poses), 0, atol=1e-12)
+    assert (metrics.n_mpjpe(turned(poses), poses) > 0.1).all()
+    np.testing.assert_allclose(metrics.p_mpjpe(0.4 * turned(poses) + 2, poses), 0, atol=1e-12)
+
+
+def test_a_reflection_is_no_similarity():
+    poses = some_poses()
+    assert (metrics.p_mpjpe(poses * [-1, 1, 1], poses) > 0.1).all()
+
+
+def test_the_procrustes_fit_is_the_best_of_many_turns():
+    poses, truth = some_poses(1), some_poses(2)[1:]
+    poses, truth = poses - poses.mean(1, keepdims=True), truth - truth.mean(1, keepdims=True)
+    best = min(np.square(s * poses[0] @ r.T - truth[0]).sum()
+               for r in Rotation.random(3000, np.random.default_rng(0)).as_matrix() for s in (0.1, 0.2, 0.4))
+    left, stretch, right = np.linalg.svd(truth[0].T @ poses[0])
+    sign = np.sign(np.linalg.det(left @ right))
+    least = (truth**2).sum() - (stretch[0] + stretch[1] + sign * stretch[2]) ** 2 / (poses**2).sum()
+    assert least <= best and metrics.p_mpjpe(poses, truth)[0] ** 2 <= least / 17 + 1e-9  # mean below the RMS
+
+
+def test_joints_that_nobody_sees_do_not_count_and_a_pose_without_any_has_no_figure():
+    poses = some_poses(2)
+    off, visible = poses.copy(), np.ones((2, 17))
+    off[0, 3] += 5
+    visible[0, 3], visible[1] = 0, 0
+    for figure in (metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe):
+        one, none = figure(off, poses, visible)
+        assert one < 1e-9 and np.isnan(none)
+
+
+def test_degenerate_poses_have_finite_figures():
+    truth, point = some_poses(1), np.zeros((1, 17, 3))
+    spread = np.linalg.norm(truth - truth.mean(1, keepdims=True), axis=-1).mean()
+    np.testing.assert_allclose(metrics.p_mpjpe(point, truth), spread)
+    line = truth * [1, 0, 0]
+    for figure in (metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe):
+        for one, other in ((point, truth), (line, truth), (truth, point), (truth, line), (point, point)):
+            assert np.isfinite(figure(one, other)).all()
+
+
+def test_poses_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match="expected"):
+        metrics.mpjpe(np.zeros((2, 17, 3)), np.zeros((2, 16, 3)))

@@ -28,6 +28,7 @@ import torch
 from torch.nn import functional
 
 from anr_core import losses
+from anr_core.avatars.adversary import AdaptiveAdversary
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
 from anr_core.avatars.joints import ANNY_KNOWS, anny_mix, is_anny, mix_from_keypoints
@@ -39,6 +40,7 @@ from anr_core.lifting import Examples, PoseRegressor, pose_distance
 from anr_core.renderer import ModulatedUNet, ResNet
 from anr_core.skeleton import KEYPOINT_SETS, Skeleton
 from anr_core.skeleton.bones import bone_lengths
+from anr_core.skeleton.widths import edge_widths
 
 GREY = 0.5  # behind a person who lends their looks
 LOOKED_AT = 60  # training pictures out of which the source and the joints' places are found
@@ -71,6 +73,8 @@ class Settings(Config):
     # whose bones are the primitives: a set of keypoints (coco23, body25 ...), or "body" for the body's own
     # joints; nothing takes the capture's set of keypoints
     skeleton: str = ""
+    # how many times thicker than the skeleton's widths the primitives are
+    thickness: float = 1.0
     # channels of a primitive's appearance, and of the latent picture
     features: int = 16
     # how often the latent picture is half as large as the picture
@@ -78,6 +82,8 @@ class Settings(Config):
     # blocks and first channels of the ResNet that looks at the source: 50 and 64 as published
     encoder_depth: int = 26
     encoder_width: int = 16
+    # learning rate of the U-Net; the ResNet's is a tenth of it, as published
+    rate: float = 2e-3
     # width of the network that lifts 2D keypoints to 3D joints: 2048 for 117 joints as published, 1024 for 17
     lifter_width: int = 512
     # side of the square picture that lends the looks, pixels
@@ -92,7 +98,8 @@ class Settings(Config):
 
 
 PRESETS = {
-    "quick": Settings(width=24, outer=1),
+    # few steps, so large ones; whole people, since windows of half of them teach less
+    "quick": Settings(width=16, outer=1, window=224, batch=2, rate=1e-2),
     "base": Settings(preset="base", window=320, size=512, batch=8, width=48, outer=1, encoder_depth=50,
                      encoder_width=64, source_size=256, sources=256, perceptual=10.0, structure=0.1,
                      adversary=1.0, course=WHOLE, lifter_width=1024, workers=2, steps=20_000),
@@ -113,6 +120,7 @@ class Gaussian(Avatar):
     needs = ("posed", "joints", "camera", "source")
     draws = "view pair"
     controls = ("pose", "view", "background", "source")
+    adversary = AdaptiveAdversary
     shared = ("lifter", "encoder", "decoder")
 
     def __init__(self, config: Settings, surface: Surface | None, pictures=()):
@@ -122,6 +130,7 @@ class Gaussian(Avatar):
         if surface is not None and config.skeleton != BODY:
             self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
         self.register_buffer("source", torch.zeros(1, 3, config.source_size, config.source_size))
+        self.widths = [config.thickness * width for width in edge_widths(self.skeleton)]
         self.register_buffer("lengths", torch.full((bones,), torch.nan))
         self.register_buffer("colours", torch.tensor([_side_colour(self.skeleton, edge)
                                                       for edge in self.skeleton.edges]), persistent=False)
@@ -226,7 +235,7 @@ class Gaussian(Avatar):
 
     def forward(self, scene: Scene) -> Rendering:
         joints, looks = self.joints(scene), self.looks(scene.source)
-        solids = solids_of(joints[..., :3], self.skeleton, confidence=joints[..., 3])
+        solids = solids_of(joints[..., :3], self.skeleton, self.widths, joints[..., 3])
         features = looks.expand(len(joints), -1, -1)
         if not self.training:
             features = torch.cat([features, self.colours.expand(len(joints), -1, -1)], -1)
@@ -280,8 +289,8 @@ class Gaussian(Avatar):
             raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
         if config.freeze_renderers:
             return []  # another's networks, as they are, draw whoever the source shows
-        fast, slow = ({"decoder": (2e-3 * part, 1e-4 * part), "encoder": (2e-4 * part, 1e-5 * part)}
-                      for part in (1.0, 0.1))
+        fast, slow = ({"decoder": (rate, rate / 20), "encoder": (rate / 10, rate / 200)}
+                      for rate in (config.rate, config.rate / 10))
         total = sum(SHARES[name] for name in chosen)
         stages = {POSE: ({"lifter": (1e-3, 5e-5)}, None, True), PICTURES: (fast, None, False),
                   ADVERSARY: (slow, (2e-3, 2e-4), False)}

@@ -7,6 +7,8 @@
     foreign.npz         body parameters of another system that came along, as its files have them: EasyMocap's
                         frames (n,), poses, Rh, Th, shapes, whose convention body/conventions.py tells
     keypoints.npz       where they are known: cameras (m,), frames (m,), points (m, K, 3)
+    joints.npz          where they are known: frames (n,), points (n, J, 4) metres, world, and confidence
+    lifter.safetensors  what `lift` learned for this set of keypoints
     frames/             CAMERA/0008.jpg, undistorted
     masks/              CAMERA/0008.png, 255 where the person is; absent where nobody measured it
     certain/            CAMERA/0008.png, 255 where the mask can be believed; absent where it can be everywhere
@@ -37,6 +39,7 @@ import torch
 
 from anr_core.body import Body, Pose
 from anr_core.camera import Camera
+from anr_core.capture.joints import Joints, read_joints
 from anr_core.capture.keypoints import Table, read_keypoints
 from anr_core.capture.pictures import Memory, read_image
 from anr_core.capture.posing import read_posing
@@ -95,6 +98,7 @@ class Capture:
     keypoints     (K, 3) pixels and confidence by camera name and frame
     skeleton      name of the skeleton that the keypoints belong to, such as "coco23"
     uncalibrated  names of the cameras whose focal length is a guess; each stands at the world's origin
+    joints        in space, with their skeleton; None where nobody knows them
     link          address that its source was downloaded from, or file:// and where it lay; or None
     """
 
@@ -113,6 +117,7 @@ class Capture:
     skeleton: str | None = None
     uncalibrated: frozenset[str] = frozenset()
     link: str | None = None
+    joints: Joints | None = None
     memory: Memory = field(default_factory=lambda: Memory(MEMORY), repr=False, compare=False)
 
     @property
@@ -228,7 +233,8 @@ def _described(path, index):
     return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],
                    torch.tensor(index["up"]), index["person"], index["backgrounds"], poses,
                    read_keypoints(path / "keypoints.npz") if skeleton else {}, skeleton,
-                   frozenset(uncalibrated), index.get("link"))
+                   frozenset(uncalibrated), index.get("link"),
+                   read_joints(path / "joints.npz", index.get("joints")))
 
 
 def _read_index(path):

@@ -11,6 +11,7 @@ import torch
 
 from anr_core.body import Body, Pose, Surface
 from anr_core.camera import Camera
+from anr_core.capture.joints import Joints
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Footage:
     keypoints     name of the skeleton that the takes' keypoints belong to
     foreign       body parameters of another system, as the source has them; kept, and used by nobody here
     uncalibrated  names of the cameras whose focal length is a guess; each is the world's origin
+    joints        in space, where the source knows them
     link          address that the source was downloaded from, or None
     """
 
@@ -82,6 +84,7 @@ class Footage:
     foreign: dict[str, np.ndarray] | None = None
     uncalibrated: frozenset[str] = frozenset()
     link: str | None = None
+    joints: Joints | None = None
 
     @property
     def registered(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anr_core.body import Body, Pose
-from anr_core.camera import Camera, undistort_image
-from anr_core.capture.folder import VERSION, Capture, Shot, load_capture
+from anr_core.camera import undistort_image
+from anr_core.capture.folder import VERSION, Shot
 from anr_core.capture.footage import Footage, Take
-from anr_core.capture.keypoints import Table, straightened, write_keypoints
+from anr_core.capture.keypoints import straightened, write_keypoints
 from anr_core.capture.outline import near_outline
 from anr_core.capture.pictures import read_channels, read_image, read_mask, write_image, write_mask
-from anr_core.capture.posing import describe_body, write_poses, write_posing
+from anr_core.capture.posing import write_posing
 
 # Of a mesh's vertices, that have to lie in a picture for it to count as a picture of the person.
 LEAST_VISIBLE = 0.01
@@ -95,18 +94,21 @@ def write_capture(footage: Footage, folder: Path, keypoints_late: int = 0) -> li
         shutil.copyfile(footage.licence_file, folder / footage.licence_file.name)
     if keypoints:
         write_keypoints(folder / "keypoints.npz", keypoints)
+    if footage.joints:
+        footage.joints.write(folder / "joints.npz")
     if footage.foreign:
         np.savez(folder / "foreign.npz", **footage.foreign)
     index = {
         "version": VERSION, "format": footage.format, "link": footage.link, "licence": footage.licence,
         "fps": footage.fps,
         "up": list(footage.up), "person": footage.person,
-        "cameras": {name: {**_numbers(camera), "size": list(camera.size),
+        "cameras": {name: {**numbers_of(camera), "size": list(camera.size),
                            "original": footage.originals[name],
                            "calibrated": name not in footage.uncalibrated}
                     for name, camera in sorted(cameras.items())},
         "backgrounds": backgrounds, "body": write_posing(footage, folder),
         "keypoints": footage.keypoints if keypoints else None,
+        "joints": footage.joints.description if footage.joints else None,
         "shots": [asdict(shot) for shot in sorted(shots, key=lambda shot: (shot.camera, shot.frame))],
     }
     (folder / "capture.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
@@ -114,85 +116,7 @@ def write_capture(footage: Footage, folder: Path, keypoints_late: int = 0) -> li
             for name, problems in unseen.items()]
 
 
-def write_registration(capture: Capture, body: Body, poses: Pose, cameras: dict[str, Camera] | None = None,
-                       fitted: Iterable[int] | None = None) -> Capture:
-    """Give a capture on disk the body that was fitted to it, and read it again.
-
-    poses    of every frame that has a picture, whose numbers are in `poses.frame`
-    cameras  those that were estimated along; they count as calibrated from now on
-    fitted   frames whose pose was found in their pictures, not in between; all if not given
-
-    capture.json is exchanged last: a first fit that is killed leaves none. One that is killed between the two
-    files of a later fit leaves the new poses with the old shape: fit again.
-    """
-    if missing := {shot.frame for shot in capture.shots} - set(poses.frame.tolist()):
-        raise ValueError(f"There is no pose of frame {min(missing)}, of which {capture.path} has a picture. "
-                         "Give a pose of every frame.")
-    poses = poses[poses.frame.argsort()]
-    fitted = set(poses.frame.tolist() if fitted is None else fitted)
-    file = capture.path / "capture.json"
-    index = json.loads(file.read_text(encoding="utf-8"))
-    for name, camera in (cameras or {}).items():
-        index["cameras"][name].update(**_numbers(camera), calibrated=True)
-    for shot in index["shots"]:
-        shot["registered"] = shot["frame"] in fitted
-    index["body"] = describe_body(body)
-    with exchanged(capture.path / "poses.npz") as fresh:
-        write_poses(poses, fresh)
-    _write_index(index, file)
-    return load_capture(capture.path)
-
-
-def write_annotations(capture: Capture, keypoints: Table, skeleton: str,
-                      masks: Iterable[tuple[Shot, np.ndarray]], outdated: set[Shot] = frozenset()) -> Capture:
-    """Give a capture on disk keypoints and masks that were found in its pictures, and read it again.
-
-    keypoints  all that it has from now on, of a set named `skeleton`
-    masks      pictures and their masks (H, W) uint8, which may be made while they are asked for
-    outdated   pictures that have no mask any more unless a new one is among them
-
-    capture.json is exchanged last, and names no keypoints while those of another set take their place: what
-    is killed leaves a capture, with the old annotations, some of them or none.
-    """
-    file = capture.path / "capture.json"
-    index = json.loads(file.read_text(encoding="utf-8"))
-    written = {}
-    for shot, mask in masks:
-        written[shot.camera, shot.frame] = name = f"masks/{shot.camera}/{shot.frame:04d}.png"
-        (capture.path / name).parent.mkdir(parents=True, exist_ok=True)
-        with exchanged(capture.path / name) as fresh:
-            write_mask(fresh, mask)
-    if index["keypoints"] not in (None, skeleton):
-        _write_index({**index, "keypoints": None}, file)
-    with exchanged(capture.path / "keypoints.npz") as fresh:
-        write_keypoints(fresh, keypoints)
-    dropped = {(shot.camera, shot.frame): shot.mask for shot in outdated if shot.mask is not None}
-    for shot in index["shots"]:
-        place = shot["camera"], shot["frame"]
-        shot["mask"] = written.get(place, None if place in dropped else shot["mask"])
-    _write_index({**index, "keypoints": skeleton}, file)
-    for place in dropped.keys() - written.keys():
-        (capture.path / dropped[place]).unlink(missing_ok=True)
-    return load_capture(capture.path)
-
-
-def _write_index(index, file):
-    with exchanged(file) as fresh:
-        fresh.write_text(json.dumps(index, indent=1), encoding="utf-8")
-
-
-@contextmanager
-def exchanged(file: Path) -> Iterator[Path]:
-    """A place to write to, which takes the file's once it is whole."""
-    fresh = file.with_name(f".new.{file.name}")
-    try:
-        yield fresh
-        fresh.replace(file)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _numbers(camera):
+def numbers_of(camera):
     """What capture.json says of a camera's place and lens."""
     return {"K": camera.K[0].tolist(), "R": camera.R[0].tolist(), "t": camera.t[0].tolist()}
 

@@ -11,7 +11,8 @@
 
 The regressor sees no pixels but the picture of a camera of our own at the same place, turned until the
 person's middle is on its axis and zoomed until the person fills it: focal length, distance and place in the
-picture make no difference to it. Its answer is in the axes of that camera. The root that joints are counted
+picture make no difference to it. It is told how steeply that camera looks down, and answers in its axes,
+levelled. The root that joints are counted
 from is the skeleton's own, else the middle of the hips (`root`).
 """
 

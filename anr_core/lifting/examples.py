@@ -17,7 +17,7 @@ from anr_core.skeleton import Skeleton
 
 POOL = 12_000  # poses that views are taken of before others are made
 STEPS = 500  # that a pool lasts for
-GIVEN = 0.3  # share of the examples whose poses are given, where some are
+GIVEN = 0.5  # share of the examples whose poses are given, where some are
 NEAR, FAR = 1.5, 10.0  # metres from the camera
 NOISE = 0.003, 0.03  # a keypoint's error, of the person's extent: the least and the most of a picture
 TELLS = 0.7  # share of the pictures in which what the body hides is hidden
@@ -134,9 +134,9 @@ def _cameras(count: int, random: torch.Generator) -> tuple[torch.Tensor, torch.T
                        1)  # from the person to the camera
     right = torch.stack([azimuth.cos(), azimuth.sin(), zero], 1)
     camera_from_world = torch.stack([right, torch.linalg.cross(right, back), -back], 1)
-    # up is known to a few degrees, if at all, in a world that a calibration levelled
-    doubt = normal(0.03), normal(0.03)
-    up = torch.stack([doubt[0], doubt[1], torch.ones(count)], 1)
+    # up is known to a degree or two in a calibrated world, else a camera is held about level
+    doubt = torch.where(torch.rand(count, generator=random) < 0.8, 0.02, 0.12)
+    up = torch.stack([doubt * normal(1), doubt * normal(1), torch.ones(count)], 1)
     return camera_from_world, distance, (camera_from_world @ up[..., None])[..., 0]
 
 

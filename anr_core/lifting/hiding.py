@@ -6,8 +6,8 @@ import torch
 
 from anr_core.skeleton import Skeleton
 
-# Flesh as rows of balls from joint to joint: (from, to, how many, radius in metres); joints without a side are
-# there on both. Chosen so that made-up people hide what meshes of people hide.
+# Flesh as rows of balls from joint to joint, on either side: (from, to, how many, radius in metres).
+# Chosen so that made-up people hide what meshes of people hide.
 _FLESH = (("shoulder", "hip", 5, 0.10), ("hip", "knee", 4, 0.07), ("knee", "ankle", 4, 0.045),
           ("shoulder", "elbow", 3, 0.045), ("elbow", "wrist", 3, 0.035))
 _CHEST = 5, 0.11  # between the middle of the shoulders and that of the hips

@@ -18,8 +18,8 @@ import torch
 from tqdm import tqdm
 
 from anr_core.capture import Capture, Shot, load_capture
+from anr_core.capture.changing import exchanged, write_annotations
 from anr_core.capture.pictures import read_image, read_mask
-from anr_core.capture.writing import exchanged, write_annotations
 from anr_core.prepare import REPORT, report
 from anr_core.prepare.annotators import Annotator, Person, check_name, ready_annotator
 from anr_core.prepare.following import distance, follow, prominence

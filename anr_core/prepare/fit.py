@@ -10,8 +10,8 @@ import torch
 from anr_core.body.smpl import VERTICES
 from anr_core.camera import Camera
 from anr_core.capture import Capture, Shot, load_capture
+from anr_core.capture.changing import write_registration
 from anr_core.capture.pictures import read_mask
-from anr_core.capture.writing import write_registration
 from anr_core.prepare.check import mask_overlaps
 from anr_core.prepare.fitting import fit_person
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of

@@ -17,8 +17,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from anr_core.capture import Capture, Shot, load_capture
+from anr_core.capture.changing import exchanged
 from anr_core.capture.pictures import read_image, read_mask, write_mask
-from anr_core.capture.writing import exchanged
 from anr_core.prepare.guide import REACH
 from anr_core.prepare.labelling import label
 from anr_core.prepare.plate import colours_of, relit

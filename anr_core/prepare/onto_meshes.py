@@ -14,9 +14,9 @@ import torch
 from anr_core.body import Body, Pose
 from anr_core.body.pickles import read_npz
 from anr_core.capture import Capture
+from anr_core.capture.changing import write_registration
 from anr_core.capture.posing import read_posing
 from anr_core.capture.readers.arrays import frame_numbers, numbers
-from anr_core.capture.writing import write_registration
 from anr_core.prepare.check import mask_overlaps
 from anr_core.prepare.fitting.figures import AnnyFigure
 from anr_core.prepare.fitting.initialisation import facings, first_motion

@@ -11,9 +11,10 @@ from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody, Shape
 from anr_core.camera import Camera
 from anr_core.capture import load_capture
+from anr_core.capture.changing import write_registration
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.outline import drawn_mask
-from anr_core.capture.writing import write_capture, write_registration
+from anr_core.capture.writing import write_capture
 from anr_core.cli import main
 
 SIZE = (120, 90)
@@ -118,7 +119,7 @@ def test_what_is_killed_while_it_registers_leaves_a_capture(filmed, monkeypatch)
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("anr_core.capture.writing.json.dumps", killed)
+    monkeypatch.setattr("anr_core.capture.changing.json.dumps", killed)
     with pytest.raises(KeyboardInterrupt):
         write_registration(load_capture(filmed), body, poses)
     assert json.loads((filmed / "capture.json").read_text())["body"] == {"model": None}

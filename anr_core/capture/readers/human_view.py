@@ -5,8 +5,10 @@
     Databases/Masks/SOLO/VIEW.lmdb                   1 where the person is
     Databases/Poses/2D/CPN/VIEW.lmdb                 Human3.6M: (17, 2, 1) pixels
     Databases/Poses/2D/BODY_135/VIEW.lmdb            Panoptic: (135, 3, 1) pixels and confidence
-    Databases/Poses/3D/Groundtruth.lmdb              Human3.6M: (17, 3, 1) metres; kept in foreign.npz
-    Databases/Poses/3D/BODY_135/Reconstructed.lmdb   Panoptic: (135, 4, 1), metres and confidence
+    Databases/Poses/3D/Groundtruth.lmdb              Human3.6M: (17, 3, 1) metres
+    Databases/Poses/3D/BODY_135/Reconstructed.lmdb   Panoptic: (135, 4, 1), metres and confidence;
+                                                     both kept in foreign.npz as they are, and
+                                                     in joints.npz, of Panoptic's without jaw and pupils
 
 A database has an entry for each frame, whose key is the pickled number, one for "keys", all of these, and
 one, "protocol", that tells how keys are pickled. Source: Rochette et al., Human pose manipulation and novel
@@ -25,6 +27,7 @@ import numpy as np
 
 from anr_core.body.pickles import unpickle
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.joints import Joints
 from anr_core.capture.pictures import BROKEN, decoded
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
@@ -81,6 +84,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     if kind is None:
         notes.append("there are no poses in Databases/Poses/2D, so nothing is known of the rights either.")
     body = root / "Poses" / BODIES[kind] if kind else None
+    poses = _joints(body, wanted) if body and body.exists() else None
     return Footage(
         format="human-view-synthesis", cameras=cameras, originals=originals,
         takes=(take for view in views for take in _takes(root, view, kind, sorted(frames[view]))),
@@ -88,7 +92,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
         up=upright_axis(list(cameras.values())), person=source.resolve().name, notes=notes,
         keypoints={"CPN": "coco17", "BODY_135": "body25b"}.get(kind),
         **stated_licence(source, LICENCES.get(kind)),
-        foreign=_joints(body, wanted) if body and body.exists() else None)
+        foreign=poses, joints=poses and _named(poses, kind, body))
 
 
 def _takes(root: Path, view: str, kind: str | None, frames: list[int]) -> Iterator[Take]:
@@ -130,6 +134,29 @@ def _joints(path: Path, frames: set[int]) -> dict[str, np.ndarray] | None:
     if len({pose.shape for pose in found}) > 1:
         raise ValueError(f"{path} mixes poses of different skeletons. Copy it again.")
     return {"frames": np.array(known, np.int64), "joints": np.float32(found)} if found else None
+
+
+def _named(poses: dict[str, np.ndarray], kind: str, path: Path) -> Joints:
+    """The joints as one of our skeletons has them."""
+    joints = poses["joints"]
+    expected = ((17, 3),) if kind == "CPN" else ((135, 3), (135, 4))
+    if joints.shape[1:] not in expected:
+        raise ValueError(f"{path}: poses are {joints.shape[1:]}, expected {expected[-1]}. Copy it again.")
+    if kind == "CPN":
+        return Joints.of("human36m", poses["frames"], joints)
+    return Joints.of("panoptic", poses["frames"], _without_jaw(joints))
+
+
+def _without_jaw(joints: np.ndarray) -> np.ndarray:
+    """Joints (n, 117, 3 or 4) as PANOPTIC orders them of (n, 135, 3 or 4): body, hands and the face's 70.
+
+    The sternum is the middle of the shoulders, as sure as the less sure of the two.
+    """
+    jaw, pupils = 17, 2  # first and last of the face
+    left, right = (joints[:, [COCO17.names.index(f"{side}_shoulder")]] for side in ("left", "right"))
+    sternum = (left + right) / 2
+    sternum[..., 3:] = np.minimum(left[..., 3:], right[..., 3:])
+    return np.concatenate([joints[:, :65], joints[:, 65 + jaw:135 - pupils], sternum], 1)
 
 
 # databases

@@ -5,7 +5,8 @@
     hdImgs/00_00/00_00_00000168.jpg          pictures; or hdVideos/hd_00_00.mp4
 
 Of several people the one who is seen in most frames is taken. Only frames with a pose are; its joints are
-projected into the pictures as keypoints, and kept in metres in foreign.npz. The world's Y points down.
+projected into the pictures as keypoints, and kept in metres in joints.npz and foreign.npz. The world's Y
+points down.
 Source: Joo et al., Panoptic Studio, 2015, and its toolbox.
 """
 
@@ -20,6 +21,7 @@ import torch
 
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.joints import Joints
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.clips import first_frame, numbered
@@ -60,13 +62,14 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
         originals[name] = original_of(calibrations[name], size)
         notes += found
     frames = np.array(sorted(wanted), np.int64)
+    points = np.stack([joints[frame] for frame in frames])
     return Footage(
         format="panoptic", cameras=cameras, originals=originals,
         takes=(Take(name, frame, image, None, registered=False, keypoints=_seen(joints[frame], cameras[name]))
                for name, recording in recordings.items() for frame, image in _images(recording, wanted)),
         frames=np.zeros(0, np.int64), vertices=None, surface=None, fps=FPS, up=(0.0, -1.0, 0.0),
         person=source.resolve().name, notes=notes, keypoints="body25", **stated_licence(source, LICENCE),
-        foreign={"frames": frames, "joints": np.stack([joints[frame] for frame in frames])})
+        foreign={"frames": frames, "joints": points}, joints=Joints.of("body25", frames, points))
 
 
 def read_calibrations(source: Path) -> dict[str, Calibration]:

@@ -12,6 +12,7 @@ from anr_core.capture.readers import find_reader, human_view
 from anr_core.capture.readers.timing import Span
 from anr_core.prepare import prepare
 from anr_core.skeleton import COCO17
+from anr_core.skeleton.detailed import PANOPTIC
 from tests.capture.readers.small_datasets import SIZE, encoded, make_human_view, standing_cameras, write_lmdb
 
 pytest.importorskip("lmdb")  # writes what is read here
@@ -37,6 +38,8 @@ def test_human36m_becomes_a_capture(source):
     assert take.keypoints[name("left_hip")].tolist() == [4, 4, 1]  # Human3.6M's fifth joint
     assert take.keypoints[name("nose"), 2] == 0  # which of neck and nose it has, depends on the detector
     assert footage.foreign["joints"].shape == (2, 17, 3) and footage.foreign["frames"].tolist() == [1, 2]
+    assert footage.joints.skeleton == "human36m" and list(footage.joints.points) == [1, 2]
+    assert footage.joints.points[2].shape == (17, 4) and not footage.joints.lifted
 
 
 def test_panoptic_is_prepared_with_masks_and_the_bodys_keypoints(tmp_path, capsys):
@@ -49,6 +52,13 @@ def test_panoptic_is_prepared_with_masks_and_the_bodys_keypoints(tmp_path, capsy
     assert capture.views(cameras=["00"], frames=[1])[0].mask.sum() > 300
     with np.load(capture.path / "foreign.npz") as kept:
         assert kept["joints"].shape == (2, 135, 4)
+        whole = kept["joints"][0]
+    assert capture.joints.skeleton == "panoptic"
+    points, name = next(iter(capture.joints.points.values())).numpy(), PANOPTIC.names.index
+    np.testing.assert_allclose(points[name("left_index4")], whole[25 + 7], rtol=1e-6)
+    np.testing.assert_allclose(points[name("right_brow1")], whole[65 + 17], rtol=1e-6)  # after the jaw's 17
+    shoulders = whole[[COCO17.names.index(f"{side}_shoulder") for side in ("left", "right")]]
+    np.testing.assert_allclose(points[name("sternum"), :3], shoulders[:, :3].mean(0), rtol=1e-6)
 
 
 def test_keys_of_every_protocol_are_found(copied):

@@ -57,6 +57,8 @@ def test_a_sequence_becomes_a_capture_in_metres(source, tmp_path, capsys):
     with np.load(capture.path / "foreign.npz") as kept:
         nose = kept["joints"][0, BODY25.names.index("nose")]
         np.testing.assert_allclose(nose, [0.1, -0.2, 0, 0.5], rtol=1e-6)
+    assert capture.joints.skeleton == "body25" and not capture.joints.lifted
+    np.testing.assert_allclose(capture.joints.points[5][BODY25.names.index("nose")], nose, rtol=1e-6)
 
 
 def test_keypoints_of_the_source_have_its_lens(source):

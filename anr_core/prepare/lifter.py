@@ -1,0 +1,107 @@
+"""A regressor that lifts one set of keypoints: learned in a minute, and kept beside the capture."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from anr_core.capture.changing import exchanged
+from anr_core.lifting import Batch, Examples, PoseRegressor, pose_distance
+from anr_core.skeleton import Skeleton
+
+FILE = "lifter.safetensors"  # in a capture
+WIDTH = 512  # 1.1 million weights: 1500 steps a minute on two cores
+BATCH = 256
+RATE = 1e-3
+SAMPLE = 4000  # examples that the mean pose is taken of
+
+
+@dataclass(frozen=True)
+class Lifter:
+    """A regressor and what it has to beat: the mean (J, 3) of its examples' poses, in the sight's axes."""
+
+    regressor: PoseRegressor
+    mean: torch.Tensor
+
+    def __call__(self, seen: torch.Tensor, skeleton: Skeleton) -> torch.Tensor:
+        """Joints (B, J, 3) of keypoints (B, J, 3): the mean of the answers to them and to their mirror image.
+        """
+        mirror, across = list(skeleton.mirror), seen.new_tensor([-1.0, 1.0, 1.0])
+        self.regressor.eval()
+        with torch.no_grad():
+            straight = self.regressor(seen)
+            return (straight + self.regressor(seen[:, mirror] * across)[:, mirror] * across) / 2
+
+
+def mean_pose(examples: Examples) -> torch.Tensor:
+    """(J, 3) the mean of what examples hold, which turns about all azimuths."""
+    batch = examples(0, SAMPLE)
+    known = batch.known[..., None]
+    return (known * batch.joints).sum(0) / known.sum(0).clamp(min=1e-6)
+
+
+def train_lifter(examples: Examples, minutes: float, width: int = WIDTH, steps: int | None = None) -> Lifter:
+    """A regressor that has learned for so long, or so many steps; says in one line how far it is."""
+    skeleton = examples.skeleton
+    state = torch.random.get_rng_state()
+    torch.manual_seed(examples.seed)
+    regressor = PoseRegressor(len(skeleton), width, dropout=0.0)  # examples never repeat: nothing to overfit
+    torch.random.set_rng_state(state)
+    optimizer = torch.optim.AdamW(regressor.parameters(), RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    step, started = 0, time.monotonic()
+    with tqdm(total=1.0, bar_format="{percentage:3.0f}% |{bar:20}| {desc}") as bar:
+        while True:
+            done = step / steps if steps else (time.monotonic() - started) / 60 / minutes
+            if done >= 1:
+                break
+            warm = min(1.0, (step + 1) / 50)
+            for group in optimizer.param_groups:
+                group["lr"] = RATE * warm * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
+            loss = _step(regressor, optimizer, examples(step, BATCH), skeleton)
+            step += 1
+            if step % 20 == 0:
+                bar.set_description_str(f"lifter, step {step}, off by {1e3 * loss:.0f} mm", refresh=False)
+                bar.update(done - bar.n)
+    return Lifter(regressor.eval(), mean_pose(examples))
+
+
+def _step(regressor, optimizer, batch: Batch, skeleton) -> float:
+    loss = pose_distance(regressor(batch.seen), batch.joints, batch.known, skeleton)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(regressor.parameters(), 1.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def save_lifter(lifter: Lifter, told: dict, file: Path) -> None:
+    """Keep a lifter; told says what it was learned for."""
+    tensors = {f"regressor.{name}": value.contiguous() for name, value in
+               lifter.regressor.state_dict().items()} | {"mean": lifter.mean.contiguous()}
+    with exchanged(file) as fresh:
+        save_file(tensors, fresh, {"about": json.dumps(told, sort_keys=True)})
+
+
+def kept_lifter(file: Path, told: dict, skeleton: Skeleton) -> Lifter | None:
+    """A lifter that was learned for the same; None where there is none, or only one for something else."""
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, "pt") as opened:
+            if (opened.metadata() or {}).get("about") != json.dumps(told, sort_keys=True):
+                return None
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file} can't be read ({error}). Make it anew with --again.") from None
+    weights = {name.removeprefix("regressor."): value for name, value in tensors.items() if name != "mean"}
+    regressor = PoseRegressor(len(skeleton), len(weights["begin.0.weight"]))
+    regressor.load_state_dict(weights)
+    return Lifter(regressor.eval(), tensors["mean"])

@@ -1,0 +1,16 @@
+"""Skeletons by the names that captures call them."""
+
+from __future__ import annotations
+
+from anr_core.skeleton import ANNY, KEYPOINT_SETS, SMPL, SMPLH, SMPLX, Skeleton
+from anr_core.skeleton.detailed import BODY25_DETAILED, HUMAN36M, PANOPTIC
+
+SKELETONS = KEYPOINT_SETS | {"human36m": HUMAN36M, "panoptic": PANOPTIC, "body25_detailed": BODY25_DETAILED,
+                             "anny": ANNY, "smpl": SMPL, "smplh": SMPLH, "smplx": SMPLX}
+
+
+def skeleton_named(name: str) -> Skeleton:
+    """The skeleton of a name; raises ValueError where there is none."""
+    if name not in SKELETONS:
+        raise ValueError(f"The skeleton {name!r} is unknown; known are {', '.join(SKELETONS)}.")
+    return SKELETONS[name]
