@@ -42,6 +42,7 @@ from anr_core.skeleton import KEYPOINT_SETS, Skeleton
 from anr_core.skeleton.bones import bone_lengths
 from anr_core.skeleton.widths import edge_widths
 
+LEAST_SOURCE = 64  # pixels a side: a ResNet halves it five times
 GREY = 0.5  # behind a person who lends their looks
 LOOKED_AT = 60  # training pictures out of which the source and the joints' places are found
 BODY = "body"  # the skeleton's name where it is the body's own
@@ -99,7 +100,7 @@ class Settings(Config):
 
 PRESETS = {
     # few steps, so large ones; whole people, since windows of half of them teach less
-    "quick": Settings(width=16, outer=1, window=224, batch=2, rate=1e-2),
+    "quick": Settings(width=16, outer=1, window=224, batch=2, rate=1.5e-2),
     "base": Settings(preset="base", window=320, size=512, batch=8, width=48, outer=1, encoder_depth=50,
                      encoder_width=64, source_size=256, sources=256, perceptual=10.0, structure=0.1,
                      adversary=1.0, course=WHOLE, lifter_width=1024, workers=2, steps=20_000),
@@ -125,6 +126,11 @@ class Gaussian(Avatar):
 
     def __init__(self, config: Settings, surface: Surface | None, pictures=()):
         super().__init__(config, surface)
+        if config.projection != "perspective":
+            raise ValueError("gaussian casts rays from one point; it has no weak perspective. Leave "
+                             "--projection out.")
+        if config.source_size < LEAST_SOURCE:
+            raise ValueError(f"source_size is {config.source_size}; a ResNet needs {LEAST_SOURCE} or more.")
         self.skeleton = skeleton_of(config, surface)
         bones, features = len(self.skeleton.edges), config.features
         if surface is not None and config.skeleton != BODY:
