@@ -575,8 +575,8 @@ def show_progress(training) -> None:
                     previews = progress.preview.parent
                     bar.write(f"previews: {previews}")
                 loss, left = sum(progress.losses.values()), tqdm.format_interval(progress.seconds_left)
-                told = (f"{progress.stage}, step {progress.step}, loss {loss:.4f}, "
-                        f"{progress.images_per_second:.1f} images/s, {left} left")
+                rate = f"{progress.images_per_second:.1f} images/s, " if progress.images_per_second else ""
+                told = f"{progress.stage}, step {progress.step}, loss {loss:.4f}, {rate}{left} left"
                 bar.set_description_str(told, refresh=False)
                 bar.update(progress.fraction - bar.n)
     finally:

@@ -140,7 +140,8 @@ class Gaussian(Avatar):
         self.register_buffer("lengths", torch.full((bones,), torch.nan))
         self.register_buffer("colours", torch.tensor([_side_colour(self.skeleton, edge)
                                                       for edge in self.skeleton.edges]), persistent=False)
-        self.lifter = PoseRegressor(len(self.skeleton), config.lifter_width)
+        # examples never repeat: nothing to overfit
+        self.lifter = PoseRegressor(len(self.skeleton), config.lifter_width, dropout=0.0)
         self.encoder = ResNet(bones * features, config.encoder_depth, config.encoder_width)
         self.decoder = ModulatedUNet(features, 4, bones * features, config.width, config.levels or 4,
                                      config.outer)

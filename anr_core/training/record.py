@@ -20,6 +20,7 @@ class Progress:
     # done of the whole, 0 to 1
     fraction: float
     losses: dict[str, float]
+    # 0 while it practises without images
     images_per_second: float
     seconds_left: float
     # the newest preview picture, or None

@@ -68,9 +68,10 @@ class Watching:
             self._losses, self._stage = [], progress.stage
         self._losses.append(loss)
         self.bar.value = progress.fraction
+        rate = progress.images_per_second
         self.numbers.value = (f"{progress.stage}, step {progress.step}<br>loss {loss:.4f}<br>"
-                              f"{progress.images_per_second:.1f} images a second<br>"
-                              f"{progress.seconds_left:.0f} s left")
+                              + (f"{rate:.1f} images a second<br>" if rate else "")
+                              + f"{progress.seconds_left:.0f} s left")
         self.curve.value = curve(self._losses)
         if progress.preview is not None and progress.preview != self._shown:
             self._shown = progress.preview
