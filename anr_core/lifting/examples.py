@@ -17,7 +17,7 @@ from anr_core.skeleton import Skeleton
 
 POOL = 12_000  # poses that views are taken of before others are made
 STEPS = 500  # that a pool lasts for
-GIVEN = 0.5  # share of the examples whose poses are given, where some are
+GIVEN = 0.3  # share of the examples whose poses are given, where some are
 NEAR, FAR = 1.5, 10.0  # metres from the camera
 NOISE = 0.003, 0.03  # a keypoint's error, of the person's extent: the least and the most of a picture
 TELLS = 0.7  # share of the pictures in which what the body hides is hidden

@@ -174,17 +174,21 @@ def _legs(draw: _Draw) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 
 
 def _arms(draw: _Draw) -> dict[str, torch.Tensor]:
-    """Arms that hang, reach anywhere, or are bent before the body; alike on both sides of some."""
+    """Arms that hang, reach anywhere, are bent before the body, or hold hands up before chest and face; alike
+    on both sides of some."""
     angles, alike, first = {}, draw.chance(0.35), None
     for side in ("left", "right"):
-        kind = draw.which((0.2, 0.45, 0.35))
+        kind = draw.which((0.2, 0.3, 0.25, 0.25))
         arm = {
-            "shoulder: raise": (draw.near(-65, 12), draw.between(-80, 100), draw.between(-80, 20)),
-            "shoulder: forward": (draw.near(5, 18), draw.between(-40, 120), draw.between(0, 115)),
-            "shoulder: twist": (draw.near(0, 30), draw.between(-80, 80), draw.between(-80, 80)),
+            "shoulder: raise": (draw.near(-65, 12), draw.between(-80, 100), draw.between(-80, 20),
+                                draw.between(-80, -35)),
+            "shoulder: forward": (draw.near(5, 18), draw.between(-40, 120), draw.between(0, 115),
+                                  draw.between(-25, 100)),
+            "shoulder: twist": (draw.near(0, 30), draw.between(-80, 80), draw.between(-80, 80),
+                                draw.between(-10, 80)),
             "elbow: bend": (draw.near(15, 15).abs(), 145 * draw.between(0, 1) ** 1.3,
-                            draw.between(50, 145)),
-            "collar: shrug": (draw.near(0, 5), draw.near(5, 8), draw.near(3, 6)),
+                            draw.between(50, 145), draw.between(90, 145)),
+            "collar: shrug": (draw.near(0, 5), draw.near(5, 8), draw.near(3, 6), draw.near(3, 6)),
         }
         arm = {name: torch.stack(choices, 1)[torch.arange(draw.count), kind] for name, choices in arm.items()}
         if first is not None:

@@ -65,7 +65,7 @@ def in_world(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
     share = belief[..., None] + 1e-4
     mean = _gathered(share * joints, moment, moments) / _gathered(share, moment, moments)
     best = torch.zeros(moments, joints.shape[1]).to(belief)
-    best = best.index_reduce(0, moment, belief, "amax")
+    best = best.scatter_reduce(0, moment[:, None].expand_as(belief), belief, "amax")
     where = place(keypoints, mean[moment], camera, moment)
     return torch.cat([mean + where[:, None], best[..., None]], -1)
 

@@ -28,8 +28,9 @@ class PoseRegressor(nn.Module):
 
     def __init__(self, joints: int, width: int = 1024, dropout: float = 0.1):
         super().__init__()
-        if width % GROUPS:
-            raise ValueError(f"PoseRegressor.width is {width}; choose a multiple of {GROUPS}.")
+        if width % GROUPS or width <= GROUPS:  # a group of one is always zero
+            raise ValueError(f"PoseRegressor.width is {width}; choose a multiple of {GROUPS}, from "
+                             f"{2 * GROUPS} on.")
         self.joints, self.width = joints, width
         self.begin = _layer(3 * joints, width, dropout)
         self.blocks = nn.ModuleList(nn.Sequential(_layer(width, width, dropout),
@@ -66,7 +67,7 @@ def pose_distance(joints: torch.Tensor, truth: torch.Tensor, known: torch.Tensor
         if origin is not None:
             one, other = one - joints[:, [origin]], other - truth[:, [origin]]
             share = share * known[:, [origin]]
-        far = (one - other).square().sum(-1).add(1e-12).sqrt()  # the root of nothing has no gradient
+        far = (one - other).square().sum(-1).add(1e-16).sqrt()  # the root of nothing has no gradient
         total = total + weight * (share * far).sum() / share.sum().clamp(min=1e-9)
     return total
 
