@@ -51,7 +51,7 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
     check_name(out)
     avatar, person = run.avatar(), run.capture()
     if looks is not None:
-        person = _look_like(avatar, str(looks), person)
+        person = look_like(avatar, str(looks), person)
     if source.registration is not None and not isinstance(person.registration, TrackedBody | None):
         check_surface(person, avatar.surface)
         motion, known = read_motion(source.path), list(person.cameras)
@@ -141,7 +141,7 @@ class Film:
 # whose looks
 
 
-def _look_like(avatar: Avatar, looks: str, person: Capture) -> Capture:
+def look_like(avatar: Avatar, looks: str, person: Capture) -> Capture:
     """Give an avatar somebody's looks; returns the capture of who is to be posed."""
     if avatar.draws != "view pair":
         raise ValueError(f"A {avatar.config.system} avatar has one person's looks, and doesn't take them "
