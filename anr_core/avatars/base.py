@@ -209,8 +209,7 @@ class Avatar(nn.Module):
         else:
             posed, camera = self.refinement(view, body)
             view = replace(view, camera=camera)
-        joints = posed.joints if posed.joints is None else posed.joints.to(self.device)
-        return view, Posed(posed.vertices.to(self.device), joints, self.surface)
+        return view, posed.on(self.surface)
 
     def projected(self, camera: Camera, posed: Posed) -> Camera:
         """The camera as this avatar was trained to see: itself, or its weak-perspective approximation."""

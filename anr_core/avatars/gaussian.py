@@ -183,6 +183,7 @@ class Gaussian(Avatar):
     def lend(self, view: View, posed: Posed | None = None) -> None:
         """Look as the person of a view (a batch of one) does, and where they have a mesh be as tall."""
         self.source.copy_(self._over_grey(view))
+        self._looks = None
         if posed is not None:
             joints = self.joints(Scene(posed, view.camera, view.size))
             self.lengths.copy_(bone_lengths(joints, self.skeleton))

@@ -98,6 +98,12 @@ class Posed:
     joints: torch.Tensor | None
     surface: Surface
 
+    def on(self, surface: Surface) -> Posed:
+        """The same mesh on another surface of its triangles, and on that one's device."""
+        device = surface.faces.device
+        joints = None if self.joints is None else self.joints.to(device)
+        return Posed(self.vertices.to(device), joints, surface)
+
 
 class Body(nn.Module):
     """What poses a person: `body(pose)` is Posed, on a surface that moves between devices with the module.

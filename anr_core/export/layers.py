@@ -42,11 +42,16 @@ class Layers:
             self._colours[step] = main_colours(layer, rendering.mask)
         return self._colours[step](layer)
 
+    @staticmethod
+    def steps(rendering: Rendering) -> list[str]:
+        """Those of STEPS that a rendering has."""
+        return [step for step in STEPS if step in ("mask", "result") or step.lower() in rendering.layers]
+
     def overview(self, rendering: Rendering, surface: Surface, background: torch.Tensor | float
                  ) -> np.ndarray:
         """(H, W, 3) uint8: those that there are side by side, under their names."""
-        panels = {step: self.panel(step, rendering, surface, background) for step in STEPS}
-        return beside({step: picture(panel) for step, panel in panels.items() if panel is not None})
+        return beside({step: picture(self.panel(step, rendering, surface, background))
+                       for step in self.steps(rendering)})
 
 
 def iuv_colours(iuv: torch.Tensor, surface: Surface) -> torch.Tensor:

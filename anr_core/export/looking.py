@@ -11,9 +11,11 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.capture import Capture, resample
 from anr_core.capture.bones import draw_bones
 
+GIVEN = ("source", "skeleton")  # steps that stand before the drawing
+
 
 def pictures_of(avatar: Avatar, scene: Scene) -> dict[str, torch.Tensor]:
-    """By name what an avatar that draws bones is given: its source and the skeleton, (1, 3, H, W) each."""
+    """By name, of GIVEN, what an avatar that draws bones is given, (1, 3, H, W) each; nothing of others."""
     if avatar.draws != "view pair":
         return {}
     source = functional.interpolate(avatar.source, size=scene.size, mode="bilinear", antialias=True,

@@ -15,20 +15,14 @@ import torch
 
 from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run, check_surface
-from anr_core.body import Pose, Posed, Surface, TrackedBody
-from anr_core.camera import Camera
-from anr_core.capture import Capture, View, load_capture, resample
-from anr_core.capture.pictures import read_image
-from anr_core.capture.views import as_floats
-from anr_core.capture.window import BODY_MARGIN
+from anr_core.body import Pose, Surface, TrackedBody
+from anr_core.capture import Capture, resample
+from anr_core.export.lending import look_like
 from anr_core.export.staging import circling, turning, watching
 from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_name, staged_motion, write_scenes
 from anr_core.motion import read_motion
 from anr_core.skeleton.bones import as_skeleton, with_bones, without_gaps
 from anr_core.skeleton.named import skeleton_named
-
-CANDIDATES = 60  # pictures out of which the one that lends the looks is chosen
-LARGEST = 512  # pixels of a picture that lends them
 
 AROUND = 0.12  # metres that a body reaches beyond its joints
 
@@ -136,66 +130,3 @@ class Film:
         window = resample(view, torch.tensor([view.size[::-1]]) / 2, torch.tensor([float(side)]),
                           torch.zeros(1), max(scene.size))
         return {"motion": window.image}
-
-
-# whose looks
-
-
-def look_like(avatar: Avatar, looks: str, person: Capture) -> Capture:
-    """Give an avatar somebody's looks; returns the capture of who is to be posed."""
-    if avatar.draws != "view pair":
-        raise ValueError(f"A {avatar.config.system} avatar has one person's looks, and doesn't take them "
-                         "from pictures. Leave --looks out, or name a run of system gaussian.")
-    folder, _, place = looks.partition(":")
-    if not (Path(folder) / "capture.json").is_file():
-        avatar.lend(whole_picture(Path(looks)))
-        return person
-    capture = load_capture(folder)
-    camera, _, frame = place.partition(":")
-    chosen = capture if not place else capture.only(
-        lambda shot: shot.camera == camera and (not frame or str(shot.frame) == frame))
-    if not chosen.shots:
-        raise ValueError(f"{folder} has no picture of camera {camera!r}, frame {frame or 'any'}; its "
-                         f"cameras are {', '.join(capture.cameras)}.")
-    if capture.registration is None:
-        avatar.lend(_around_mask(chosen))
-        return person
-    check_surface(capture, avatar.surface)
-    chosen = chosen.evenly(CANDIDATES)
-    views = chosen.views(crop="body", size=avatar.config.source_size)
-    posed = ((views[row], capture.body(views[row].pose)) for row in range(len(views)))
-    avatar.lend(*avatar.most_frontal((view, Posed(mesh.vertices, mesh.joints, avatar.surface))
-                                     for view, mesh in posed))
-    return capture
-
-
-def whole_picture(file: Path) -> View:
-    """A picture of one person, background and all, whom nobody has masked."""
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist. Name a capture, CAPTURE:CAMERA:FRAME, or a picture "
-                                "of a person.")
-    image = as_floats(read_image(file))
-    everywhere = torch.ones_like(image[:, :1])
-    side = float(max(image.shape[2:]))
-    size = image.shape[3], image.shape[2]
-    K = torch.tensor([[[side, 0, size[0] / 2], [0, side, size[1] / 2], [0, 0, 1]]])
-    camera = Camera(K, torch.eye(3)[None], torch.zeros(1, 3), size=size[::-1])
-    view = View(image, everywhere, everywhere > 0, camera, None, None, [""], [""], torch.zeros(1, dtype=int),
-                torch.zeros(1))
-    return _square(view, torch.tensor([size]) / 2, side)
-
-
-def _around_mask(capture: Capture) -> View:
-    """A square around the person in the first picture that has a mask, of a capture without a body."""
-    for shot in capture.shots:
-        view = capture.views([shot.camera], [shot.frame])[0]
-        rows, columns = (view.mask[0, 0] > 0.5).nonzero().unbind(1)
-        if len(rows):
-            low, high = (torch.stack([columns, rows], 1).float().aminmax(dim=0))
-            return _square(view, (low + high)[None] / 2, BODY_MARGIN * float((high - low).max()))
-    raise ValueError(f"{capture.path} has no mask, so nobody knows where in its pictures the person is. Make "
-                     f"them: python -m anr_core annotate {capture.path}")
-
-
-def _square(view, center, side):
-    return resample(view, center, torch.tensor([side]), torch.zeros(1), round(min(side, LARGEST)))

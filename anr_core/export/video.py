@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, writing
-from anr_core.body import Posed
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
 from anr_core.export.layers import Layers, picture
@@ -179,9 +178,7 @@ def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[tuple[Scene, Rend
     """Scenes on the avatar's own surface and device, and their renderings."""
     device = avatar.device
     for scene in scenes:
-        posed = scene.posed
-        if posed is not None:
-            posed = Posed(posed.vertices.to(device), posed.joints, avatar.surface)
+        posed = scene.posed and scene.posed.on(avatar.surface)
         scene = replace(scene, posed=posed, camera=scene.camera.to(device))
         yield scene, avatar.draw(scene)
 

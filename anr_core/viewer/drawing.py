@@ -10,16 +10,19 @@ import numpy as np
 import torch
 from PIL import Image, ImageColor, ImageDraw
 
-from anr_core.avatars import Avatar, Rendering, Scene
+from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.wearing import wearing
 from anr_core.body import Body
 from anr_core.capture import Capture
-from anr_core.export.layers import Layers, beside, picture
+from anr_core.export.layers import STEPS, Layers, beside, picture
+from anr_core.export.lending import lent
+from anr_core.export.looking import GIVEN, pictures_of
 from anr_core.export.video import read_background
 from anr_core.viewer.state import Around, State
 
 QUALITY = 85  # of a JPEG: at 512 pixels 12 to 16 kB
 CELLS = 12    # of the stamp: white, ten bits from the lowest, black
+GLANCE = 64   # pixels of a picture that is looked at for what it has
 PLATE = "camera "  # begins the names of the capture's own backgrounds
 
 
@@ -34,28 +37,60 @@ class Artist:
                  home: Path | None):
         self.avatars, self.body, self.around, self.capture, self.home = avatars, body, around, capture, home
         self._layers = {name: Layers() for name in avatars}
-        self._backgrounds, self._worn = {}, {}
+        self._backgrounds, self._worn, self._lent = {}, {}, {}
 
     def picture(self, state: State, size: int) -> np.ndarray:
         """(size, n * size, 3) uint8; under a caption where there are several avatars."""
         drawn = {name: self._drawn(name, state, size) for name in self.avatars}
         return beside(drawn) if len(drawn) > 1 else next(iter(drawn.values()))
 
+    def steps(self, state: State) -> list[str]:
+        """What can be shown of the way to a picture, of any of the avatars, in its order."""
+        found = set()
+        for name in self.avatars:
+            avatar, scene = self._staged(name, state, GLANCE)
+            rendering = avatar.draw(scene)
+            found |= {*Layers.steps(rendering), *pictures_of(avatar, scene)}
+        return [step for step in STEPS if step in found]
+
     def _drawn(self, name, state, size):
-        rendering = self._rendering(name, state, size)
+        avatar, scene = self._staged(name, state, size)
+        if state.layer in GIVEN:
+            given = pictures_of(avatar, scene).get(state.layer)
+            return _nothing(state.layer, size) if given is None else picture(given)
+        rendering = avatar.draw(scene)
         background = self.background(state.background, size).to(rendering.rgb)
         panel = self._layers[name].panel(state.layer, rendering, self.avatars[name].surface, background)
         return _nothing(state.layer, size) if panel is None else picture(panel)
 
-    def _rendering(self, name: str, state: State, size: int) -> Rendering:
+    def _staged(self, name: str, state: State, size: int) -> tuple[Avatar, Scene]:
+        """Who is drawn, and how they stand before the camera."""
         avatar = self.avatars[name]
         if state.worn:
             avatar = self.wear(name, state.worn)
-        device = avatar.device
+        if state.source:
+            avatar = self.look_like(name, state.source)
         posed = self.body(state.pose)
-        camera = self.around.camera(state.view, posed, size).to(device)
-        posed = type(posed)(posed.vertices.to(device), posed.joints, avatar.surface)
-        return avatar.draw(Scene(posed, camera, (size, size), frame=state.pose.frame))
+        camera = self.around.camera(state.view, posed, size).to(avatar.device)
+        return avatar, Scene(posed.on(avatar.surface), camera, (size, size), frame=state.pose.frame)
+
+    def look_like(self, name: str, source: str) -> Avatar:
+        """An avatar in the looks of a picture, one that has only its own as it is.
+
+        source  CAMERA:FRAME of the panel's capture, or what `export.lending` reads
+
+        Raises ValueError or FileNotFoundError where there is no such picture.
+        """
+        avatar = self.avatars[name]
+        if "source" not in avatar.controls:
+            return avatar
+        if (name, source) not in self._lent:
+            looks, capture = source, self.capture
+            if capture is not None and source.partition(":")[0] in capture.cameras:
+                looks = f"{capture.path}:{source}"
+            self._lent = {key: other for key, other in self._lent.items() if key[1] == source}
+            self._lent[name, source] = lent(avatar, looks, capture)
+        return self._lent[name, source]
 
     def wear(self, name: str, worn: str) -> Avatar:
         """An avatar in parts of another's texture; raises ValueError where they share too little."""

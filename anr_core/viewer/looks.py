@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import ipywidgets as widgets
 
 from anr_core.avatars.run import people_of
-from anr_core.export.layers import STEPS
 from anr_core.viewer.drawing import PLATE
 from anr_core.viewer.sliders import Showing
 from anr_core.viewer.state import State
+from anr_core.viewer.uploading import upload_button
 
 COLOURS = {"grey": "#808080", "white": "#ffffff", "black": "#000000", "green": "#00b140"}
-NAMES = {"latent": "R1's output (latent)", "features": "sampled features"}
+NAMES = {"latent": "latent image", "features": "sampled features"}
 LARGEST = 1024
 SHARED = "Wear parts of another person's texture, who was trained with the same renderers:"
 ALONE = ("Only people who share their renderers can wear each other's texture: train with "
@@ -35,11 +34,11 @@ class Looks:
         self.file = widgets.Text(placeholder="or a picture's path", description="picture", layout=wide,
                                  style=style, continuous_update=False)
         self.file.observe(self._filed, "value")
-        self.upload = widgets.FileUpload(accept="image/*", description="upload a picture",
-                                         layout=widgets.Layout(width="180px"))
-        self.upload.observe(self._uploaded, "value")
-        self.layer = widgets.Dropdown(options=[(NAMES.get(step, step), step) for step in reversed(STEPS)],
-                                      description="show", layout=wide, style=style)
+        self.upload = upload_button("upload a picture", self._try)
+        self.steps = viewer.artist.steps(viewer.home_state)
+        self.layer = widgets.Dropdown(
+            options=[(NAMES.get(step, step), step) for step in reversed(self.steps)], value="result",
+            description="show", layout=wide, style=style)
         self.layer.observe(lambda change: self._moved(layer=change["new"]), "value")
         trained = next(iter(viewer.artist.avatars.values())).config.size
         sizes = sorted({viewer.size, *(side for side in (trained // 2, trained, trained * 3 // 2, 2 * trained)
@@ -48,8 +47,9 @@ class Looks:
                                      description="size", layout=wide, style=style)
         self.size.observe(self._resized, "value")
         self._showing = Showing()
+        textured = any("texture" in avatar.controls for avatar in viewer.artist.avatars.values())
         self.widget = widgets.VBox([self.background, self.file, self.upload, self.layer, self.size,
-                                    *self._mixing(wide, style)])
+                                    *(self._mixing(wide, style) if textured else ())])
 
     def show(self, state: State) -> None:
         with self._showing():
@@ -58,7 +58,7 @@ class Looks:
                 shown = Path(state.background).name
                 self.background.options = [*self.background.options, (shown, state.background)]
             self.background.value = state.background
-            if state.layer in STEPS:
+            if state.layer in self.steps:
                 self.layer.value = state.layer
 
     def _mixing(self, wide, style):
@@ -103,17 +103,6 @@ class Looks:
     def _filed(self, change):
         if change["new"].strip():
             self._try(str(Path(change["new"].strip()).expanduser()))
-
-    def _uploaded(self, change):
-        uploads = change["new"]
-        if not uploads:
-            return
-        # a dictionary by name in ipywidgets 7, a tuple of records in 8
-        name, content = next((name, one["content"]) for name, one in (
-            uploads.items() if isinstance(uploads, dict) else ((one["name"], one) for one in uploads)))
-        file = Path(tempfile.mkdtemp(prefix="anr_core-")) / Path(name).name
-        file.write_bytes(bytes(content))
-        self._try(str(file))
 
     def _try(self, file):
         """Another background, if it is a picture."""

@@ -22,6 +22,7 @@ from anr_core.capture import Capture
 from anr_core.viewer.dragging import picture_widget
 from anr_core.viewer.drawing import Artist, jpeg, stamp_of, stamped
 from anr_core.viewer.latest import Latest
+from anr_core.viewer.lending import Lending
 from anr_core.viewer.looks import Looks
 from anr_core.viewer.playing import Playing
 from anr_core.viewer.posing import Posing
@@ -72,7 +73,7 @@ class Viewer:
         self.drawing = threading.Lock()  # a video is drawn while sliders move
         self._moving = threading.RLock()  # who hears the hand, and who lets sliders follow a motion
         self._drawn, self._later, self._spoiled = deque(maxlen=20), None, False
-        self._make(first)
+        self._make()
         self.latest = Latest(self._draw, self._frame_failed)
         self._follow()
 
@@ -152,18 +153,19 @@ class Viewer:
 
     # the widget
 
-    def _make(self, avatar):
+    def _make(self):
         self.picture = picture_widget(self._dragged, self._wheeled)
         share = min(len(self.artist.avatars), 2)
         several = share > 1  # then the picture takes what room the sliders leave, lest it lie under them
         self.picture.layout = widgets.Layout(width="100%" if several else f"{SHOWN}px", height="auto",
                                              object_fit="contain")
         self.status, self.words = widgets.HTML(), widgets.HTML()
-        self.parts = {"View": Viewing(self), "Pose": Posing(self), "Motion": Playing(self),
-                      "Looks": Looks(self), "Save": Saving(self)}
-        needed = {"View": "view", "Pose": "pose", "Motion": "pose"}
-        self.parts = {name: part for name, part in self.parts.items()
-                      if needed.get(name) is None or needed[name] in avatar.controls}
+        parts = {"View": Viewing, "Pose": Posing, "Motion": Playing, "Looks": Looks, "Source": Lending,
+                 "Save": Saving}
+        needed = {"View": "view", "Pose": "pose", "Motion": "pose", "Source": "source"}
+        able = {control for avatar in self.artist.avatars.values() for control in avatar.controls}
+        self.parts = {name: part(self) for name, part in parts.items()
+                      if name not in needed or needed[name] in able}
         tabs = widgets.Tab(children=[part.widget for part in self.parts.values()],
                            layout=widgets.Layout(width=f"{WIDE}px", flex="0 0 auto"))
         for index, name in enumerate(self.parts):

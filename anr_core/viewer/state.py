@@ -17,6 +17,7 @@ LIMITS = {"azimuth": (-180.0, 180.0), "elevation": (-80.0, 80.0), "distance": (0
           "field_of_view": (10.0, 70.0)}
 FIELD_OF_VIEW = 28.0  # degrees: a portrait lens, which neither bloats nor flattens
 ELEVATION = 8.0
+WORDS = ("background", "layer", "worn", "source")  # fields of a state that are text
 MARGIN = 1.15  # of the distance from which the whole person is just seen
 
 
@@ -44,6 +45,8 @@ class State:
     background  "#rrggbb", or the name of a picture
     layer       what is shown: "result", or a step on the way by its name
     worn        parts of another's texture, as `wearing` reads it; nothing where the person wears their own
+    source      whose looks an avatar takes that looks at a picture: CAMERA:FRAME, or another's; nothing for
+                the picture that it keeps
     """
 
     view: View
@@ -51,11 +54,12 @@ class State:
     background: str = "#808080"
     layer: str = "result"
     worn: str = ""
+    source: str = ""
 
     def text(self) -> str:
         """JSON that `State.of_text` reads back to the same numbers."""
-        return json.dumps({"view": asdict(self.view), "pose": pose_record(self.pose),
-                           "background": self.background, "layer": self.layer, "worn": self.worn})
+        words = {name: getattr(self, name) for name in WORDS}
+        return json.dumps({"view": asdict(self.view), "pose": pose_record(self.pose)} | words)
 
     @staticmethod
     def of_text(text: str, like: State) -> State:
@@ -72,7 +76,7 @@ class State:
             changes["view"] = replace(like.view, **_numbers(record["view"], LIMITS))
         if "pose" in record:
             changes["pose"] = pose_of_record(record["pose"], like.pose)
-        changes |= {name: str(record[name]) for name in ("background", "layer", "worn") if name in record}
+        changes |= {name: str(record[name]) for name in WORDS if name in record}
         return replace(like, **changes)
 
 

@@ -16,7 +16,7 @@ from anr_core.training import scene_of, train
 from tests.posed_capture import make_posed_capture
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
-        "encoder_width": 4, "encoder_depth": 14, "source_size": 64, "lifter_width": 32, "refine_from": 0}
+        "encoder_width": 4, "encoder_depth": 14, "source_size": 64, "lifter_width": 64, "refine_from": 0}
 
 
 @pytest.fixture(scope="module")

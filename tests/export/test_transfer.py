@@ -13,6 +13,7 @@ from anr_core.capture.changing import write_joints
 from anr_core.capture.joints import Joints
 from anr_core.capture.pictures import read_image, write_image
 from anr_core.export import transfer as transferring
+from anr_core.export.lending import lent, look_like
 from anr_core.export.transfer import transfer
 from anr_core.training import train
 from tests.avatars.test_gaussian import TINY
@@ -63,7 +64,8 @@ def test_joints_keep_the_persons_own_bones_and_are_where_the_camera_saw_them(run
     scene = next(scenes)
     start, end = torch.tensor(avatar.skeleton.edges[avatar.skeleton.edges.index((11, 13))])
     bone = (scene.joints[0, start, :3] - scene.joints[0, end, :3]).norm()
-    assert float(bone) == pytest.approx(float(avatar.lengths[avatar.skeleton.edges.index((11, 13))]), abs=1e-4)
+    own = avatar.lengths[avatar.skeleton.edges.index((11, 13))]
+    assert float(bone) == pytest.approx(float(own), abs=1e-4)
     pixels, depth = scene.camera.project(scene.joints[..., :3])
     assert (pixels > 0).all() and (pixels < 64).all() and (depth > 0).all()
 
@@ -72,14 +74,25 @@ def test_looks_come_from_a_capture_one_of_its_pictures_or_any_picture(run, captu
     own = run.avatar().source
     for looks in (str(capture.path), f"{capture.path}:side:8"):
         avatar = run.avatar()
-        transferring.look_like(avatar, looks, capture)
+        look_like(avatar, looks, capture)
         assert avatar.source.shape == own.shape and avatar.source.std() > 0.01
     write_image(tmp_path / "red.png", np.full((70, 40, 3), (200, 0, 0), np.uint8))
     avatar = run.avatar()
-    transferring.look_like(avatar, str(tmp_path / "red.png"), capture)
+    look_like(avatar, str(tmp_path / "red.png"), capture)
     assert float(avatar.source[0, 0].max()) > 0.7 and float(avatar.source[0, 1].min()) < 0.1
     # the picture is as broad as a square is high: what is beside it is grey, not black
     assert float(avatar.source[0, 1, 32, 0]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_lending_leaves_the_avatar_itself_as_it_was_and_shares_its_networks(run, capture):
+    avatar = run.avatar()
+    before = avatar.source.clone()
+    with torch.no_grad():
+        drawn = avatar.looks(None)
+        other = lent(avatar, f"{capture.path}:side:8", capture)
+        assert torch.equal(avatar.source, before) and torch.equal(avatar.looks(None), drawn)
+        assert other.encoder is avatar.encoder and other.body is avatar.body
+        assert not torch.equal(other.looks(None), drawn)
 
 
 def test_what_cannot_be_says_so(run, capture, lifted, tmp_path):

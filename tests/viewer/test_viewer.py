@@ -205,6 +205,12 @@ def test_steps_on_the_way_are_shown(viewer):
     assert all(differs(one, other) for one, other in zip(seen, seen[1:], strict=False))
 
 
+def test_the_form_offers_the_steps_that_the_avatar_has(viewer):
+    offered = [step for _, step in viewer.parts["Looks"].layer.options]
+    assert offered == ["result", "mask", "normals", "latent", "features", "texture", "IUV"]
+    assert "Source" not in viewer.parts
+
+
 def test_a_motion_plays_on_the_person(viewer):
     playing = viewer.parts["Motion"]
     playing.take(viewer.capture.recording, 10.0, "recorded")
