@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from anr_core.body.anny import AnnyBody
-from anr_core.camera import orbit
+from anr_core.camera import Camera, orbit
 from anr_core.capture.pictures import write_image
 from anr_core.export.video import VIDEO_FPS, write_video
 from anr_core.gaussians import Solids, draw, solids_of
@@ -25,6 +25,9 @@ CAPTION = 30  # pixels above a picture
 COLUMNS = 3
 SECONDS = 6  # of a video, in which the camera circles once
 RED, BLUE, YELLOW = (0.95, 0.25, 0.2), (0.25, 0.45, 1.0), (1.0, 0.8, 0.2)
+
+# What a picture can tell
+SHOWN = ("colours", "nearness", "weight of the first", "weight of the background")
 
 # Radians about Anny's axes: X to the left, Y to the back, Z up
 _ARMS_DOWN = {"left_shoulder": (0, 0.75, 0), "right_shoulder": (0, -0.75, 0)}
@@ -45,6 +48,18 @@ class Shape:
     solids: Solids
     colours: torch.Tensor
     distance: float
+
+    def scaled(self, along: float, across: float) -> Shape:
+        """So many times as long along each primitive's first axis, and as thick across it."""
+        times = torch.tensor([along, across, across])
+        return replace(self, solids=replace(self.solids, squared_scales=self.solids.squared_scales
+                                            * times.square()))
+
+    def with_first_nearer(self, metres: float) -> Shape:
+        """The first primitive moved towards who looks from the front."""
+        means = self.solids.means.clone()
+        means[:, 0, 1] -= metres  # Y is to the back
+        return replace(self, solids=replace(self.solids, means=means))
 
 
 def write_shapes(out: Path, which: str = "all", size: int = 384, count: int = 100) -> None:
@@ -84,11 +99,32 @@ def sheet(scenes: dict[str, Shape], size: int, azimuth: float) -> np.ndarray:
                            for row in range(0, len(tiles), columns)])
 
 
-def picture(shape: Shape, size: int, azimuth: float) -> np.ndarray:
-    """(size, size, 3) uint8, from a little above."""
-    camera = orbit(torch.zeros(3), azimuth, 0.15, shape.distance, 0.6, (size, size), (0, 0, 1))
-    drawn = draw(shape.solids, shape.colours, torch.full((3,), BACKGROUND), camera)[0]
+def picture(shape: Shape, size: int, azimuth: float, elevation: float = 0.15, distance: float | None = None,
+            half_line: bool = True, shown: str = SHOWN[0]) -> np.ndarray:
+    """(size, size, 3) uint8, by default from a little above, and as far away as the shape wants it.
+
+    shown  one of SHOWN: colours, how near primitives are (white is the nearest), or how much the first one or
+           the background weighs among all, from black (nothing) to white (alone)
+    """
+    camera = orbit(torch.zeros(3), azimuth, elevation, distance or shape.distance, 0.6, (size, size),
+                   (0, 0, 1))
+    values, background = _shown(shape, camera, shown)
+    drawn = draw(shape.solids, values, background, camera, half_line=half_line)[0]
     return (255 * drawn.clamp(0, 1)).round().byte().permute(1, 2, 0).numpy()
+
+
+def _shown(shape: Shape, camera: Camera, shown: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What each primitive (N, 3) and the background (3,) bring into the picture."""
+    if shown == SHOWN[0]:
+        return shape.colours, torch.full((3,), BACKGROUND)
+    if shown == SHOWN[1]:
+        depth = camera.camera_from_world(shape.solids.means)[0, :, 2:]
+        far = (depth - depth.min()) / (depth.max() - depth.min()).clamp(min=1e-6)
+        return (1 - 0.8 * far).expand(-1, 3), torch.zeros(3)
+    first = torch.zeros_like(shape.colours)
+    if shown == SHOWN[2]:
+        first[0] = 1
+    return first, torch.full((3,), float(shown == SHOWN[3]))
 
 
 # scenes
