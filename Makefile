@@ -41,6 +41,7 @@ assets: $(ready)
 	$(python) -m anr_core render $(RUN) assets/orbit.jpg
 	$(python) -m anr_core sheet $(CAPTURE) assets/capture.jpg --cameras 3 --moments 4
 	$(python) -m tests.browser.screenshot $(RUN) assets/panel.jpg
+	$(python) -m anr_core shapes assets/shapes.jpg --size 240
 	$(python) -c "from PIL import Image; Image.open('$(RUN)/evaluation/novel_view.png').save('assets/novel_view.jpg', quality=88)"
 
 notebooks: $(ready)

@@ -61,7 +61,8 @@ run = opened(RUN, CAPTURE, minutes=MINUTES, config=CONFIG)
 # | View | where the camera stands; where anywidget is installed, drag on the picture and turn the wheel |
 # | Pose | every main joint, within what people can do; poses of the film, T and A; a pose as text |
 # | Motion | a motion file (BVH, AMASS, EasyMocap, DeepMimic) or the film's own poses, played on the person |
-# | Looks | the background, a step on the way (IUV, features, R1's output, normals, mask), size, another's clothes |
+# | Looks | the background, a step on the way (IUV, features, latent image, normals, mask), size, another's clothes |
+# | Source | of an avatar that looks at a picture: which one, of the film or any other |
 # | Save | a picture, a video, the exact state as text |
 #
 # Click a slider, then the arrow keys move it. You will see the person at the left; below stand size and speed, and in

@@ -32,28 +32,41 @@ def shown(image) -> None:
     display(Shown(data=png(image)))
 
 
-def trained(run: str | Path, capture: str | Path, *, system: str = "anr", minutes: float = 1.0,
-            kept: str | Path | None = None, hold_out: str = HOLD_OUT[0], **settings) -> Path:
+def filmed(capture: str | Path, subject: int = 0, **film) -> Path:
+    """The folder of a capture; where there is none the studio draws one of its people.
+
+    film  further arguments of `studio_capture`
+    """
+    from anr_core.prepare.studio import studio_capture
+
+    if not (Path(capture) / "capture.json").is_file():
+        print(f"{capture} is not there: the studio draws subject {subject} into it")
+        studio_capture(capture, subject, **film)
+    return Path(capture)
+
+
+def trained(run: str | Path, capture: str | Path | list[str | Path], *, system: str = "anr",
+            minutes: float = 1.0, kept: str | Path | None = None, hold_out: str = HOLD_OUT[0],
+            **settings) -> Path:
     """The folder of a run, trained before one's eyes unless it is there and done.
 
-    capture   what to train on; a studio capture is drawn where there is none
+    capture   what to train on; a studio capture is drawn where there is none; of several people a list
     kept      where the run is kept on the way, such as on Drive; a run there is gone on with
     hold_out  what to judge by, beside what the capture itself holds out: one of HOLD_OUT
     settings  further arguments of `train`
     """
     from anr_core.capture import load_capture
-    from anr_core.prepare.studio import studio_capture
     from anr_core.training import train
     from anr_core.viewer.watching import watch
 
-    run, capture = Path(run), Path(capture)
+    run = Path(run)
     if kept is not None:
         fetch_back(kept, run)
-    if not (capture / "capture.json").is_file():
-        print(f"{capture} is not there: the studio draws subject 0 into it")
-        studio_capture(capture)
-    film = load_capture(capture)
-    watch(train(film, run, system, minutes=minutes, **held_back(film, hold_out), **settings),
+    people = [load_capture(filmed(one)) for one in (capture if isinstance(capture, list) else [capture])]
+    if len(people) > 1 and hold_out != HOLD_OUT[0]:
+        raise ValueError(f"Of several people {hold_out} can't be held out; choose {HOLD_OUT[0]!r}.")
+    watch(train(people if len(people) > 1 else people[0], run, system, minutes=minutes,
+                **held_back(people[0], hold_out), **settings),
           saved=None if kept is None else lambda: keep(run, kept))
     return run
 

@@ -11,7 +11,8 @@ def film(file: str | Path) -> None:
     """Show a video file under the cell."""
     from IPython.display import Video, display
 
-    display(Video(str(file), embed=True, html_attributes="controls loop autoplay muted"))
+    fitting = 'controls loop autoplay muted style="max-width: 100%"'
+    display(Video(str(file), embed=True, html_attributes=fitting))
 
 
 def films(run: str | Path) -> None:
@@ -25,14 +26,33 @@ def films(run: str | Path) -> None:
         film(file)
 
 
-def played(run: str | Path, motion: str | Path = "") -> None:
-    """Show a run's avatar, circled by a camera, in a motion file's poses or in those of its film."""
+def played(run: str | Path, motion: str | Path = "", overview: bool = False) -> None:
+    """Show a run's avatar, circled by a camera, in a motion file's poses or in those of its film.
+
+    overview  what happens on the way beside it
+    """
     from anr_core.avatars.run import Run
     from anr_core.export.video import render
 
     opened = Run.open(run)
-    out = opened.path / (f"{Path(motion).stem}.mp4" if str(motion) else "orbit.mp4")
-    render(opened, opened.capture(), out, motion=motion or None)
+    name = Path(motion).stem if str(motion) else "orbit"
+    out = opened.path / f"{name}{'-overview' if overview else ''}.mp4"
+    render(opened, opened.capture(), out, motion=motion or None, overview=overview)
+    film(out)
+
+
+def transferred(run: str | Path, motion: str | Path, looks: str | Path = "") -> None:
+    """Show a run's avatar, the first one of several people, as somebody moves in another capture's film.
+
+    looks  whose looks it takes: a capture, CAPTURE:CAMERA:FRAME, or a picture of a person
+    """
+    from anr_core.avatars.run import Run, people_of
+    from anr_core.capture import load_capture
+    from anr_core.export.transfer import transfer
+
+    person = next(iter(people_of(run)))
+    opened, out = Run.open(run, person or None), Path(run) / f"as-{Path(motion).name}.mp4"
+    transfer(opened, out, load_capture(motion), looks=looks or None, overview=True)
     film(out)
 
 

@@ -31,7 +31,7 @@ class Lending:
         self.frame = widgets.SelectionSlider(options=[0], description="frame", disabled=True, layout=wide,
                                              style=style)
         self.frame.observe(self._moved, "value")
-        self.file = widgets.Text(placeholder="a picture, a capture, or CAPTURE:CAMERA:FRAME",
+        self.file = widgets.Text(placeholder="path of a picture or a capture",
                                  description="another's", layout=wide, style=style, continuous_update=False)
         self.file.observe(self._filed, "value")
         self.widget = widgets.VBox([widgets.HTML(WORDS, layout=wide), self.camera, self.frame, self.file,

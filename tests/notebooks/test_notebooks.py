@@ -126,6 +126,17 @@ def test_pictures_runs_from_a_film_to_painted_and_paired_pictures(folder):
         ["subject0-mesh-and-person", "subject0-painted", "subject0-pairs"]
 
 
+def test_gaussians_runs_from_shapes_to_another_persons_looks(folder):
+    captures = folder / "captures"
+    made = run(notebook("06_gaussians", CAPTURE=str(captures / "subject0"), OTHER=str(captures / "subject1"),
+                        RUN=str(folder / "runs" / "gaussian"), MINUTES=SHORT, LIFT_MINUTES=SHORT,
+                        BOTH_MINUTES=SHORT, FILM=FILM, CONFIG=TINY))
+    assert "frames lifted" in said(made) and "MPJPE / N-MPJPE / P-MPJPE" in said(made)
+    assert said(made).count("<video") == 3
+    assert kinds(made).count("application/vnd.jupyter.widget-view+json") >= 5  # shapes, trainings, the panel
+    assert (folder / "runs" / "gaussian-both" / "as-subject0.mp4").is_file()
+
+
 def test_a_mistakes_traceback_is_there_on_request():
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (
         "import sys; sys.path.insert(0, '..')\nfrom anr_core.notebook.setting_up import one_line_errors\n"
