@@ -9,7 +9,19 @@ from types import SimpleNamespace
 import pytest
 
 from anr_core.avatars.run import VERSION
-from anr_core.notebook import ROOT, fetch_back, keep, keeping, numbers_of, opened, painted, runs_of
+from anr_core.capture import load_capture
+from anr_core.notebook import (
+    ROOT,
+    fetch_back,
+    filmed,
+    keep,
+    keeping,
+    numbers_of,
+    opened,
+    painted,
+    runs_of,
+    trained,
+)
 from anr_core.notebook.cells import HOLD_OUT, held_back
 from anr_core.prepare.making import make_capture
 from anr_core.training.record import Progress
@@ -83,6 +95,19 @@ def test_what_cannot_be_held_out_says_so(small_capture):
         held_back(small_capture, "everything")
     with pytest.raises(ValueError, match="none can be held out"):
         held_back(small_capture.only(lambda shot: shot.camera == "cam01"), "one camera")
+
+
+def test_a_capture_that_is_there_is_not_filmed_anew(small_capture, tmp_path, capsys):
+    assert filmed(small_capture.path, subject=7) == small_capture.path
+    assert capsys.readouterr().out == ""
+    made = filmed(tmp_path / "drawn", subject=1, cameras=1, frames=1, size=32)
+    assert "draws subject 1" in capsys.readouterr().out
+    assert load_capture(made).person == "subject 1"
+
+
+def test_of_several_people_nothing_more_is_held_out(small_capture, tmp_path):
+    with pytest.raises(ValueError, match="Of several people one camera can't be held out"):
+        trained(tmp_path / "run", [small_capture.path] * 2, hold_out="one camera")
 
 
 def test_a_folder_that_is_not_there_is_not_kept(tmp_path):
