@@ -55,7 +55,9 @@ class Lending:
         if self._showing.on:
             return
         name = change["new"]
-        if name == ELSEWHERE:
+        if name == ELSEWHERE and not self.file.value.strip():
+            self.viewer.say("Name a picture or a capture below, or upload a picture.")
+        elif name == ELSEWHERE:
             self._filed({"new": self.file.value})
         elif name == OWN:
             self.viewer.change(source="")

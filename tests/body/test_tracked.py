@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ def test_a_frame_gives_its_own_mesh_whatever_the_order_of_registration():
     torch.testing.assert_close(meshes[:, 0, 0], torch.tensor([20.0, 10.0, 20.0]))
     posed = body(Pose.of_frame(torch.tensor([10])))
     assert posed.joints is None and posed.surface is body.surface and body.skeleton is None
+
+
+def test_a_mesh_goes_to_another_surfaces_device_joints_and_all():
+    body = body_at([10])
+    elsewhere = body.surface.to("meta")
+    posed = body(Pose.of_frame(torch.tensor([10])))
+    assert posed.on(elsewhere).joints is None
+    moved = replace(posed, joints=torch.zeros(1, 2, 3)).on(elsewhere)
+    assert moved.surface is elsewhere and moved.vertices.is_meta and moved.joints.is_meta
 
 
 def test_a_frame_between_two_is_their_mixture():

@@ -107,6 +107,11 @@ def test_who_lends_goes_out_in_the_states_text_and_comes_back(viewer):
     assert (viewer.parts["Source"].camera.value, viewer.parts["Source"].frame.value) == ("front", 6)
 
 
+def test_anothers_picture_has_to_be_named(viewer):
+    viewer.parts["Source"].camera.value = viewer.parts["Source"].camera.options[-1]
+    assert "or upload" in viewer.words.value and viewer.state.source == ""
+
+
 @pytest.mark.parametrize("source, told", [
     ("none.png", "does not exist"), ("side:99", "no picture of camera")])
 def test_a_source_that_is_not_there_is_refused_and_changes_nothing(source, told, viewer):
