@@ -231,11 +231,14 @@ class Lift:
     minutes: Annotated[float, arg(metavar="M")] = 1
     # learn anew, and replace joints that the capture's source knew
     again: bool = False
+    # how tall the person is, metres, which one camera doesn't tell
+    height: Annotated[float | None, optional("M")] = None
 
     def __call__(self) -> None:
         from anr_core.prepare.lift import lift
 
-        lift(self.capture, self.run, self.cameras and self.cameras.split(","), self.minutes, self.again)
+        lift(self.capture, self.run, self.cameras and self.cameras.split(","), self.minutes, self.again,
+             self.height)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Settings(Config):
     # learning rate of the U-Net; the ResNet's is a tenth of it, as published
     rate: float = 2e-3
     # width of the network that lifts 2D keypoints to 3D joints: 2048 for 117 joints as published, 1024 for 17
-    lifter_width: int = 512
+    lifter_width: int = 256
     # side of the square picture that lends the looks, pixels
     source_size: int = 128
     # of so many training pictures one a step lends the looks
@@ -300,7 +300,7 @@ class Gaussian(Avatar):
         fast, slow = ({"decoder": (rate, rate / 20), "encoder": (rate / 10, rate / 200)}
                       for rate in (config.rate, config.rate / 10))
         total = sum(SHARES[name] for name in chosen)
-        stages = {POSE: ({"lifter": (1e-3, 5e-5)}, None, True), PICTURES: (fast, None, False),
+        stages = {POSE: ({"lifter": (6e-3, 1e-4)}, None, True), PICTURES: (fast, None, False),
                   ADVERSARY: (slow, (2e-3, 2e-4), False)}
         return [Stage(name, SHARES[name] / total, groups, adversary, practice=practice)
                 for name, (groups, adversary, practice) in stages.items() if name in chosen]

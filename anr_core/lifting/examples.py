@@ -12,6 +12,7 @@ from torch.nn import functional
 from anr_core.lifting.hiding import hidden_by_body
 from anr_core.lifting.people import knows, made_up_people
 from anr_core.lifting.sight import facing, root
+from anr_core.lifting.size import size
 from anr_core.lifting.variation import limbs, varied
 from anr_core.skeleton import Skeleton
 
@@ -29,7 +30,7 @@ class Batch:
     """B made-up pictures.
 
     seen    (B, J, 3)  keypoints as `look` gives them
-    joints  (B, J, 3)  metres from the root, in the sight's axes
+    joints  (B, J, 3)  metres from the root, in the sight's axes, were the person of size 1 (`size`)
     known   (B, J)     how much of each joint's truth is known
     """
 
@@ -47,6 +48,7 @@ class Examples:
     given  (n, J, 3 or 4) joints of poses to learn from as well, metres, a confidence perhaps; needed where
            Anny lacks some of a skeleton's joints
     up     (3,) against gravity, of the given joints
+    share  of the examples whose poses are given, where some are
 
     Cameras stand 1.5 to 10 m away, most at a person's height, some up to the ceiling; focal lengths make no
     difference to the sight. Keypoints are off as a detector's are, single ones, limbs or half of the body
@@ -54,8 +56,8 @@ class Examples:
     """
 
     def __init__(self, skeleton: Skeleton, seed: int = 0, given: torch.Tensor | None = None,
-                 up: torch.Tensor | tuple[float, float, float] = (0.0, 0.0, 1.0)):
-        self.skeleton, self.seed, self.made_up = skeleton, seed, knows(skeleton)
+                 up: torch.Tensor | tuple[float, float, float] = (0.0, 0.0, 1.0), share: float = GIVEN):
+        self.skeleton, self.seed, self.made_up, self.share = skeleton, seed, knows(skeleton), share
         self.mirror = torch.tensor(skeleton.mirror)
         self.limbs = [torch.tensor(rows) for rows in limbs(skeleton).values()]
         self.given = None if given is None else _upright(given.cpu().float(), torch.as_tensor(up), skeleton)
@@ -78,7 +80,7 @@ class Examples:
             self._pool = (pool, self._made(pool))
         made, given = self._pool[1]
         taken = []
-        many = 0 if given is None else count if made is None else round(GIVEN * count)
+        many = 0 if given is None else count if made is None else round(self.share * count)
         for poses, share in ((made, count - many), (given, many)):
             if share:
                 taken.append(poses[torch.randint(len(poses), (share,), generator=random)])
@@ -110,12 +112,16 @@ def _upright(joints: torch.Tensor, up: torch.Tensor, skeleton: Skeleton) -> torc
     joints[..., 3].clamp_(0, 1)
     there = root(joints[..., 3:], skeleton)[:, 0, 0] > 0.5 * joints[..., 3].amax(1)
     joints = joints[there]
+    places = (joints[..., :3] - root(joints[..., :3], skeleton)) @ upright_axes(up).T
+    return torch.cat([places, joints[..., 3:]], -1)
+
+
+def upright_axes(up: torch.Tensor) -> torch.Tensor:
+    """(3, 3) whose rows are the axes of a world that is +Z up, in one where `up` (3,) is against gravity."""
     up = functional.normalize(up.float(), dim=0)
     east = torch.linalg.cross(up, functional.one_hot(up.abs().argmin(), 3).float())
     east = functional.normalize(east, dim=0)
-    turn = torch.stack([east, torch.linalg.cross(up, east), up])  # rows are the new axes
-    places = (joints[..., :3] - root(joints[..., :3], skeleton)) @ turn.T
-    return torch.cat([places, joints[..., 3:]], -1)
+    return torch.stack([east, torch.linalg.cross(up, east), up])
 
 
 def _cameras(count: int, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -166,6 +172,7 @@ def seen_from(cameras, poses: torch.Tensor, skeleton: Skeleton, parts: list[torc
     confidence = torch.where(hidden, 0, confidence)
     seen, camera_from_sight = facing(noisy, confidence, up)
     truth = (places - root(places, skeleton)) @ camera_from_world.mT @ camera_from_sight
+    truth = truth / size(places, skeleton, known)[:, None, None]
     return Batch(seen, truth, known)
 
 

@@ -8,6 +8,7 @@ from anr_core.camera import Camera
 from anr_core.lifting.sight import LEAST
 
 ROUNDS = 6  # of weighing anew
+APART = 1e-4  # least eigenvalue of the largest, from which on cameras stand apart enough to tell a size
 OFF = 0.03  # metres off its ray from which on a joint is believed less
 
 
@@ -68,6 +69,32 @@ def in_world(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
     best = best.scatter_reduce(0, moment[:, None].expand_as(belief), belief, "amax")
     where = place(keypoints, mean[moment], camera, moment)
     return torch.cat([mean + where[:, None], best[..., None]], -1)
+
+
+def size_seen(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
+              moment: torch.Tensor) -> torch.Tensor:
+    """(M,) how many times as large joints have to be to lie on the rays of all cameras of a moment at once.
+
+    The arguments are those of `in_world`. NaN where less than two cameras look, or all from one place. Least
+    squares over size and translation together, weighed by confidence.
+    """
+    moments = int(moment.max()) + 1
+    seen = keypoints.isfinite().all(-1)
+    pixels = torch.where(seen[..., None], keypoints, 0)[..., :2].double()
+    belief = torch.where(seen & (keypoints[..., 2] >= LEAST), keypoints[..., 2], 0).double()
+    share = belief[..., None] + 1e-4
+    mean = _gathered(share * joints, moment, moments) / _gathered(share, moment, moments)  # as one pose
+    origins, directions = camera.to(torch.float64).rays(pixels)
+    across = torch.eye(3).to(directions) - directions[..., :, None] * directions[..., None, :]
+    # across (size joint + translation - origin) = 0: unknown are the size and the translation
+    columns = torch.cat([across @ mean[moment].double()[..., None], across], -1)  # (B, J, 3, 4)
+    squares = torch.einsum("bj,bjik,bjil->bkl", belief, columns, columns)
+    sides = torch.einsum("bj,bjik,bji->bk", belief, columns, (across @ origins[..., None])[..., 0])
+    squares, sides = _gathered(squares, moment, moments), _gathered(sides, moment, moments)
+    weakest = torch.linalg.eigvalsh(squares)
+    told = weakest[:, 0] > APART * weakest[:, -1]
+    solved = torch.linalg.solve(torch.where(told[:, None, None], squares, torch.eye(4).to(squares)), sides)
+    return torch.where(told, solved[:, 0], torch.nan).to(joints)
 
 
 def _gathered(values, moment, moments):

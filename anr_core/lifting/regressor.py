@@ -21,6 +21,8 @@ _FEATURES = ("jaw", "chin", "brow", "nose_bridge", "nostril", "nose_base", "lid"
 class PoseRegressor(nn.Module):
     """Keypoints as `look` sees them (B, J, 3) to joints (B, J, 3): metres from the root, in the sight's axes.
 
+    They are a person's of size 1 (`size`).
+
     A layer in, two residual blocks of two layers each, a linear map out. J joints at width d have
     3 J d + 4 d (d + 2) + 2 d + 3 J (d + 1) parameters: 18.24 M at the published (117, 2048), 4.31 M at
     (17, 1024). Source: Rochette et al. 2021, after Martinez et al. 2017.

@@ -14,31 +14,38 @@ from anr_core.camera import Camera
 from anr_core.capture import Capture, Shot, load_capture
 from anr_core.capture.changing import write_joints
 from anr_core.capture.joints import Joints
-from anr_core.lifting import Examples, in_world, look, root
+from anr_core.lifting import Examples, Lifter, in_world, look, mean_pose, root, size, size_seen
+from anr_core.lifting.examples import upright_axes
 from anr_core.prepare.annotate import ranges
-from anr_core.prepare.lifter import FILE, Lifter, kept_lifter, mean_pose, save_lifter, train_lifter
+from anr_core.prepare.lifter import FILE, kept_lifter, save_lifter, train_lifter
+from anr_core.prepare.studio.people import warming_up
 from anr_core.skeleton import COCO17, COCO23, Skeleton
 from anr_core.skeleton.named import skeleton_named
 
+EXERCISES = 16  # of the studio's people
+SHARE = 0.5  # of the examples that are given poses, theirs and the capture's own
 LEAST_KEYPOINTS = 6  # of a picture, to tell a pose by
 LEAST_CONFIDENCE = 0.1
+TALL = 1.70  # metres, a person of size 1
+SHORTEST, TALLEST = 0.4, 2.6  # metres
 HELD_OUT = ("novel_pose", "novel_both")
 
 
 def lift(folder: Path, run: Path | None = None, cameras: Iterable[str] | None = None, minutes: float = 1.0,
-         again: bool = False) -> Capture:
+         again: bool = False, height: float | None = None) -> Capture:
     """Find the joints in space of every frame whose keypoints tell enough, and write them into the capture.
 
     run      whose avatar's own lifter to use; else one that learns on made-up people for so many minutes, and
              on the capture's own training poses where its body is known, and is kept in the capture
     cameras  look through these alone; through all that know keypoints if not given
     again    learn anew, and replace joints that the capture's source knew
+    height   of the person, metres; else that of the body, what several cameras tell, or a grown-up's
 
     Where the body is known, says how far off each picture's joints are, beside the mean pose. Raises
     ValueError where nothing can be lifted.
     """
     capture = load_capture(folder)
-    skeleton, names = _checked(capture, cameras, minutes)
+    skeleton, names = _checked(capture, cameras, minutes, height)
     if capture.joints is not None and not capture.joints.lifted and not again:
         raise ValueError(f"{capture.path} has joints that its source knew. Lifted ones are worse; --again "
                          "replaces them.")
@@ -56,18 +63,24 @@ def lift(folder: Path, run: Path | None = None, cameras: Iterable[str] | None = 
     found = found - root(found, skeleton)
     frames = sorted({shot.frame for shot in shots})
     moment = torch.tensor([frames.index(shot.frame) for shot in shots])
+    person, how = _person(capture, skeleton, keypoints, sight.to_world(found), cameras, moment, height)
+    found, mean = person * found, person * lifter.mean
     points = in_world(keypoints, sight.to_world(found), cameras, moment)
     made = write_joints(capture, Joints.of(capture.skeleton, np.array(frames), points.numpy(), lifted=True))
     print(f"{len(frames)} frames lifted, through {', '.join(names)}")
-    for line in _figures(capture, skeleton, shots, sight, found, lifter.mean):
+    print(f"  the person is about {TALL * person:.2f} m tall, {how}")
+    for line in _figures(capture, skeleton, shots, sight, found, mean):
         print(f"  {line}")
     return made
 
 
-def _checked(capture: Capture, cameras: Iterable[str] | None, minutes: float) -> tuple[Skeleton, list[str]]:
+def _checked(capture: Capture, cameras: Iterable[str] | None, minutes: float,
+             height: float | None) -> tuple[Skeleton, list[str]]:
     """The keypoints' skeleton, and the names of the cameras to look through."""
     if not minutes > 0:
         raise ValueError(f"--minutes is {minutes:g}; give more than 0.")
+    if height is not None and not SHORTEST < height < TALLEST:
+        raise ValueError(f"--height is {height:g}; give a person's in metres, such as 1.75.")
     if capture.skeleton is None:
         raise ValueError(f"{capture.path} has no keypoints, which lifting needs. Find them: python -m "
                          f"anr_core annotate {capture.path}")
@@ -96,10 +109,26 @@ def _told_enough(capture: Capture, names: list[str]) -> tuple[list[Shot], dict[s
     return shots, without
 
 
+def _person(capture, skeleton, keypoints, joints, cameras, moment,
+            height: float | None) -> tuple[float, str]:
+    """How large the person is, and how that is known."""
+    if height is not None:
+        return height / TALL, "as you say"
+    known = _training_poses(capture)
+    if known is not None:
+        return float(size(known, skeleton).median()), "as the body is"
+    sizes = size_seen(keypoints, joints, cameras, moment)
+    if bool(sizes.isfinite().any()):
+        found = float(sizes.nanmedian())
+        if SHORTEST / TALL < found < TALLEST / TALL:
+            return found, "as the cameras tell together"
+    return 1.0, "as many are, since one camera doesn't tell: --height METRES says it"
+
+
 def _lifter(capture: Capture, skeleton: Skeleton, run: Path | None, minutes: float, again: bool) -> Lifter:
     """That of a run, the one that is kept in the capture, or one that learns now."""
     given = _training_poses(capture)
-    examples = Examples(skeleton, given=given, up=capture.up)
+    examples = Examples(skeleton, given=_with_exercises(given, capture), up=capture.up, share=SHARE)
     if run is not None:
         return Lifter(lifter_of(run, skeleton), mean_pose(examples))
     # a fit that changes the body, or other keypoints, ask for another lifter
@@ -111,6 +140,14 @@ def _lifter(capture: Capture, skeleton: Skeleton, run: Path | None, minutes: flo
         lifter = train_lifter(examples, minutes)
         save_lifter(lifter, told, file)
     return lifter
+
+
+def _with_exercises(given: torch.Tensor | None, capture: Capture) -> torch.Tensor | None:
+    """Given poses, and natural ones, of the studio's people who warm up: made-up ones are wilder."""
+    if capture.skeleton not in KEYPOINTS:
+        return given
+    exercises = warming_up(capture.skeleton, EXERCISES) @ upright_axes(torch.as_tensor(capture.up))
+    return exercises if given is None else torch.cat([exercises, given])
 
 
 def lifter_of(run: Path, skeleton: Skeleton):

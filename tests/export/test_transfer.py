@@ -64,8 +64,8 @@ def test_joints_keep_the_persons_own_bones_and_are_where_the_camera_saw_them(run
     scene = next(scenes)
     start, end = torch.tensor(avatar.skeleton.edges[avatar.skeleton.edges.index((11, 13))])
     bone = (scene.joints[0, start, :3] - scene.joints[0, end, :3]).norm()
-    own = avatar.lengths[avatar.skeleton.edges.index((11, 13))]
-    assert float(bone) == pytest.approx(float(own), abs=1e-4)
+    wanted = float(avatar.lengths[avatar.skeleton.edges.index((11, 13))])
+    assert float(bone) == pytest.approx(wanted, abs=1e-4)
     pixels, depth = scene.camera.project(scene.joints[..., :3])
     assert (pixels > 0).all() and (pixels < 64).all() and (depth > 0).all()
 

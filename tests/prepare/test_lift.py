@@ -42,7 +42,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(made_up, "POOL", 200)
     monkeypatch.setattr(people, "SHAPES", 4)
     monkeypatch.setattr(lifter, "BATCH", 32)
-    monkeypatch.setattr(lifter, "SAMPLE", 100)
+    monkeypatch.setattr("anr_core.lifting.lifter.SAMPLE", 100)
+    monkeypatch.setattr("anr_core.prepare.lift.EXERCISES", 1)
     monkeypatch.setattr("anr_core.prepare.lift.train_lifter", trained)
 
 

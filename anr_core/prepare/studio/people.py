@@ -19,7 +19,7 @@ from anr_core.body.anny import AnnyBody, Shape
 from anr_core.body.base import Pose
 from anr_core.prepare.studio.cloth import TICK, Cloth, Threads
 from anr_core.prepare.studio.dressing import hang, strongest
-from anr_core.prepare.studio.exercises import write_script
+from anr_core.prepare.studio.exercises import Script, write_script
 from anr_core.prepare.studio.garments import Garment, skirt, trousers
 from anr_core.prepare.studio.hair import Hair, grow_hair
 from anr_core.prepare.studio.movement import Rig, animate
@@ -30,6 +30,8 @@ from anr_core.rasterizer import vertex_normals
 
 WARM_UP = 0.7  # share of the frames; the rest is punching
 SOLE = 0.022  # metres, of shoes
+EXERCISED = 16.0  # seconds that all exercises of the warm-up take
+STRANGERS = 1_000_000
 SETTLING = 1.5  # seconds before the first frame, for cloth to come to rest
 
 
@@ -165,11 +167,7 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
     it and not on the rate. One frame is held at a time.
     """
     body, warm = subject.body, round(WARM_UP * frames)
-    zero = body(_poses(body, {}, np.zeros((1, 3)), np.zeros((1, 3))))
-    joints = zero.joints[0].double().numpy()
-    rig = Rig(body.skeleton.names, body.skeleton.parents, joints, float(zero.vertices[0, :, 2].min()) - SOLE)
-    rng = np.random.default_rng([subject.number, 2])
-    script = write_script(rng, rig.length("leg"), warm / fps, (frames - warm) / fps)
+    rig, script = _rehearsed(body, subject.number, warm / fps, (frames - warm) / fps)
 
     cloth = Cloth(subject.threads, body.rest_vertices[0].numpy(), *strongest(figure_of(body).weights))
     tick = -round(SETTLING / TICK)
@@ -189,6 +187,28 @@ def moments(subject: Subject, frames: int, fps: float) -> Iterator[Moment]:
             turn = transforms[body.skeleton.names.index("head"), :3, :3]
             vertices["hair"] = subject.hair.surface(places[subject.parts["hair"]], turn).astype(np.float32)
         yield Moment(frame, "warm-up" if frame < warm else "punching", pose, vertices)
+
+
+def warming_up(keypoints: str, people: int) -> torch.Tensor:
+    """(n, K, 3) keypoints, such as "coco23", of so many people who warm up, four times a second, metres.
+
+    They are none whom a small number names.
+    """
+    found = []
+    for number in range(STRANGERS, STRANGERS + people):
+        body = AnnyBody(choose_looks(np.random.default_rng([number, 11])).shape)
+        poses = _poses(body, *animate(*_rehearsed(body, number, EXERCISED, 0.0),
+                                      np.arange(0, EXERCISED, 0.25)))
+        found.append(body.keypoints(body(poses), keypoints))
+    return torch.cat(found)
+
+
+def _rehearsed(body: AnnyBody, number: int, warm: float, punching: float) -> tuple[Rig, Script]:
+    """How a person moves, and what they do for so many seconds each."""
+    zero = body(_poses(body, {}, np.zeros((1, 3)), np.zeros((1, 3))))
+    joints = zero.joints[0].double().numpy()
+    rig = Rig(body.skeleton.names, body.skeleton.parents, joints, float(zero.vertices[0, :, 2].min()) - SOLE)
+    return rig, write_script(np.random.default_rng([number, 2]), rig.length("leg"), warm, punching)
 
 
 def _worn(subject: Subject, places, skin, touched) -> dict[str, np.ndarray]:
