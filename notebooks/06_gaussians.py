@@ -105,15 +105,13 @@ open_viewer(run)
 # ## Keypoints into space
 #
 # From the film's 2D keypoints joints in space are found, frame by frame, and written into the capture. You will see how
-# far off they are, in millimetres, beside the mean pose: as they are, scaled, and scaled and turned. Through one camera
-# it is a guess; it is a good one where the person stands as people do.
+# far off each picture's joints are, in millimetres, beside the mean pose: as they are, scaled, and scaled and turned.
+# One picture tells depth by what people do alone; several cameras are brought together.
 
 # %%
-import pathlib
-
 from anr_core.prepare.lift import lift
 
-film = lift(pathlib.Path(CAPTURE), minutes=LIFT_MINUTES)
+film = lift(CAPTURE, minutes=LIFT_MINUTES)
 
 # %% [markdown]
 # ## Another's motion
@@ -130,7 +128,8 @@ transferred(run, other)
 # ## Another's looks
 #
 # One avatar learns both people, and tells them apart by the picture alone. You will see the first one's motion, played
-# by the other: the picture that lends the looks stands beside it.
+# by the other: the picture that lends the looks stands beside it. After minutes on two cores they are blurred; colours
+# are right.
 
 # %%
 both = trained(f"{RUN}-both", [CAPTURE, other], system="gaussian", minutes=BOTH_MINUTES, config=CONFIG)

@@ -31,8 +31,8 @@ SHORTEST, TALLEST = 0.4, 2.6  # metres
 HELD_OUT = ("novel_pose", "novel_both")
 
 
-def lift(folder: Path, run: Path | None = None, cameras: Iterable[str] | None = None, minutes: float = 1.0,
-         again: bool = False, height: float | None = None) -> Capture:
+def lift(folder: str | Path, run: Path | None = None, cameras: Iterable[str] | None = None,
+         minutes: float = 1.0, again: bool = False, height: float | None = None) -> Capture:
     """Find the joints in space of every frame whose keypoints tell enough, and write them into the capture.
 
     run      whose avatar's own lifter to use; else one that learns on made-up people for so many minutes, and
