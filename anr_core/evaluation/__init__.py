@@ -19,6 +19,7 @@ from anr_core.capture.folder import Capture, Shot, load_capture
 from anr_core.capture.view import View
 from anr_core.evaluation.judging import Contestants, average, extend, hits_box, measure, scene_for
 from anr_core.evaluation.pairs import evaluate_pairs
+from anr_core.evaluation.poses import evaluate_poses
 from anr_core.evaluation.reporting import (
     SHEET_COLUMNS,
     SHEET_ROWS,
@@ -111,7 +112,8 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     Where poses and cameras were refined, views of the run's own capture are drawn with the corrections of
     their frame and camera as far as these were trained; NAME_unrefined is drawn as registered.
 
-    Pairs of pictures are judged as evaluation/pairs.py tells.
+    Pairs of pictures are judged as evaluation/pairs.py tells, and avatars that lift 2D keypoints to joints in
+    space also as evaluation/poses.py does, whose figures are in the run's evaluation/poses.json.
 
     Prints tables, writes a picture a split into the run's folder `evaluation`, and returns
     {split: {protocol: {method: {figure: number or None}}}}.
@@ -130,6 +132,9 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
         protocols = metrics.PROTOCOLS if protocol is None else {protocol: metrics.PROTOCOLS[protocol]}
         results = evaluate_capture(contestants, run.trained, judged, size or run.config.size, protocols,
                                    run.path / "evaluation")
+        poses = evaluate_poses(contestants.avatar, judged, split_of(judged.shots, run.trained))
+        if poses:
+            write_atomically(run.path / "evaluation" / "poses.json", dumps(poses, indent=1).encode())
     if json is not None:
         write_atomically(Path(json), dumps(results, indent=1, allow_nan=False).encode())
     return results

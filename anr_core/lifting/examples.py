@@ -16,7 +16,7 @@ from anr_core.lifting.size import size
 from anr_core.lifting.variation import limbs, varied
 from anr_core.skeleton import Skeleton
 
-POOL = 12_000  # poses that views are taken of before others are made
+POOL = 3000  # poses that views are taken of before others are made
 STEPS = 500  # that a pool lasts for
 GIVEN = 0.3  # share of the examples whose poses are given, where some are
 NEAR, FAR = 1.5, 10.0  # metres from the camera
@@ -92,7 +92,7 @@ class Examples:
         made = None
         if self.made_up:
             made = functional.pad(made_up_people(self.skeleton, POOL, random), (0, 1), value=1.0)
-        given = None if self.given is None else varied(self.given, self.skeleton, POOL // 2, random)
+        given = None if self.given is None else varied(self.given, self.skeleton, POOL, random)
         return made, given
 
 

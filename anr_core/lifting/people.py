@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
+from torch.nn import functional
 
 from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody, Rest, baked, regressor, rest_from_shape
@@ -16,6 +17,11 @@ from anr_core.body.controls import controls
 from anr_core.skeleton import ANNY, BODY25, COCO23, KEYPOINT_SETS, Skeleton
 
 SHAPES = 24  # of a pool, each in as many poses
+CHOICES = 8  # poses of which one is taken
+ELBOWS = 3.0  # log odds of an elbow that hangs
+HANGS = (0.35, 0.25, -1.0)  # where elbows hang: down, a little outwards and back
+STANDING = 0.8  # share of people whose feet are at one height, and metres that count as log odds of -1
+UNEVEN = 0.05
 CROWN = 0.01  # metres below the highest vertex that are the top of the head
 
 # Joints that stand where other skeletons have points of these names
@@ -40,7 +46,42 @@ def _home(name, skeleton):
 
 
 def made_up_people(skeleton: Skeleton, count: int, random: torch.Generator) -> torch.Tensor:
-    """Joints (count, J, 3) of people of many shapes in many poses, metres, +Z up, about the pelvis."""
+    """Joints (count, J, 3) of people of many shapes in many poses, metres, +Z up, about the pelvis.
+
+    Each is one of CHOICES, the likelier the more natural: drawn by chance, limb by limb, most would lift a
+    foot or an elbow for nothing, and a regressor that expects such people is unsure of all others.
+    """
+    drawn = people_by_chance(skeleton, count * CHOICES, random)
+    odds = _naturalness(drawn, skeleton, random).view(count, CHOICES)
+    choice = torch.multinomial(odds.softmax(1), 1, generator=random)[:, 0]
+    return drawn.view(count, CHOICES, *drawn.shape[1:])[torch.arange(count), choice]
+
+
+def _naturalness(joints: torch.Tensor, skeleton: Skeleton, random: torch.Generator) -> torch.Tensor:
+    """(n,) log odds of poses: elbows hang below the line from shoulder to wrist, feet are at one height."""
+    def of(side, stem):
+        name = f"{side}_{stem}"
+        return joints[:, skeleton.names.index(name)] if name in skeleton.names else None
+
+    odds = joints.new_zeros(len(joints))
+    for side, across in (("left", 1.0), ("right", -1.0)):
+        shoulder, elbow, wrist = (of(side, stem) for stem in ("shoulder", "elbow", "wrist"))
+        if shoulder is None or elbow is None or wrist is None:
+            continue
+        line = functional.normalize(wrist - shoulder, dim=1)
+        hangs = joints.new_tensor([HANGS[0] * across, *HANGS[1:]])
+        off, hangs = (way - (way * line).sum(1, keepdim=True) * line for way in (elbow - shoulder, hangs))
+        bent = (off.norm(dim=1) / 0.1).clamp(max=1)  # an arm that is nearly straight has no such side
+        odds += ELBOWS * bent * functional.cosine_similarity(off, hangs)
+    left, right = of("left", "ankle"), of("right", "ankle")
+    if left is not None and right is not None:
+        stand = torch.rand(len(joints) // CHOICES, generator=random).repeat_interleave(CHOICES) < STANDING
+        odds -= stand * ((left - right)[:, 2].abs() / UNEVEN).clamp(max=6)
+    return odds
+
+
+def people_by_chance(skeleton: Skeleton, count: int, random: torch.Generator) -> torch.Tensor:
+    """Joints (count, J, 3) of people by chance; neighbours have one shape."""
     shapes = random_shapes(min(SHAPES, count), random)
     rest = rest_from_shape(shapes)
     reach = _reach(skeleton, rest)
@@ -115,7 +156,7 @@ def random_poses(count: int, random: torch.Generator) -> Pose:
     rotations = (degrees.deg2rad() @ turn).unflatten(1, (-1, 3))
     tilt = torch.stack([torso_lean, draw.near(0, 5), torch.zeros(count)], 1).deg2rad()
     wild = draw.chance(0.07)[:, None]
-    anyhow = torch.nn.functional.normalize(torch.randn(count, 3, generator=random), dim=1)
+    anyhow = functional.normalize(torch.randn(count, 3, generator=random), dim=1)
     tilt = torch.where(wild, anyhow * draw.between(0, 120).deg2rad()[:, None], tilt)
     return Pose(rotations, tilt, torch.zeros(count, 3))
 

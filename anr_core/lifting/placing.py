@@ -9,6 +9,7 @@ from anr_core.lifting.sight import LEAST
 
 ROUNDS = 6  # of weighing anew
 APART = 1e-4  # least eigenvalue of the largest, from which on cameras stand apart enough to tell a size
+GUESSED = 0.03  # what a guess weighs beside a ray: the square of how much nearer a ray passes its joint
 OFF = 0.03  # metres off its ray from which on a joint is believed less
 
 
@@ -55,8 +56,10 @@ def in_world(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
              moment: torch.Tensor | None = None) -> torch.Tensor:
     """Joints (M, J, 4) in the world, metres and confidence, of `place`'s arguments.
 
-    Of pictures of one moment the joints are averaged by their keypoints' confidence; one that no picture
-    shows is the mean of what is guessed of it, and has confidence 0.
+    Of pictures of one moment the joints are averaged by their keypoints' confidence, and then drawn to the
+    rays through their keypoints: where these cross they decide, where one camera looks alone they say
+    nothing of the depth. A joint that no picture shows is the mean of what is guessed of it, and has
+    confidence 0.
     """
     count = len(keypoints)
     moment = torch.arange(count, device=joints.device) if moment is None else moment
@@ -68,7 +71,25 @@ def in_world(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
     best = torch.zeros(moments, joints.shape[1]).to(belief)
     best = best.scatter_reduce(0, moment[:, None].expand_as(belief), belief, "amax")
     where = place(keypoints, mean[moment], camera, moment)
-    return torch.cat([mean + where[:, None], best[..., None]], -1)
+    points = _drawn_to_rays(mean + where[:, None], keypoints, belief, camera, moment)
+    return torch.cat([points, best[..., None]], -1)
+
+
+def _drawn_to_rays(points, keypoints, belief, camera, moment):
+    """Points (M, J, 3) where the rays of their keypoints and what was guessed of them agree best."""
+    pixels = torch.where(keypoints.isfinite().all(-1, keepdim=True), keypoints, 0)[..., :2].double()
+    if len(camera) == 1 < len(pixels):
+        camera = Camera.cat([camera] * len(pixels))
+    origins, directions = camera.to(torch.float64).rays(pixels)
+    across = torch.eye(3).to(directions) - directions[..., :, None] * directions[..., None, :]  # (B, J, 3, 3)
+    guessed, belief, found = points.double(), belief.double(), points.double()
+    for _ in range(ROUNDS):
+        far = (across @ (found[moment] - origins)[..., None])[..., 0].norm(dim=-1)
+        weight = (belief / (1 + (far / OFF).square()))[..., None, None]
+        squares = _gathered(weight * across, moment, len(points)) + GUESSED * torch.eye(3).to(across)
+        sides = _gathered((weight * across @ origins[..., None])[..., 0], moment, len(points))
+        found = torch.linalg.solve(squares, sides + GUESSED * guessed)
+    return found.to(points)
 
 
 def size_seen(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,

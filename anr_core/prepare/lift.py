@@ -31,8 +31,8 @@ SHORTEST, TALLEST = 0.4, 2.6  # metres
 HELD_OUT = ("novel_pose", "novel_both")
 
 
-def lift(folder: str | Path, run: Path | None = None, cameras: Iterable[str] | None = None,
-         minutes: float = 1.0, again: bool = False, height: float | None = None) -> Capture:
+def lift(folder: Path, run: Path | None = None, cameras: Iterable[str] | None = None, minutes: float = 2.0,
+         again: bool = False, height: float | None = None) -> Capture:
     """Find the joints in space of every frame whose keypoints tell enough, and write them into the capture.
 
     run      whose avatar's own lifter to use; else one that learns on made-up people for so many minutes, and
@@ -71,6 +71,9 @@ def lift(folder: str | Path, run: Path | None = None, cameras: Iterable[str] | N
     print(f"  the person is about {TALL * person:.2f} m tall, {how}")
     for line in _figures(capture, skeleton, shots, sight, found, mean):
         print(f"  {line}")
+    if len(shots) > len(frames):
+        for line in _together(capture, skeleton, frames, points):
+            print(f"  {line}")
     return made
 
 
@@ -156,10 +159,10 @@ def lifter_of(run: Path, skeleton: Skeleton):
 
     regressor = getattr(load_avatar(run), "lifter", None)
     if regressor is None:
-        raise ValueError(f"{run} has no lifter of its own. Leave out --run: one is learned in a minute.")
+        raise ValueError(f"{run} has no lifter of its own. Leave out --run: one is learned in two minutes.")
     if regressor.joints != len(skeleton):
         raise ValueError(f"The lifter of {run} wants {regressor.joints} keypoints, the capture has "
-                         f"{len(skeleton)}. Leave out --run: one is learned in a minute.")
+                         f"{len(skeleton)}. Leave out --run: one is learned in two minutes.")
     return regressor
 
 
@@ -192,8 +195,23 @@ def _figures(capture, skeleton, shots, sight, found, mean) -> list[str]:
     for split in dict.fromkeys(shots[row].split for row in rows):
         chosen = [place for place, row in enumerate(rows) if shots[row].split == split]
         ours, true = found[rows][chosen].numpy(), truth[chosen].numpy()
-        told = [" / ".join(f"{1e3 * figure(joints, true).mean():.0f}" for figure in (
-            metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe))
-                for joints in (ours, np.broadcast_to(mean.numpy(), ours.shape))]
+        told = [_numbers(joints, true) for joints in (ours, np.broadcast_to(mean.numpy(), ours.shape))]
         lines.append(f"{split}: MPJPE / N-MPJPE / P-MPJPE {told[0]} mm; the mean pose {told[1]} mm")
     return lines
+
+
+def _together(capture, skeleton, frames, points) -> list[str]:
+    """How far off the joints are that all cameras tell together, counted from the root."""
+    registered = {shot.frame for shot in capture.shots if shot.registered}
+    rows = [row for row, frame in enumerate(frames) if frame in registered]
+    truth = _true_joints(capture, [frames[row] for row in rows])
+    if truth is None:
+        return []
+    found = points[rows, :, :3]
+    found, truth = ((joints - root(joints, skeleton)).numpy() for joints in (found, truth))
+    return [f"all cameras together: MPJPE / N-MPJPE / P-MPJPE {_numbers(found, truth)} mm"]
+
+
+def _numbers(found, truth) -> str:
+    return " / ".join(f"{1e3 * figure(found, truth).mean():.0f}"
+                      for figure in (metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe))

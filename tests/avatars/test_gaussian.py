@@ -1,5 +1,6 @@
 """The Gaussian avatar: whom it draws, where, in whose looks, what its losses and stages reach."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from anr_core.avatars.gaussian import PRESETS, Settings
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
 from anr_core.capture import View
+from anr_core.evaluation import evaluate
 from anr_core.skeleton import ANNY, COCO23
 from anr_core.training import scene_of, train
 from tests.posed_capture import make_posed_capture
@@ -274,3 +276,13 @@ def test_presets_are_the_published_ones_but_for_two_cores():
     for preset in PRESETS.values():
         assert isinstance(preset, Settings) and preset.features == 16
     assert PRESETS["large"].width == 64 and PRESETS["large"].encoder_depth == 50
+
+
+def test_evaluation_tells_how_far_lifted_joints_are_off(capture, tmp_path, capsys):
+    list(train(capture, tmp_path / "run", "gaussian", steps=4, frames=[4, 8], config=TINY))
+    evaluate(tmp_path / "run", protocol="inside")
+    assert "2 poses lifted from 2D, MPJPE / N-MPJPE / P-MPJPE" in capsys.readouterr().out
+    poses = json.loads((tmp_path / "run" / "evaluation" / "poses.json").read_text())
+    figures = poses["novel_pose"]
+    assert set(figures) == {"lifter", "mean"} and set(figures["mean"]) == {"mpjpe", "n_mpjpe", "p_mpjpe"}
+    assert all(0.01 < value < 2 for method in figures.values() for value in method.values())

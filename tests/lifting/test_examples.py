@@ -4,7 +4,7 @@ import torch
 from anr_core.body.anny import AnnyBody, Rest, rest_from_shape
 from anr_core.lifting import Examples, examples, people
 from anr_core.lifting.hiding import hidden_by_body
-from anr_core.lifting.people import knows, made_up_people, random_poses, random_shapes
+from anr_core.lifting.people import knows, made_up_people, people_by_chance, random_poses, random_shapes
 from anr_core.lifting.variation import limbs, varied
 from anr_core.skeleton import ANNY, BODY25, BODY25B, COCO17, COCO23
 from anr_core.skeleton.detailed import HUMAN36M, PANOPTIC
@@ -16,10 +16,24 @@ def small_pool(monkeypatch):
     monkeypatch.setattr(people, "SHAPES", 4)
 
 
+def test_made_up_people_hang_their_elbows_and_stand_on_both_feet():
+    natural, anyhow = (make(COCO23, 400, torch.Generator().manual_seed(1))
+                       for make in (made_up_people, people_by_chance))
+    elbow, ankles = COCO23.names.index("left_elbow"), [COCO23.names.index(f"{side}_ankle")
+                                                       for side in ("left", "right")]
+    ends = [COCO23.names.index(name) for name in ("left_shoulder", "left_wrist")]
+    more, fewer = ((joints[:, elbow, 2] < joints[:, ends, 2].mean(1)).float().mean()
+                   for joints in (natural, anyhow))
+    assert more > fewer + 0.1
+    even, odd = ((joints[:, ankles[0], 2] - joints[:, ankles[1], 2]).abs().median()
+                 for joints in (natural, anyhow))
+    assert even < 0.7 * odd
+
+
 @pytest.mark.parametrize("name, skeleton", [("coco23", COCO23), ("body25", BODY25)])
 def test_made_up_people_have_the_keypoints_of_annys_mesh(name, skeleton):
     random = torch.Generator().manual_seed(4)
-    made = made_up_people(skeleton, 3, random)
+    made = people_by_chance(skeleton, 3, random)
     random = torch.Generator().manual_seed(4)
     rest, body = rest_from_shape(random_shapes(3, random)), AnnyBody()
     for row in range(3):
