@@ -31,21 +31,28 @@ from anr_core import losses
 from anr_core.avatars.adversary import AdaptiveAdversary
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
-from anr_core.avatars.joints import ANNY_KNOWS, anny_mix, is_anny, mix_from_keypoints
+from anr_core.avatars.joints import (
+    ANNY_KNOWS,
+    BODY,
+    anny_mix,
+    body_axes,
+    is_anny,
+    mix_from_keypoints,
+    skeleton_in,
+    skeleton_of,
+)
 from anr_core.body import Posed, Surface
 from anr_core.camera import Camera
 from anr_core.capture import Capture, View
-from anr_core.gaussians import draw, solids_of
+from anr_core.gaussians import draw, side_colours, solids_of
 from anr_core.lifting import Examples, PoseRegressor, pose_distance
 from anr_core.renderer import ModulatedUNet, ResNet
-from anr_core.skeleton import KEYPOINT_SETS, Skeleton
 from anr_core.skeleton.bones import bone_lengths
 from anr_core.skeleton.widths import edge_widths
 
 LEAST_SOURCE = 64  # pixels a side: a ResNet halves it five times
 GREY = 0.5  # behind a person who lends their looks
 LOOKED_AT = 60  # training pictures out of which the source and the joints' places are found
-BODY = "body"  # the skeleton's name where it is the body's own
 
 # Shares of the stages among those that are chosen
 POSE, PICTURES, ADVERSARY = "pose", "pictures", "adversary"
@@ -54,10 +61,8 @@ SHARES = {POSE: 0.1, PICTURES: 0.6, ADVERSARY: 0.3}
 PRACTISED = 256  # poses a step
 
 COLOUR, MASK, APPEARANCE = 10.0, 1.0, 1e-3  # weights of losses
+LEAST = 0.02  # of a mask: less is a haze around people, which is none of them
 STEEP = 8.0  # of the mask's logit, to a channel in [0, 1]
-
-# colours of primitives in the layer of that name
-LEFT, RIGHT, MIDDLE = (1.0, 0.6, 0.2), (0.25, 0.6, 1.0), (0.85, 0.85, 0.85)
 
 
 @dataclass(frozen=True)
@@ -131,15 +136,14 @@ class Gaussian(Avatar):
                              "--projection out.")
         if config.source_size < LEAST_SOURCE:
             raise ValueError(f"source_size is {config.source_size}; a ResNet needs {LEAST_SOURCE} or more.")
-        self.skeleton = skeleton_of(config, surface)
+        self.skeleton = skeleton_of(config.skeleton, surface)
         bones, features = len(self.skeleton.edges), config.features
         if surface is not None and config.skeleton != BODY:
             self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
         self.register_buffer("source", torch.zeros(1, 3, config.source_size, config.source_size))
         self.widths = [config.thickness * width for width in edge_widths(self.skeleton)]
         self.register_buffer("lengths", torch.full((bones,), torch.nan))
-        self.register_buffer("colours", torch.tensor([_side_colour(self.skeleton, edge)
-                                                      for edge in self.skeleton.edges]), persistent=False)
+        self.register_buffer("colours", side_colours(self.skeleton), persistent=False)
         # examples never repeat: nothing to overfit
         self.lifter = PoseRegressor(len(self.skeleton), config.lifter_width, dropout=0.0)
         self.encoder = ResNet(bones * features, config.encoder_depth, config.encoder_width)
@@ -153,7 +157,7 @@ class Gaussian(Avatar):
         """The settings with the skeleton that these captures have."""
         if config.skeleton:
             return config
-        names = {_skeleton_in(capture) for capture in captures}
+        names = {skeleton_in(capture) for capture in captures}
         if len(names) > 1:
             raise ValueError(f"These captures have the skeletons {', '.join(sorted(names))}; people who are "
                              "trained together need one. Set \"skeleton\" in --config.")
@@ -199,7 +203,7 @@ class Gaussian(Avatar):
     def _frontal(self, view: View, posed: Posed | None) -> float:
         """How much a person looks at the camera: the cosine, for those who are seen as a whole."""
         joints = self.joints(Scene(posed, view.camera, view.size))
-        across, up = _axes(joints[..., :3], self.skeleton)
+        across, up = body_axes(joints[..., :3], self.skeleton)
         ahead = functional.normalize(torch.linalg.cross(across, up), dim=-1)
         to_camera = functional.normalize(view.camera.center - joints[..., :3].mean(1), dim=-1)
         return float((ahead * to_camera).sum()) * float(view.certain.float().mean())
@@ -259,7 +263,7 @@ class Gaussian(Avatar):
         shown = {name: functional.interpolate(layer, scale_factor=2**self.config.outer)
                  [..., :scene.size[0], :scene.size[1]]
                  for name, layer in (("latent", latent), ("primitives", primitives))}
-        return Rendering(rgb.clamp(0, 1), mask, None, shown)
+        return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None, shown)
 
     def initialize(self, rgb: torch.Tensor) -> None:
         """Nothing is unwrapped."""
@@ -306,41 +310,6 @@ class Gaussian(Avatar):
                 for name, (groups, adversary, practice) in stages.items() if name in chosen]
 
 
-def skeleton_of(config: Settings, surface: Surface | None) -> Skeleton:
-    """The skeleton that the settings name."""
-    if config.skeleton == BODY:
-        if surface is None or surface.skeleton is None:
-            raise ValueError('skeleton "body" needs a body with joints, such as Anny; registered meshes have '
-                             f"none. Name one of {', '.join(KEYPOINT_SETS)}.")
-        return surface.skeleton
-    if config.skeleton not in KEYPOINT_SETS:
-        raise ValueError(f"skeleton {config.skeleton!r} is unknown; use body or one of "
-                         f"{', '.join(KEYPOINT_SETS)}.")
-    return KEYPOINT_SETS[config.skeleton]
-
-
-def _skeleton_in(capture: Capture) -> str:
-    """The set of keypoints that a capture's joints are best told by."""
-    if is_anny(capture.body.surface):
-        return capture.skeleton if capture.skeleton in ANNY_KNOWS else "coco23"
-    if capture.skeleton is not None:
-        return capture.skeleton
-    if capture.body.skeleton is not None:
-        return BODY
-    raise ValueError(f"{capture.path} has meshes, but nothing tells where joints are in them. Find the "
-                     f"person's keypoints: python -m anr_core annotate {capture.path}")
-
-
-def _axes(joints, skeleton):
-    """From the right to the left side, and upwards, of people (B, J, 3): (B, 3) each."""
-    left, right = ([row for row, name in enumerate(skeleton.names) if name in
-                    (f"{side}_shoulder", f"{side}_hip")] for side in ("left", "right"))
-    upper, lower = ([row for row, name in enumerate(skeleton.names) if name.endswith(stem)]
-                    for stem in ("_shoulder", "_hip"))
-    return (joints[:, left].mean(1) - joints[:, right].mean(1),
-            joints[:, upper].mean(1) - joints[:, lower].mean(1))
-
-
 def _smaller(camera: Camera, size: tuple[int, int], times: int) -> tuple[Camera, tuple[int, int]]:
     """The camera of pictures so many times smaller, and their size; what is missing to it is added."""
     small = tuple(-(-pixels // times) for pixels in size)
@@ -352,9 +321,3 @@ def _scales(pictures, count):
     for _ in range(count):
         yield pictures
         pictures = tuple(functional.avg_pool2d(one, 2) for one in pictures)
-
-
-def _side_colour(skeleton, edge):
-    sides = {skeleton.names[joint].split("_")[0] for joint in edge}
-    return LEFT if "left" in sides and "right" not in sides else \
-        RIGHT if "right" in sides and "left" not in sides else MIDDLE

@@ -14,12 +14,15 @@ import torch
 from scipy.optimize import nnls
 
 from anr_core.body import Posed, Surface
+from anr_core.capture import Capture
 from anr_core.capture.keypoints import SURE
 from anr_core.capture.view import View
 from anr_core.skeleton import Skeleton
+from anr_core.skeleton.named import SKELETONS
 
 ANNY_VERTICES = 13718
 ANNY_KNOWS = ("coco23", "body25")
+BODY = "body"  # the skeleton's name where it is the body's own
 
 NEAR = 0.06  # of the mesh's height in the picture: how much farther a vertex may be than the nearest one
 CANDIDATES = 300
@@ -95,3 +98,38 @@ def _mixed(residuals, confidences):
     mixed = np.zeros(residuals.shape[-1], np.float32)
     mixed[found[0]] = found[1]
     return mixed
+
+
+def skeleton_of(name: str, surface: Surface | None) -> Skeleton:
+    """The skeleton of a name, or for BODY that of the body's own joints."""
+    if name == BODY:
+        if surface is None or surface.skeleton is None:
+            raise ValueError('skeleton "body" needs a body with joints, such as Anny; registered meshes have '
+                             f"none. Name one of {', '.join(SKELETONS)}.")
+        return surface.skeleton
+    if name not in SKELETONS:
+        raise ValueError(f"skeleton {name!r} is unknown; use body or one of "
+                         f"{', '.join(SKELETONS)}.")
+    return SKELETONS[name]
+
+
+def skeleton_in(capture: Capture) -> str:
+    """The set of keypoints that a capture's joints are best told by."""
+    if is_anny(capture.body.surface):
+        return capture.skeleton if capture.skeleton in ANNY_KNOWS else "coco23"
+    if capture.skeleton is not None:
+        return capture.skeleton
+    if capture.body.skeleton is not None:
+        return BODY
+    raise ValueError(f"{capture.path} has meshes, but nothing tells where joints are in them. Find the "
+                     f"person's keypoints: python -m anr_core annotate {capture.path}")
+
+
+def body_axes(joints: torch.Tensor, skeleton: Skeleton) -> tuple[torch.Tensor, torch.Tensor]:
+    """From the right to the left side, and upwards, of people (B, J, 3): (B, 3) each."""
+    left, right = ([row for row, name in enumerate(skeleton.names) if name in
+                    (f"{side}_shoulder", f"{side}_hip")] for side in ("left", "right"))
+    upper, lower = ([row for row, name in enumerate(skeleton.names) if name.endswith(stem)]
+                    for stem in ("_shoulder", "_hip"))
+    return (joints[:, left].mean(1) - joints[:, right].mean(1),
+            joints[:, upper].mean(1) - joints[:, lower].mean(1))

@@ -17,7 +17,7 @@ from anr_core.body.anny import AnnyBody
 from anr_core.camera import Camera, orbit
 from anr_core.capture.pictures import write_image
 from anr_core.export.video import VIDEO_FPS, write_video
-from anr_core.gaussians import Solids, draw, solids_of
+from anr_core.gaussians import Solids, draw, side_colours, solids_of
 from anr_core.skeleton import ANNY
 
 BACKGROUND = 0.08  # dark: what is soft is seen against it
@@ -169,7 +169,7 @@ def people(count: int) -> Shape:
         joints = body(replace(rest, rotations=rotations)).joints
         middle = (joints.amin(1, keepdim=True) + joints.amax(1, keepdim=True)) / 2
         figures.append(solids_of(joints - middle + torch.tensor([0.9 * (place - 1), 0, 0]), ANNY))
-    colours = torch.tensor([_side_colour(edge) for edge in ANNY.edges]).repeat(len(POSES), 1)
+    colours = side_colours(ANNY).repeat(len(POSES), 1)
     return Shape(Solids(*(torch.cat(values, 1) for values in zip(*figures, strict=True))), colours, 4.8)
 
 
@@ -180,11 +180,6 @@ SHAPES = {"one-sphere": one_sphere, "one-ellipsoid": one_ellipsoid, "two-that-ov
 def rainbow(count: int) -> torch.Tensor:
     """(count, 3) colours that differ."""
     return torch.tensor([colorsys.hsv_to_rgb(index * 0.618 % 1, 0.75, 1.0) for index in range(count)])
-
-
-def _side_colour(edge):
-    side = ANNY.names[edge[1]].split("_")[0]
-    return {"left": (1.0, 0.6, 0.2), "right": (0.25, 0.6, 1.0)}.get(side, (0.85, 0.85, 0.85))
 
 
 def _shape(means, scales, colours, distance, turns=None):

@@ -18,12 +18,13 @@ import torch
 
 from anr_core.camera import Camera
 from anr_core.gaussians.casting import cast
+from anr_core.gaussians.colours import side_colours
 from anr_core.gaussians.integral import ALPHA, BETA
 from anr_core.gaussians.pruning import BLOCK, GROUP, Blocks
 from anr_core.gaussians.solids import Solids, solids_of
 from anr_core.gaussians.tiles import placed, tiles
 
-__all__ = ["ALPHA", "BETA", "Solids", "draw", "render", "solids_of"]
+__all__ = ["ALPHA", "BETA", "Solids", "draw", "render", "side_colours", "solids_of"]
 
 
 def render(rays: torch.Tensor, means: torch.Tensor, rotations: torch.Tensor, squared_scales: torch.Tensor,
