@@ -9,7 +9,7 @@ faces that cover 8 % of the picture, so that figures compare between machines an
     frame                 pose and camera to RGB: an untrained ANR of the preset `quick`, its networks running
     gbuffer               part of a frame: rasterizing and interpolating UVs and normals
     texture, networks     parts of a frame: sampling, R1 and R2
-    smplpix               a frame of an untrained SMPLpix of its preset `quick`
+    smplpix, gaussian     a frame of these systems, untrained, of their presets `quick`
     gaussians             a picture of 16 features of 108 Gaussians, as many as Panoptic Studio's skeleton has
     gaussians_backward    the same with gradients, forward and backward to the Gaussians and their features
 
@@ -25,6 +25,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -118,12 +119,17 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
             yield threads, "gbuffer", size, clock(partial(interpolated, posed, size), repeats)
             for stage, modules in (("texture", [avatar.texture]), ("networks", [avatar.r1, avatar.r2])):
                 yield threads, stage, size, clock_inside(frame, modules, repeats)
-        config = configure("quick", system="smplpix", levels=3)
-        avatar = make_avatar(config, body.surface, [("camera", 0)]).eval()
-        avatar.body = body
-        for size in FRAME_SIZES:
-            frame = partial(avatar.render, pose, view(size), (size, size))
-            yield threads, "smplpix", size, clock(frame, repeats)
+        for system, figure, its_pose, settings in (
+                ("smplpix", body, pose, {"levels": 3}),
+                ("gaussian", anny, standing(anny), {"skeleton": "coco23"})):
+            avatar = make_avatar(configure("quick", system=system, **settings), figure.surface,
+                                 [("camera", 0)]).eval()
+            avatar.body = figure
+            if system == "gaussian":
+                avatar.find_joints()
+            for size in FRAME_SIZES:
+                frame = partial(avatar.render, its_pose, view(size), (size, size))
+                yield threads, system, size, clock(frame, repeats)
         bones = gaussian_bones(anny)
         for stage, work in (("gaussians", draw_gaussians), ("gaussians_backward", gaussians_and_back)):
             for size in FRAME_SIZES:
@@ -208,6 +214,12 @@ def clock_inside(work: Callable[[], object], modules: list[nn.Module], repeats: 
 def view(size: int) -> Camera:
     """A camera in whose square pictures the person covers 8 %."""
     return orbit(torch.tensor([0.0, 0.95, 0.0]), 0.4, 0.1, 5.3, 0.5, (size, size), (0, 1, 0))
+
+
+def standing(anny: AnnyBody) -> Pose:
+    """Anny's resting pose where the made-up person stands, with Y up."""
+    return replace(anny.rest_pose(), root_rotation=torch.tensor([[-math.pi / 2, 0.0, 0.0]]),
+                   root_translation=torch.tensor([[0.0, 0.95, 0.0]]))
 
 
 def gaussian_bones(anny: AnnyBody) -> Solids:

@@ -32,7 +32,7 @@ def test_figures_have_the_promised_stages(small_pictures, tmp_path, capsys):
     assert {stage: list(sizes) for stage, sizes in figures.items()} == {
         "body": ["13718", "13700"], "rasterizer": ["8", "16"], "rasterizer_backward": ["8", "16"],
         "frame": ["16"], "gbuffer": ["16"], "texture": ["16"], "networks": ["16"],
-        "smplpix": ["16"], "gaussians": ["16"], "gaussians_backward": ["16"]}
+        "smplpix": ["16"], "gaussian": ["16"], "gaussians": ["16"], "gaussians_backward": ["16"]}
     for sizes in figures.values():
         for figure in sizes.values():
             assert 0 < figure["median_ms"] <= figure["p95_ms"]

@@ -172,10 +172,8 @@ class Gaussian(Avatar):
 
     def _look_around(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         """Where joints are in the mesh, and which picture shows the person best."""
-        if self.surface is not None and self.config.skeleton != BODY:
-            known = self.config.skeleton in ANNY_KNOWS and is_anny(self.surface)
-            self.mix.copy_(anny_mix(self.config.skeleton) if known
-                           else mix_from_keypoints(views(LOOKED_AT), self.skeleton))
+        if not self.find_joints():
+            self.mix.copy_(mix_from_keypoints(views(LOOKED_AT), self.skeleton))
         self.lend(*self.most_frontal(views(LOOKED_AT)))
         self.lengths.copy_(bone_lengths(self._stood(partial(views, LOOKED_AT)), self.skeleton))
 
@@ -191,6 +189,15 @@ class Gaussian(Avatar):
         if posed is not None:
             joints = self.joints(Scene(posed, view.camera, view.size))
             self.lengths.copy_(bone_lengths(joints, self.skeleton))
+
+    def find_joints(self) -> bool:
+        """Whether nobody has to look where joints are: Anny's mesh tells, and bodies that have them."""
+        if self.surface is None or self.config.skeleton == BODY:
+            return True
+        if self.config.skeleton not in ANNY_KNOWS or not is_anny(self.surface):
+            return False
+        self.mix.copy_(anny_mix(self.config.skeleton))
+        return True
 
     def _stood(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> torch.Tensor:
         """(n, J, 4) the joints of all training frames."""
