@@ -59,6 +59,7 @@ POSE, PICTURES, ADVERSARY = "pose", "pictures", "adversary"
 WHOLE = ", ".join((POSE, PICTURES, ADVERSARY))
 SHARES = {POSE: 0.1, PICTURES: 0.6, ADVERSARY: 0.3}
 PRACTISED = 256  # poses a step
+PRACTISED_FROM = 400  # training pictures, whose poses are among them
 
 COLOUR, MASK, APPEARANCE = 10.0, 1.0, 1e-3  # weights of losses
 LEAST = 0.02  # of a mask: less is a haze around people, which is none of them
@@ -168,7 +169,8 @@ class Gaussian(Avatar):
         if not self.source.any():  # else it is a training that goes on
             self._look_around(views)
         if stage.practice:
-            self.examples = Examples(self.skeleton, self.config.seed, self._stood(views), self.up)
+            self.examples = Examples(self.skeleton, self.config.seed,
+                                     self._stood(partial(views, PRACTISED_FROM)), self.up)
 
     def _look_around(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         """Where joints are in the mesh, and which picture shows the person best."""
@@ -200,7 +202,7 @@ class Gaussian(Avatar):
         return True
 
     def _stood(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> torch.Tensor:
-        """(n, J, 4) the joints of all training frames."""
+        """(n, J, 4) the joints at all frames of some views."""
         stood = {}
         for view, posed in views():
             if int(view.frame) not in stood:

@@ -113,7 +113,11 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
         people = [replace(person, validation=validation_of(one)) for person, one in
                   zip(open_runs(path, configured, trainings), captures, strict=True)]
         state = start(path, people, init)
+    alone = not torch.distributed.is_available() or not torch.distributed.is_initialized()
     yield from Trainer(path, people, state, budget, fabric)
+    if not alone:  # its threads, left to Python's end, have killed a process that was done
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _fabric(config, people):

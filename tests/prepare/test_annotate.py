@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anr_core.capture import load_capture, writing
+from anr_core.capture import changing, load_capture
 from anr_core.capture.pictures import read_image, read_mask
 from anr_core.cli import main
 from anr_core.prepare import prepare
@@ -248,7 +248,7 @@ def test_nothing_half_written_is_taken_for_done(bare, damage):
 @pytest.mark.parametrize(("write", "times"), [("write_mask", 1), ("write_mask", 5), ("write_keypoints", 1),
                                               ("_write_index", 1), ("_write_index", 2)])
 def test_what_is_killed_while_it_writes_leaves_a_capture_and_goes_on(half_done, write, times, monkeypatch):
-    original, calls = getattr(writing, write), []
+    original, calls = getattr(changing, write), []
 
     def killed(*arguments):
         calls.append(arguments)
@@ -257,7 +257,7 @@ def test_what_is_killed_while_it_writes_leaves_a_capture_and_goes_on(half_done, 
         original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, write, killed)
+        patch.setattr(changing, write, killed)
         with pytest.raises(Killed):
             annotate(half_done, recorded(everyone()), again=True)
     left = load_capture(half_done)
