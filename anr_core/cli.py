@@ -567,13 +567,16 @@ def show_progress(training) -> None:
     """Train to the end under a progress bar; an interrupt closes the training, which saves."""
     from tqdm import tqdm
 
-    bar, previews = None, None
+    bar, previews, stage = None, None, None
     try:
         with closing(training):
             for progress in training:
                 if bar is None:  # not before the first step: an error before it stands alone
                     bar = tqdm(total=1, bar_format="{percentage:3.0f}% |{bar:20}| {desc}",
                                disable=not speaks())
+                if progress.stage != stage:
+                    stage = progress.stage
+                    bar.write(f"{stage}: losses {', '.join(progress.losses)}")
                 if progress.preview and not previews:
                     previews = progress.preview.parent
                     bar.write(f"previews: {previews}")

@@ -201,7 +201,8 @@ def test_progress_shows_loss_speed_time_left_and_where_previews_are(capsys):
         Progress(1, "texture", 0.5, {"a": 0.25, "b": 0.5}, 12.34, 65, Path("runs/x/previews/1.jpg")),
         Progress(2, "renderers", 1.0, {"a": 0.125}, 12.34, 0, Path("runs/x/previews/2.jpg"))])
     told = capsys.readouterr()
-    assert told.out.splitlines() == ["previews: runs/x/previews"]
+    assert told.out.splitlines() == ["texture: losses a, b", "previews: runs/x/previews",
+                                     "renderers: losses a"]
     assert "loss 0.1250, 12.3 images/s, 00:00 left" in told.err and "100%" in told.err
 
 
