@@ -228,7 +228,7 @@ class Lift:
     # look through these cameras alone, such as cam01,cam02
     cameras: Annotated[str | None, optional("LIST")] = None
     # how long it learns, minutes
-    minutes: Annotated[float, arg(metavar="M")] = 2
+    minutes: Annotated[float, arg(metavar="M")] = 4
     # learn anew, and replace joints that the capture's source knew
     again: bool = False
     # how tall the person is, metres, which one camera doesn't tell

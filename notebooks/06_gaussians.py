@@ -47,7 +47,7 @@ MINUTES = 4.0  # @param {type: "number"}
 # @markdown Somebody else, on the same body, whose motion is taken; where there is none, the studio draws subject 1.
 OTHER = "captures/subject1"  # @param {type: "string"}
 # @markdown How long what makes joints of keypoints learns.
-LIFT_MINUTES = 2.0  # @param {type: "number"}
+LIFT_MINUTES = 3.0  # @param {type: "number"}
 # @markdown How long one avatar learns both people.
 BOTH_MINUTES = 4.0  # @param {type: "number"}
 FILM = {}

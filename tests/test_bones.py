@@ -66,3 +66,11 @@ def test_a_bone_whose_length_nobody_knows_keeps_its_own():
     joints = standing()
     lengths = torch.full((len(COCO23.edges),), torch.nan)
     torch.testing.assert_close(with_bones(joints, COCO23, lengths), joints)
+
+
+def test_what_hangs_on_an_unknown_joint_goes_along_with_the_hips():
+    joints = standing()
+    elbow, wrist = (COCO23.names.index(f"left_{name}") for name in ("elbow", "wrist"))
+    joints[:, elbow] = 0
+    moved = with_bones(joints, COCO23, bone_lengths(joints, COCO23))
+    assert (moved - joints)[:, wrist].norm(dim=-1).max() < 0.03

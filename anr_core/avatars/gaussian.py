@@ -170,7 +170,8 @@ class Gaussian(Avatar):
             self._look_around(views)
         if stage.practice:
             self.examples = Examples(self.skeleton, self.config.seed,
-                                     self._stood(partial(views, PRACTISED_FROM)), self.up)
+                                     self._stood(partial(views, PRACTISED_FROM)), self.up,
+                                     bones=self.lengths)
 
     def _look_around(self, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         """Where joints are in the mesh, and which picture shows the person best."""

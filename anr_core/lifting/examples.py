@@ -15,6 +15,7 @@ from anr_core.lifting.sight import facing, root
 from anr_core.lifting.size import size
 from anr_core.lifting.variation import limbs, varied
 from anr_core.skeleton import Skeleton
+from anr_core.skeleton.bones import with_bones
 
 POOL = 3000  # poses that views are taken of before others are made
 STEPS = 500  # that a pool lasts for
@@ -49,6 +50,9 @@ class Examples:
            Anny lacks some of a skeleton's joints
     up     (3,) against gravity, of the given joints
     share  of the examples whose poses are given, where some are
+    bones  (E,) lengths of the edges of the person who will be seen, metres, NaN where unknown: everybody gets
+           them. How far a bone points to the camera follows from how long it is, so a person's own lifter is
+           a tenth less off than one for everybody
 
     Cameras stand 1.5 to 10 m away, most at a person's height, some up to the ceiling; focal lengths make no
     difference to the sight. Keypoints are off as a detector's are, single ones, limbs or half of the body
@@ -56,8 +60,10 @@ class Examples:
     """
 
     def __init__(self, skeleton: Skeleton, seed: int = 0, given: torch.Tensor | None = None,
-                 up: torch.Tensor | tuple[float, float, float] = (0.0, 0.0, 1.0), share: float = GIVEN):
+                 up: torch.Tensor | tuple[float, float, float] = (0.0, 0.0, 1.0), share: float = GIVEN,
+                 bones: torch.Tensor | None = None):
         self.skeleton, self.seed, self.made_up, self.share = skeleton, seed, knows(skeleton), share
+        self.bones = None if bones is None or "left_hip" not in skeleton.names else bones.cpu().float()
         self.mirror = torch.tensor(skeleton.mirror)
         self.limbs = [torch.tensor(rows) for rows in limbs(skeleton).values()]
         self.given = None if given is None else _upright(given.cpu().float(), torch.as_tensor(up), skeleton)
@@ -93,7 +99,15 @@ class Examples:
         if self.made_up:
             made = functional.pad(made_up_people(self.skeleton, POOL, random), (0, 1), value=1.0)
         given = None if self.given is None else varied(self.given, self.skeleton, POOL, random)
-        return made, given
+        return tuple(None if poses is None else self._own(poses) for poses in (made, given))
+
+    def _own(self, poses):
+        """Poses (n, J, 4) with the person's own bones, about their root."""
+        if self.bones is None:
+            return poses
+        poses = with_bones(poses, self.skeleton, self.bones)
+        places = poses[..., :3] - root(poses[..., :3], self.skeleton)
+        return torch.cat([places, poses[..., 3:]], -1)
 
 
 def _number(*numbers: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from anr_core import metrics
 from anr_core.body.anny import KEYPOINTS, AnnyBody
@@ -20,6 +21,7 @@ from anr_core.prepare.annotate import ranges
 from anr_core.prepare.lifter import FILE, kept_lifter, save_lifter, train_lifter
 from anr_core.prepare.studio.people import warming_up
 from anr_core.skeleton import COCO17, COCO23, Skeleton
+from anr_core.skeleton.bones import bone_lengths
 from anr_core.skeleton.named import skeleton_named
 
 EXERCISES = 16  # of the studio's people
@@ -31,7 +33,7 @@ SHORTEST, TALLEST = 0.4, 2.6  # metres
 HELD_OUT = ("novel_pose", "novel_both")
 
 
-def lift(folder: Path, run: Path | None = None, cameras: Iterable[str] | None = None, minutes: float = 2.0,
+def lift(folder: Path, run: Path | None = None, cameras: Iterable[str] | None = None, minutes: float = 4.0,
          again: bool = False, height: float | None = None) -> Capture:
     """Find the joints in space of every frame whose keypoints tell enough, and write them into the capture.
 
@@ -131,7 +133,9 @@ def _person(capture, skeleton, keypoints, joints, cameras, moment,
 def _lifter(capture: Capture, skeleton: Skeleton, run: Path | None, minutes: float, again: bool) -> Lifter:
     """That of a run, the one that is kept in the capture, or one that learns now."""
     given = _training_poses(capture)
-    examples = Examples(skeleton, given=_with_exercises(given, capture), up=capture.up, share=SHARE)
+    bones = None if given is None else bone_lengths(functional.pad(given, (0, 1), value=1.0), skeleton)
+    examples = Examples(skeleton, given=_with_exercises(given, capture), up=capture.up, share=SHARE,
+                        bones=bones)
     if run is not None:
         return Lifter(lifter_of(run, skeleton), mean_pose(examples))
     # a fit that changes the body, or other keypoints, ask for another lifter
@@ -159,10 +163,10 @@ def lifter_of(run: Path, skeleton: Skeleton):
 
     regressor = getattr(load_avatar(run), "lifter", None)
     if regressor is None:
-        raise ValueError(f"{run} has no lifter of its own. Leave out --run: one is learned in two minutes.")
+        raise ValueError(f"{run} has no lifter of its own. Leave out --run: one is learned in minutes.")
     if regressor.joints != len(skeleton):
         raise ValueError(f"The lifter of {run} wants {regressor.joints} keypoints, the capture has "
-                         f"{len(skeleton)}. Leave out --run: one is learned in two minutes.")
+                         f"{len(skeleton)}. Leave out --run: one is learned in minutes.")
     return regressor
 
 

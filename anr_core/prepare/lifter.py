@@ -1,4 +1,4 @@
-"""A regressor that lifts one set of keypoints: learned in two minutes, and kept beside the capture."""
+"""A regressor that lifts one set of keypoints: learned in minutes, and kept beside the capture."""
 
 from __future__ import annotations
 

@@ -93,7 +93,10 @@ def with_bones(joints: torch.Tensor, skeleton: Skeleton, lengths: torch.Tensor) 
             bone = joints[:, child, :3] - joints[:, parent, :3]
             if bool(lengths[edge].isfinite()):
                 bone = functional.normalize(bone, dim=-1) * lengths[edge]
-            placed[:, child, :3] = placed[:, parent, :3] + bone
+            # what hangs on a joint that isn't known goes along with the hips
+            known = (joints[:, [parent, child], 3] > 0).all(1, keepdim=True)
+            placed[:, child, :3] = torch.where(known, placed[:, parent, :3] + bone,
+                                               joints[:, child, :3] + start - middle)
             reached.add(child)
             waiting.append(child)
     return placed

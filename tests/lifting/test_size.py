@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from anr_core.camera import Camera, orbit
-from anr_core.lifting import Examples, in_world, size, size_seen
+from anr_core.lifting import Examples, in_world, root, size, size_seen
 from anr_core.lifting.people import made_up_people
 from anr_core.skeleton import BODY25, COCO23, FLAME
+from anr_core.skeleton.bones import bone_lengths
 
 
 def test_size_grows_with_the_person_and_not_with_the_pose():
@@ -63,3 +64,16 @@ def test_rays_that_cross_decide_and_one_ray_leaves_the_depth_as_guessed():
     assert float((together[0, :, :3] - joints[0]).norm(dim=-1).mean()) < 0.01
     alone = in_world(seen[:1], joints, cameras[0])
     assert float((alone[0, :, :3] - joints[0]).norm(dim=-1).mean()) < 0.02
+
+
+def test_everybody_gets_the_bones_of_the_person_who_will_be_seen():
+    person = made_up_people(COCO23, 1, torch.Generator().manual_seed(5))
+    person = torch.nn.functional.pad(person, (0, 1), value=1.0)
+    lengths = bone_lengths(person, COCO23)
+    examples = Examples(COCO23, given=1.2 * person[..., :3], bones=lengths)
+    poses = examples._poses(0, 64, torch.Generator().manual_seed(0))
+    rows = [COCO23.edges.index(edge) for edge in ((5, 7), (7, 9), (11, 13), (13, 15))]
+    start, end = torch.tensor([COCO23.edges[row] for row in rows]).T
+    found = (poses[:, start, :3] - poses[:, end, :3]).norm(dim=-1)
+    torch.testing.assert_close(found, lengths[rows].expand(64, -1), atol=1e-4, rtol=0)
+    assert float(root(poses[..., :3], COCO23).abs().max()) < 1e-5
