@@ -212,6 +212,7 @@ def test_a_training_sees_its_person_from_other_pictures(capture, tmp_path, monke
     assert len({(source.camera_name[0], int(source.frame)) for source in lent}) > 2
 
 
+@pytest.mark.slow
 def test_a_run_in_three_stages_that_was_killed_ends_in_the_same_bytes(capture, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
@@ -243,6 +244,7 @@ def test_a_run_finds_its_skeleton_and_comes_back(capture, tmp_path):
     assert avatar.render(view.pose, view.camera, (64, 64)).rgb.isfinite().all()
 
 
+@pytest.mark.slow
 def test_weights_of_another_run_come_along(capture, tmp_path):
     list(train(capture, tmp_path / "pose", "gaussian", steps=3, config=TINY | {"course": "pose"}))
     list(train(capture, tmp_path / "pictures", "gaussian", steps=2, init=tmp_path / "pose",
@@ -251,6 +253,7 @@ def test_weights_of_another_run_come_along(capture, tmp_path):
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_people_who_share_networks_keep_their_own_looks(capture, tmp_path):
     other = make_posed_capture(tmp_path / "other", masked=True)
     dark = replace(other, person="dark")
