@@ -117,9 +117,10 @@ def test_videos_of_other_rates_are_not_synchronised(tmp_path):
 
 
 def test_clips_of_one_standing_camera_follow_each_other(tmp_path, capsys):
-    write_video(tmp_path / "videos" / "first.mp4", "cam1", range(5))
-    write_video(tmp_path / "videos" / "second.mp4", "cam1", range(5, 9))
-    made = prepare(tmp_path, tmp_path / "capture")
+    film = tmp_path / "shelf" / "film"  # a session's calibration is looked for two folders up
+    write_video(film / "videos" / "first.mp4", "cam1", range(5))
+    write_video(film / "videos" / "second.mp4", "cam1", range(5, 9))
+    made = prepare(film, tmp_path / "capture")
     assert [shot.frame for shot in made.shots] == [0, 1, 2, 3, 4, 1000, 1001, 1002, 1003]
     assert list(made.cameras) == ["camera"]
     assert "first from frame 0, second from frame 1000" in capsys.readouterr().out

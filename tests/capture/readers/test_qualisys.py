@@ -204,7 +204,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_calibration_is_one_line_that_names_it(kind, lone):
+def test_a_damaged_file_of_qualisys_is_one_line_that_names_it(kind, lone):
     change, complaint = DAMAGE[kind]
     file = lone / "S00_Calibration" / "Calib.qca.txt"
     file.write_bytes(change(file.read_text()).encode("utf-8", "surrogatepass"))
