@@ -13,7 +13,7 @@ The regressor sees no pixels but the picture of a camera of our own at the same 
 person's middle is on its axis and zoomed until the person fills it: focal length, distance and place in the
 picture make no difference to it. It is told how steeply that camera looks down, and answers in its axes,
 levelled, for a person of size 1: how large who is seen is (`size`), one picture doesn't tell, but several
-cameras do (`size_seen`). Answers in metres, as published, were off by the spread of people's heights, a third
+cameras do (`size_seen`). Answers in metres, as published, were off by the spread of people's heights, half
 of all that they were off by. The root that joints are counted from is the skeleton's own, else the middle of
 the hips (`root`).
 """
