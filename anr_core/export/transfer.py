@@ -46,7 +46,7 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
     avatar, person = run.avatar(), run.capture()
     if looks is not None:
         person = look_like(avatar, str(looks), person)
-    if source.registration is not None and not isinstance(person.registration, TrackedBody | None):
+    if source.poses is not None and person.poses is not None:
         check_surface(person, avatar.surface)
         motion, known = read_motion(source.path), list(person.cameras)
         view = _view(view, person)
@@ -54,7 +54,7 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
     else:
         view = _view(view, source)
         many, scenes = staged_joints(avatar, source, view, size)
-    write_scenes(out, avatar, scenes, many, size, background, overview, Film(source, many))
+    write_scenes(out, avatar, scenes, many, size, background, overview, Film(source))
 
 
 def _view(view: str | None, capture: Capture) -> str:
@@ -113,7 +113,7 @@ def _of_joints(scene, confidence):
 class Film:
     """What the motion's film shows at each picture of a video: the whole person, through one camera."""
 
-    def __init__(self, source: Capture, many: int):
+    def __init__(self, source: Capture):
         self.source = source
         camera = max(source.cameras, key=lambda name: sum(shot.camera == name for shot in source.shots))
         self.shots = sorted((shot for shot in source.shots if shot.camera == camera),

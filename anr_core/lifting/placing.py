@@ -27,28 +27,21 @@ def place(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
     off. What rays can't tell, the depth before a weak camera or of a single keypoint, is as near to the
     world's origin as can be. Zero where nothing is seen.
     """
-    count = len(keypoints)
-    moment = torch.arange(count, device=joints.device) if moment is None else moment
-    moments = int(moment.max()) + 1 if count else 0
-    if len(camera) == 1 < count:
-        camera = Camera.cat([camera] * count)
-    finite = keypoints.isfinite().all(-1)
-    keypoints = torch.where(finite[..., None], keypoints, 0).double()
-    belief = torch.where(finite & (keypoints[..., 2] >= LEAST), keypoints[..., 2], 0)
+    rays = _Rays(keypoints, camera)
+    moment = torch.arange(len(keypoints), device=joints.device) if moment is None else moment
+    moments = int(moment.max()) + 1 if len(keypoints) else 0
     joints = joints.double()
-    origins, directions = camera.to(torch.float64).rays(keypoints[..., :2])
-    across = torch.eye(3).to(joints) - directions[..., :, None] * directions[..., None, :]  # (B, J, 3, 3)
-    weak, weights, found = camera.projection == "weak", belief, None
+    weak, weights, found = camera.projection == "weak", rays.belief, None
     for _ in range(ROUNDS):
-        squares = _gathered((weights[..., None, None] * across).sum(1), moment, moments)
-        off_ray = across @ (origins - joints)[..., None]
+        squares = _gathered((weights[..., None, None] * rays.across).sum(1), moment, moments)
+        off_ray = rays.across @ (rays.origins - joints)[..., None]
         sides = _gathered((weights[..., None] * off_ray[..., 0]).sum(1), moment, moments)
         # a plain solve where rays cross, the shortest answer where they are parallel
         found = (torch.linalg.pinv(squares, rtol=1e-7, hermitian=True) @ sides[..., None])[..., 0]
-        away = joints + found[moment][:, None] - origins
-        far = (across @ away[..., None])[..., 0].norm(dim=-1)
-        depth = (away * directions).sum(-1).clamp(min=0.1)
-        weights = belief / (1 + (far / OFF).square()) / (1 if weak else depth.square())
+        away = joints + found[moment][:, None] - rays.origins
+        far = (rays.across @ away[..., None])[..., 0].norm(dim=-1)
+        depth = (away * rays.directions).sum(-1).clamp(min=0.1)
+        weights = rays.belief / (1 + (far / OFF).square()) / (1 if weak else depth.square())
     return found.to(camera.K.dtype)
 
 
@@ -61,33 +54,25 @@ def in_world(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
     nothing of the depth. A joint that no picture shows is the mean of what is guessed of it, and has
     confidence 0.
     """
-    count = len(keypoints)
-    moment = torch.arange(count, device=joints.device) if moment is None else moment
-    moments = int(moment.max()) + 1 if count else 0
-    seen = keypoints.isfinite().all(-1)
-    belief = torch.where(seen & (keypoints[..., 2] >= LEAST), keypoints[..., 2], 0)
-    share = belief[..., None] + 1e-4
-    mean = _gathered(share * joints, moment, moments) / _gathered(share, moment, moments)
-    best = torch.zeros(moments, joints.shape[1]).to(belief)
-    best = best.scatter_reduce(0, moment[:, None].expand_as(belief), belief, "amax")
+    moment = torch.arange(len(keypoints), device=joints.device) if moment is None else moment
+    moments = int(moment.max()) + 1 if len(keypoints) else 0
+    rays = _Rays(keypoints, camera)
+    mean = _mean_pose(joints, rays, moment, moments)
+    best = torch.zeros(moments, joints.shape[1]).to(rays.belief)
+    best = best.scatter_reduce(0, moment[:, None].expand_as(rays.belief), rays.belief, "amax")
     where = place(keypoints, mean[moment], camera, moment)
-    points = _drawn_to_rays(mean + where[:, None], keypoints, belief, camera, moment)
-    return torch.cat([points, best[..., None]], -1)
+    points = _drawn_to_rays(mean + where[:, None], rays, moment)
+    return torch.cat([points, best[..., None].to(points)], -1)
 
 
-def _drawn_to_rays(points, keypoints, belief, camera, moment):
+def _drawn_to_rays(points, rays, moment):
     """Points (M, J, 3) where the rays of their keypoints and what was guessed of them agree best."""
-    pixels = torch.where(keypoints.isfinite().all(-1, keepdim=True), keypoints, 0)[..., :2].double()
-    if len(camera) == 1 < len(pixels):
-        camera = Camera.cat([camera] * len(pixels))
-    origins, directions = camera.to(torch.float64).rays(pixels)
-    across = torch.eye(3).to(directions) - directions[..., :, None] * directions[..., None, :]  # (B, J, 3, 3)
-    guessed, belief, found = points.double(), belief.double(), points.double()
+    guessed, found = points.double(), points.double()
     for _ in range(ROUNDS):
-        far = (across @ (found[moment] - origins)[..., None])[..., 0].norm(dim=-1)
-        weight = (belief / (1 + (far / OFF).square()))[..., None, None]
-        squares = _gathered(weight * across, moment, len(points)) + GUESSED * torch.eye(3).to(across)
-        sides = _gathered((weight * across @ origins[..., None])[..., 0], moment, len(points))
+        far = (rays.across @ (found[moment] - rays.origins)[..., None])[..., 0].norm(dim=-1)
+        weight = (rays.belief / (1 + (far / OFF).square()))[..., None, None]
+        squares = _gathered(weight * rays.across, moment, len(points)) + GUESSED * torch.eye(3).to(guessed)
+        sides = _gathered((weight * rays.across @ rays.origins[..., None])[..., 0], moment, len(points))
         found = torch.linalg.solve(squares, sides + GUESSED * guessed)
     return found.to(points)
 
@@ -100,22 +85,43 @@ def size_seen(keypoints: torch.Tensor, joints: torch.Tensor, camera: Camera,
     squares over size and translation together, weighed by confidence.
     """
     moments = int(moment.max()) + 1
-    seen = keypoints.isfinite().all(-1)
-    pixels = torch.where(seen[..., None], keypoints, 0)[..., :2].double()
-    belief = torch.where(seen & (keypoints[..., 2] >= LEAST), keypoints[..., 2], 0).double()
-    share = belief[..., None] + 1e-4
-    mean = _gathered(share * joints, moment, moments) / _gathered(share, moment, moments)  # as one pose
-    origins, directions = camera.to(torch.float64).rays(pixels)
-    across = torch.eye(3).to(directions) - directions[..., :, None] * directions[..., None, :]
+    rays = _Rays(keypoints, camera)
+    mean = _mean_pose(joints, rays, moment, moments).double()
     # across (size joint + translation - origin) = 0: unknown are the size and the translation
-    columns = torch.cat([across @ mean[moment].double()[..., None], across], -1)  # (B, J, 3, 4)
-    squares = torch.einsum("bj,bjik,bjil->bkl", belief, columns, columns)
-    sides = torch.einsum("bj,bjik,bji->bk", belief, columns, (across @ origins[..., None])[..., 0])
+    columns = torch.cat([rays.across @ mean[moment][..., None], rays.across], -1)  # (B, J, 3, 4)
+    squares = torch.einsum("bj,bjik,bjil->bkl", rays.belief, columns, columns)
+    off_ray = (rays.across @ rays.origins[..., None])[..., 0]
+    sides = torch.einsum("bj,bjik,bji->bk", rays.belief, columns, off_ray)
     squares, sides = _gathered(squares, moment, moments), _gathered(sides, moment, moments)
     weakest = torch.linalg.eigvalsh(squares)
     told = weakest[:, 0] > APART * weakest[:, -1]
     solved = torch.linalg.solve(torch.where(told[:, None, None], squares, torch.eye(4).to(squares)), sides)
     return torch.where(told, solved[:, 0], torch.nan).to(joints)
+
+
+class _Rays:
+    """The rays through keypoints (B, J, 3) of one camera or B, float64, and how much each is believed.
+
+    origins, directions  (B, J, 3)     metres, world
+    across               (B, J, 3, 3)  what of a vector is across the ray
+    belief               (B, J)        0 where a keypoint is hidden or not finite
+    """
+
+    def __init__(self, keypoints: torch.Tensor, camera: Camera):
+        if len(camera) == 1 < len(keypoints):
+            camera = Camera.cat([camera] * len(keypoints))
+        finite = keypoints.isfinite().all(-1)
+        points = torch.where(finite[..., None], keypoints, 0).double()
+        self.belief = torch.where(points[..., 2] >= LEAST, points[..., 2], 0)
+        self.origins, self.directions = camera.to(torch.float64).rays(points[..., :2])
+        along = self.directions[..., :, None] * self.directions[..., None, :]
+        self.across = torch.eye(3).to(along) - along
+
+
+def _mean_pose(joints, rays, moment, moments):
+    """Joints (M, J, 3) of each moment, averaged over its pictures by how much they are believed."""
+    share = rays.belief[..., None].to(joints) + 1e-4
+    return _gathered(share * joints, moment, moments) / _gathered(share, moment, moments)
 
 
 def _gathered(values, moment, moments):
