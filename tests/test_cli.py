@@ -9,11 +9,13 @@ import pytest
 
 from anr_core import cli, metrics, training
 from anr_core.avatars import PRESETS, SYSTEMS
-from anr_core.cli import frame_list, main, show_progress
+from anr_core.cli import main
+from anr_core.cli.options import frame_list
+from anr_core.cli.progress import show_progress
 from anr_core.training import Progress
 from tests.motion.made_up import bvh_text, walk
 
-CHECKOUT = Path(cli.__file__).parents[1]
+CHECKOUT = Path(cli.__file__).parents[2]
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 
 

@@ -1,0 +1,54 @@
+"""What options are written in: lists of frames, files of settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tyro.conf import arg
+
+
+def optional(metavar: str):
+    """An option that is off unless given: its help needs no default."""
+    return arg(metavar=metavar, help_behavior_hint="")
+
+
+def frame_list(text: str, there: Iterable[int]) -> list[int]:
+    """The frames that text such as "0-40,48" names: of a range those that are there, both ends included."""
+    there, named = sorted(there), set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal()):
+            raise ValueError(f"{text!r} is no list of frames: {part!r} is neither a number nor a range. "
+                             "Write for example 0-40,48.")
+        frames = {frame for frame in there if int(first) <= frame <= int(last)}
+        if not frames:
+            known = f"{len(there)} frames from {there[0]} to {there[-1]}" if there else "none that all have"
+            raise ValueError(f"There is no frame {part.strip()}; the capture has {known}.")
+        named |= frames
+    return sorted(named)
+
+
+def read_settings(file: Path, system: str = "anr") -> dict:
+    """The settings in a JSON file, each of the type that it has among the system's."""
+    from anr_core.avatars import configure
+
+    known = configure(system=system)
+    example = 'Write an object of settings, such as {"width": 24}.'
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist. {example}")
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no valid JSON ({error}). {example}") from None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{file} holds a {type(settings).__name__}. {example}")
+    for name, value in settings.items():
+        if name in ("system", "preset"):
+            raise ValueError(f"{file} sets {name}; choose it with --{name}.")
+        wanted = type(getattr(known, name, value))
+        if type(value) is not wanted:
+            raise ValueError(f"{file} sets {name} to {value!r}, but it has to be of type {wanted.__name__}.")
+    return settings

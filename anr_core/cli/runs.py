@@ -1,0 +1,206 @@
+"""Commands that train avatars, judge them and draw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from anr_core.cli.options import frame_list, optional, read_settings
+from anr_core.cli.progress import show_progress, speaks, write_videos
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an avatar of a capture; the same command goes on where it was interrupted."""
+
+    # folder that `prepare` made
+    capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
+    # folder to fill
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # what draws: anr, smplpix, gaussian, deferred or static
+    system: Annotated[str, arg(metavar="NAME")] = "anr"
+    # quick (two CPU cores), base (a small GPU) or large
+    preset: Annotated[str, arg(metavar="NAME")] = "quick"
+    # how many steps
+    steps: Annotated[int | None, optional("N")] = None
+    # instead of --steps: how many minutes, of training alone
+    minutes: Annotated[float | None, optional("M")] = None
+    # the same seed and steps give the same avatar
+    seed: Annotated[int | None, optional("N")] = None
+    # captures of other people, comma-separated, who are trained along and share what draws them
+    with_: Annotated[str | None, arg(name="with", metavar="CAPTURE", help_behavior_hint="")] = None
+    # run, of anyone, whose renderers to start from
+    init: Annotated[Path | None, optional("RUN")] = None
+    # leave these renderers as they are, and train the texture alone
+    freeze_renderers: bool = False
+    # leave the person as --init's run of them knows them, and train the renderers alone, for another style
+    freeze_texture: bool = False
+    # take poses and cameras as they are; else, from thirty pictures on, they are first corrected a little
+    no_refine: bool = False
+    # weak: see through weak-perspective cameras; or perspective
+    projection: Annotated[str | None, optional("NAME")] = None
+    # JSON of further settings, such as {"width": 24}
+    config: Annotated[Path | None, optional("FILE")] = None
+    # train on these frames alone, such as 0-40,48
+    frames: Annotated[str | None, optional("LIST")] = None
+    # train on these cameras alone, such as cam01,cam02
+    cameras: Annotated[str | None, optional("LIST")] = None
+    # make CAPTURE first, unless it is there already, of the archive or video behind this link or path
+    data_url: Annotated[str | None, optional("URL")] = None
+
+    def __call__(self) -> None:
+        from anr_core.avatars.run import people_of
+        from anr_core.capture import load_capture
+        from anr_core.training import train
+
+        if self.data_url is not None:
+            from anr_core.prepare import prepare_link
+
+            prepare_link(self.data_url, self.capture, self.system)
+        folders = [self.capture, *([] if self.with_ is None else self.with_.split(","))]
+        captures = [load_capture(folder) for folder in folders]
+        there = set.intersection(*({shot.frame for shot in capture.shots} for capture in captures))
+        frames = None if self.frames is None else frame_list(self.frames, there)
+        cameras = None if self.cameras is None else self.cameras.split(",")
+        settings = None if self.config is None else read_settings(self.config, self.system)
+        training = train(captures, self.run, self.system, self.preset, steps=self.steps,
+                         minutes=self.minutes, seed=self.seed, projection=self.projection, frames=frames,
+                         cameras=cameras, init=self.init, freeze_renderers=self.freeze_renderers,
+                         freeze_texture=self.freeze_texture,
+                         refine=False if self.no_refine else None, config=settings)
+        try:
+            show_progress(training)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
+        if not speaks():
+            return
+        if write_videos(self.run):
+            return
+        whom = f" --person '{next(iter(people_of(self.run)))}'" if len(captures) > 1 else ""
+        print(f"{self.run} is trained. See it: python -m anr_core render {self.run} {self.run / 'orbit.mp4'}"
+              + whom)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a run on views that it was not trained on."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # another capture of the same body
+    capture: Annotated[Path | None, optional("CAPTURE")] = None
+    # who, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
+    # which pixels count: whole, neuralbody or inside; all three if not given
+    protocol: Annotated[str | None, optional("NAME")] = None
+    # side of the pictures, pixels; the run's own if not given
+    size: Annotated[int | None, optional("S")] = None
+    # file for the figures
+    json: Annotated[Path | None, optional("FILE")] = None
+
+    def __call__(self) -> None:
+        from anr_core.evaluation import evaluate
+
+        evaluate(self.run, self.capture, self.protocol, self.size, self.json, self.person)
+
+
+@dataclass(frozen=True)
+class Render:
+    """Draw a run's avatar as a video, or as a strip of pictures."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
+    out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
+    # who, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
+    # PERSON:PART,PART: in parts of another one's texture, such as "subject 1:torso,thigh"; PERSON may also be
+    # another run that has the same renderers
+    wear: Annotated[str | None, optional("WHAT")] = None
+    # play this motion instead of the capture's poses: BVH, AMASS npz, EasyMocap or DeepMimic json, or the
+    # folder of another capture
+    motion: Annotated[Path | None, optional("FILE")] = None
+    # the axis of the motion's file that points upwards, such as y or -z; it looks by itself if not given
+    up: Annotated[str | None, optional("AXIS")] = None
+    # orbit (the camera circles), turn (the person turns) or a camera of the capture
+    view: Annotated[str, arg(metavar="NAME")] = "orbit"
+    # picture to stand before; grey if not given
+    background: Annotated[Path | None, optional("IMAGE")] = None
+    # show the steps on the way side by side
+    overview: bool = False
+    # another capture of the same body, whose poses are drawn
+    capture: Annotated[Path | None, optional("CAPTURE")] = None
+    # side of the picture, pixels; the run's own if not given
+    size: Annotated[int | None, optional("S")] = None
+    # play these frames alone, such as 0-40,48
+    frames: Annotated[str | None, optional("LIST")] = None
+
+    def __call__(self) -> None:
+        from anr_core.avatars.run import Run
+        from anr_core.avatars.wearing import wearing
+        from anr_core.capture import load_capture
+        from anr_core.export.video import render
+
+        run = Run.open(self.run, self.person)
+        if run.paired:
+            self._draw_pairs(run)
+            return
+        avatar = None if self.wear is None else wearing(run.avatar(), self.run, self.wear)
+        capture = run.capture() if self.capture is None else load_capture(self.capture)
+        frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
+        render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar,
+               self.motion, self.up)
+        print(f"written to {self.out}")
+
+
+    def _draw_pairs(self, run) -> None:
+        """Of pairs of pictures: there is nobody to pose or to walk around."""
+        from anr_core.capture import load_capture
+        from anr_core.export.pairs import render_pairs
+
+        for name, given in (("motion", self.motion), ("wear", self.wear), ("up", self.up),
+                            ("view", self.view if self.view != "orbit" else None)):
+            if given is not None:
+                raise ValueError(f"{self.run} was trained on pairs of pictures and has no body to pose, so "
+                                 f"--{name} says nothing. Prepare new inputs, and name them with --capture.")
+        capture = run.capture() if self.capture is None else load_capture(self.capture)
+        frames = None if self.frames is None else frame_list(self.frames,
+                                                             {shot.frame for shot in capture.shots})
+        render_pairs(run, capture, self.out, frames, self.size, self.background, self.overview)
+        print(f"written to {self.out}")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Draw a run's avatar as somebody moves in another capture, in the looks of its person or another one."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
+    out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
+    # capture of who moves: a body's poses, or joints, as `lift` finds them
+    from_: Annotated[Path, arg(name="from", metavar="CAPTURE")]
+    # whose looks, of a gaussian run: CAPTURE, CAPTURE:CAMERA:FRAME or a picture of a person
+    looks: Annotated[str | None, optional("WHOSE")] = None
+    # who moves, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
+    # orbit (the camera circles), turn (the person turns) or a camera; the first camera if not given
+    view: Annotated[str | None, optional("NAME")] = None
+    # picture to stand before; grey if not given
+    background: Annotated[Path | None, optional("IMAGE")] = None
+    # show the motion's film and the steps on the way side by side
+    overview: bool = False
+    # side of the picture, pixels; the run's own if not given
+    size: Annotated[int | None, optional("S")] = None
+
+    def __call__(self) -> None:
+        from anr_core.avatars.run import Run
+        from anr_core.capture import load_capture
+        from anr_core.export.transfer import transfer
+
+        transfer(Run.open(self.run, self.person), self.out, load_capture(self.from_), self.looks, self.view,
+                 self.background, self.overview, self.size)
+        print(f"written to {self.out}")
