@@ -27,13 +27,13 @@ COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": P
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; `arguments` are sys.argv's where none are given."""
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="python -m anr_core", args=arguments, config=(tyro.conf.FlagCreatePairsOff,),
-        description="Avatars of people from captures. Each command explains itself: COMMAND --help. "
-                    "ANR_CORE_TRACEBACK=1 shows where an error comes from.")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files need not be text
     try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="python -m anr_core", args=arguments, config=(tyro.conf.FlagCreatePairsOff,),
+            description="Avatars of people from captures. Each command explains itself: COMMAND --help. "
+                        "ANR_CORE_TRACEBACK=1 shows where an error comes from.")
         command()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
