@@ -116,7 +116,7 @@ def test_a_protocol_compares_these_pixels(name, pixels, prediction, truth):
 def test_the_box_is_the_hull_of_its_projected_corners():
     eye = camera(x=1.5)
     low, high = torch.tensor([[-0.3, -0.5, -0.2]]), torch.tensor([[0.4, 0.5, 0.3]])
-    found = evaluation.hits_box(eye, (SIZE, SIZE), low, high)[0, 0].numpy()
+    found = hits_box(eye, (SIZE, SIZE), low, high)[0, 0].numpy()
     corners = torch.stack(torch.meshgrid(*torch.stack([low[0], high[0]], 1), indexing="ij"), -1)
     pixels = eye.project(corners.reshape(1, 8, 3))[0][0].numpy()
     expected = Delaunay(pixels).find_simplex(pixel_centres((SIZE, SIZE))[0].numpy()) >= 0
@@ -126,7 +126,7 @@ def test_the_box_is_the_hull_of_its_projected_corners():
 
 def test_a_box_behind_the_camera_is_not_hit():
     behind = torch.tensor([[-1.0, -1, -9]]), torch.tensor([[1.0, 1, -5]])
-    assert not evaluation.hits_box(camera(), (SIZE, SIZE), *behind).any()
+    assert not hits_box(camera(), (SIZE, SIZE), *behind).any()
 
 
 # splits

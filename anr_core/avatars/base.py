@@ -35,7 +35,7 @@ class Scene:
     joints       (B, J, 4)     metres, world, and confidence, of an avatar's own skeleton, in place of a mesh
     source       1 or B views that lend their looks, or None
     image        (B, C, H, W)  what an image-to-image system is given instead of a mesh, or None
-    pixels       (B, N, 2)     the pixels to draw, None for all
+    pixels       (B, N, 2)     the camera's pixels to draw, N = H W of them, row by row; None for all of its own
     """
 
     posed: Posed | None
@@ -81,6 +81,8 @@ class Stage:
     adversary  learning rates of a discriminator that is trained along; None where nobody judges
     plateau    (factor, patience): the rates don't follow the schedule to their end, but are multiplied by the
                factor after more than so many looks in a row that find the loss no lower; None: the schedule
+    practice   it learns from made-up examples, not from views: `Avatar.practise`
+    clip       bound of each gradient's absolute value, or None
     """
 
     name: str
@@ -89,6 +91,7 @@ class Stage:
     adversary: tuple[float, float] | None = None
     plateau: tuple[float, int] | None = None
     practice: bool = False
+    clip: float | None = None
 
 
 class Avatar(nn.Module):

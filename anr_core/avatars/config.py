@@ -14,6 +14,7 @@ SYSTEMS = {
     "anr": ("anr_core.avatars.anr", "ANR"),
     "deferred": ("anr_core.avatars.deferred", "Deferred"),
     "gaussian": ("anr_core.avatars.gaussian", "Gaussian"),
+    "neural-body": ("anr_core.avatars.neural_body", "NeuralBody"),
     "smplpix": ("anr_core.avatars.smplpix", "SMPLpix"),
     "static": ("anr_core.avatars.static", "StaticTexture"),
 }

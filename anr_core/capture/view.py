@@ -27,6 +27,8 @@ class View:
     input        (B, C, H, W)  in [0, 1], what an image-to-image system is given: a drawn mesh, for example;
                                None where there is nothing of the kind
     source       1 or B pictures of the same people that lend their looks, or None
+    pixels       (B, N, 2)     the camera's pixels that the N = H W of a picture are, row by row; None for
+                               all of its own
     """
 
     image: torch.Tensor
@@ -41,6 +43,7 @@ class View:
     time: torch.Tensor
     input: torch.Tensor | None = None
     source: View | None = None
+    pixels: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -53,6 +56,13 @@ class View:
     def trusted(self) -> torch.Tensor:
         """(B, 1, H, W) bool: the pixels that certainly show nothing but the person."""
         return self.certain & (self.mask > 0.999)  # not the rim, where the background shines through
+
+    def at(self, rows: torch.Tensor, columns: torch.Tensor) -> View:
+        """Some pixels (h, w) alone of a batch of one, as pictures of that size; the camera sees the whole."""
+        pixels = torch.stack([columns, rows], -1).flatten(0, 1) + 0.5
+        names = ("image", "mask", "certain", *([] if self.input is None else ["input"]))
+        planes = {name: getattr(self, name)[..., rows, columns] for name in names}
+        return replace(self, **planes, pixels=pixels[None].to(self.image))
 
     def to(self, device) -> View:
         return replace(self, **{field.name: value.to(device) for field in fields(self)

@@ -17,7 +17,7 @@ from anr_core.avatars.run import Run, check_surface, write_atomically
 from anr_core.body import Posed, Surface
 from anr_core.capture.folder import Capture, Shot, load_capture
 from anr_core.capture.view import View
-from anr_core.evaluation.judging import Contestants, average, extend, hits_box, measure, scene_for
+from anr_core.evaluation.judging import Contestants, average, extend, measure, scene_for
 from anr_core.evaluation.pairs import evaluate_pairs
 from anr_core.evaluation.poses import evaluate_poses
 from anr_core.evaluation.reporting import (
@@ -31,7 +31,7 @@ from anr_core.evaluation.reporting import (
 )
 
 __all__ = ["SHEET_COLUMNS", "SHEET_TILE", "Contestants", "average", "evaluate", "evaluate_capture",
-           "extend", "hits_box", "measure", "scene_for", "split_of"]
+           "extend", "measure", "scene_for", "split_of"]
 
 
 # which views

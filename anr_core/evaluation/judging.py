@@ -14,9 +14,9 @@ from scipy.ndimage import distance_transform_edt
 from anr_core import metrics
 from anr_core.avatars.base import Avatar, Rendering, Scene
 from anr_core.body import Body, Posed
-from anr_core.camera import Camera, pixel_centres
 from anr_core.capture.view import View
 from anr_core.rasterizer import gbuffer
+from anr_core.volume import hits_box
 
 # Seconds. Two pictures further apart are no neighbours: what changed between them is the pose, not a flicker.
 NEIGHBOURS = 0.2
@@ -40,15 +40,6 @@ def truth_of(view: View, posed: Posed | None) -> metrics.Truth:
                      posed.vertices.amax(1) + BOX_PADDING)
     return metrics.Truth(as_array(view.image), as_plane(view.mask), as_plane(view.certain),
                          as_plane(mesh.coverage() > 0), as_plane(boxed), as_array(shown).clip(0, 1))
-
-
-def hits_box(camera: Camera, size: tuple[int, int], low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Pixels (B, 1, H, W) whose rays meet the axis-aligned box from low to high, both (B, 3), metres."""
-    origins, directions = camera.rays(pixel_centres(size).to(low).expand(len(low), -1, -1))
-    directions = torch.where(directions.abs() < 1e-9, 1e-9, directions)
-    entries, exits = (low[:, None] - origins) / directions, (high[:, None] - origins) / directions
-    near, far = torch.minimum(entries, exits).amax(-1), torch.maximum(entries, exits).amin(-1)
-    return (far >= near.clamp(min=0)).view(len(low), 1, *size)
 
 
 def coloured(pictures: torch.Tensor) -> torch.Tensor:

@@ -48,6 +48,7 @@ from anr_core.training.beginning import (
 from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import as_pairs_are, drawn_whole
 from anr_core.training.plateau import Plateau, steps_between_looks
+from anr_core.training.rays import Rays
 from anr_core.training.record import Progress, Record
 from anr_core.training.schedule import (
     Budget,
@@ -146,6 +147,7 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer | None = None
         self.adversary: Adversary | None = None
         self.plateau: Plateau | None = None
+        self.clip: float | None = None
         self.saved, self.previewed = state.seconds, state.seconds + FIRST_PREVIEW - PREVIEWS
         self.preview: Path | None = None
 
@@ -172,6 +174,7 @@ class Trainer:
         stage, config = stages[0], self.config
         end = sum(stage.share for stage in self.stages[0][:state.stage + 1])
         last = stage is self.stages[0][-1]
+        self.clip = stage.clip
         self.plateau = stage.plateau and Plateau(*stage.plateau) if state.plateau is None \
             else Plateau(**state.plateau)
         for avatar, mine, person in zip(state.avatars, stages, self.people, strict=True):
@@ -238,8 +241,11 @@ class Trainer:
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
         if stage.practice:
             return iter(steps)
-        windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
-                           for person in self.people], config, steps, self._inputs(), self._sources())
+        if self.state.avatars[0].draws == "rays":
+            windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps)
+        else:
+            windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
+                               for person in self.people], config, steps, self._inputs(), self._sources())
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
@@ -254,6 +260,8 @@ class Trainer:
             losses = objective(batch % len(self.people), batch)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_value_(objective.parameters(), self.clip)
         numbers = {name: float(loss.detach()) for name, loss in losses.items()}
         if not all(math.isfinite(number) for number in numbers.values()):
             raise ValueError(f"The training diverged at step {self.state.step + 1} ({numbers}). Its last "
@@ -358,4 +366,4 @@ class Objective(torch.nn.Module):
 def scene_of(view: View, posed: Posed | None) -> Scene:
     """The scene of training views; never their pictures."""
     return Scene(posed, view.camera, view.size, view.keypoints, view.frame, view.camera_name,
-                 image=view.input, source=view.source)
+                 image=view.input, source=view.source, pixels=view.pixels)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -24,36 +23,62 @@ SCALES = 1.4     # windows are drawn up to so many times larger or smaller than 
 ROLL = 0.25      # radians that a window is turned at the most
 
 
-class Windows(Dataset):
-    """Batches of training windows by step number: square, scaled, shifted, turned parts of the loose crops.
+class Turns(Dataset):
+    """Batches by step number, which follow from the seed and that number alone.
 
-    people   views of each person, loose crops or pairs; a batch is of one person, and they take turns
-    inputs   what each person's avatar has drawn of them, or None where it draws as it learns
-    sources  who lends each person's looks, one picture a batch; or None where nobody does
+    people  views of each person; a batch is of one person, and they take turns
 
     Every view of a person comes once before any comes again.
     """
 
-    def __init__(self, people: Sequence[Views], config: Config, steps: range,
-                 inputs: Sequence[DrawnInputs] | None = None, sources: Sequence[Sources] | None = None):
-        self.people, self.config, self.steps, self.sources = people, config, steps, sources
-        self.inputs = inputs or [None] * len(people)
+    def __init__(self, people: Sequence[Views], config: Config, steps: range):
+        self.people, self.config, self.steps = people, config, steps
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, index: int) -> View:
         batch, person = divmod(self.steps[index], len(self.people))
-        views, config, drawn = self.people[person], self.config, self.inputs[person]
-        random = np.random.default_rng((config.seed, batch))
-        window = paired_window if views.capture.paired else partial(window_around, drawn=drawn)
-        view = View.cat([window(views, self._turn(len(views), batch * config.batch + item), config, random)
-                         for item in range(config.batch)])
-        return view if self.sources is None else replace(view, source=self.sources[person].any_of(random))
+        random = np.random.default_rng((self.config.seed, batch))
+        count = len(self.people[person])
+        view = View.cat([self.drawn(person, self._turn(count, batch * self.config.batch + item), random)
+                         for item in range(self.config.batch)])
+        return self.completed(view, person, random)
+
+    def drawn(self, person: int, turn: int, random: np.random.Generator) -> View:
+        """What a step sees of one view."""
+        raise NotImplementedError
+
+    def completed(self, view: View, person: int, random: np.random.Generator) -> View:
+        """A batch, with what all of it has in common."""
+        return view
 
     def _turn(self, count: int, place: int) -> int:
         lap, place = divmod(place, count)
         return int(np.random.default_rng((self.config.seed, lap, count)).permutation(count)[place])
+
+
+class Windows(Turns):
+    """Batches of training windows: square, scaled, shifted, turned parts of the loose crops.
+
+    people   loose crops, or pairs
+    inputs   what each person's avatar has drawn of them, or None where it draws as it learns
+    sources  who lends each person's looks, one picture a batch; or None where nobody does
+    """
+
+    def __init__(self, people: Sequence[Views], config: Config, steps: range,
+                 inputs: Sequence[DrawnInputs] | None = None, sources: Sequence[Sources] | None = None):
+        super().__init__(people, config, steps)
+        self.inputs, self.sources = inputs or [None] * len(people), sources
+
+    def drawn(self, person: int, turn: int, random: np.random.Generator) -> View:
+        views = self.people[person]
+        if views.capture.paired:
+            return paired_window(views, turn, self.config, random)
+        return window_around(views, turn, self.config, random, self.inputs[person])
+
+    def completed(self, view: View, person: int, random: np.random.Generator) -> View:
+        return view if self.sources is None else replace(view, source=self.sources[person].any_of(random))
 
 
 def window_around(views: Views, turn: int, config: Config, random: np.random.Generator,
