@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.spatial import Delaunay
 
 from anr_core import evaluation, metrics
 from anr_core.avatars import Avatar, Config, Rendering
 from anr_core.body import Surface, TrackedBody
-from anr_core.camera import look_at, pixel_centres
+from anr_core.camera import look_at
 from anr_core.capture.folder import Capture, Shot
 from anr_core.capture.pictures import write_image, write_mask
 from anr_core.training import train
@@ -111,22 +110,6 @@ def test_a_protocol_compares_these_pixels(name, pixels, prediction, truth):
     np.testing.assert_array_equal(compared.pixels[0], np.array(pixels, bool))
     np.testing.assert_allclose(compared.prediction[0, :, 0], prediction)
     np.testing.assert_allclose(compared.truth[0, :, 0], truth)
-
-
-def test_the_box_is_the_hull_of_its_projected_corners():
-    eye = camera(x=1.5)
-    low, high = torch.tensor([[-0.3, -0.5, -0.2]]), torch.tensor([[0.4, 0.5, 0.3]])
-    found = hits_box(eye, (SIZE, SIZE), low, high)[0, 0].numpy()
-    corners = torch.stack(torch.meshgrid(*torch.stack([low[0], high[0]], 1), indexing="ij"), -1)
-    pixels = eye.project(corners.reshape(1, 8, 3))[0][0].numpy()
-    expected = Delaunay(pixels).find_simplex(pixel_centres((SIZE, SIZE))[0].numpy()) >= 0
-    assert expected.sum() > 200
-    np.testing.assert_array_equal(found.ravel(), expected)
-
-
-def test_a_box_behind_the_camera_is_not_hit():
-    behind = torch.tensor([[-1.0, -1, -9]]), torch.tensor([[1.0, 1, -5]])
-    assert not hits_box(camera(), (SIZE, SIZE), *behind).any()
 
 
 # splits

@@ -35,7 +35,7 @@ class Scene:
     joints       (B, J, 4)     metres, world, and confidence, of an avatar's own skeleton, in place of a mesh
     source       1 or B views that lend their looks, or None
     image        (B, C, H, W)  what an image-to-image system is given instead of a mesh, or None
-    pixels       (B, N, 2)     the camera's pixels to draw, N = H W of them, row by row; None for all of its own
+    pixels       (B, N, 2)     the camera's pixels to draw, N = H W, row by row; None for all of its own
     """
 
     posed: Posed | None

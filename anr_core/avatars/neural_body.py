@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -189,7 +189,8 @@ class NeuralBody(Avatar):
         along = (directions @ camera.R[:, 2, :, None]).flatten(0, 1)
         return Rendering(picture(drawn.rgb / some).clamp(max=1), picture(alpha),
                          picture(drawn.distance[:, None] / some * along),
-                         {"weights": picture(drawn.weights), "depth": picture(drawn.distance[:, None] * along)})
+                         {"weights": picture(drawn.weights),
+                          "depth": picture(drawn.distance[:, None] * along)})
 
     def _integral(self, volume: Volume, latents: torch.Tensor, near: torch.Tensor, far: torch.Tensor,
                   origins: torch.Tensor, directions: torch.Tensor) -> Integral:
@@ -303,7 +304,7 @@ class NeuralBody(Avatar):
             return  # a later stage, or a run that goes on
         poses = torch.cat([posed.vertices for _, posed in views(POSES)])
         self.rest.copy_(poses[0] - poses[0].mean(0))
-        self.rigid.copy_(rigid_weights(poses - poses.mean(1, keepdim=True)))
+        self.rigid.copy_(rigid_weights(poses, self.surface_faces))
 
     def initialize(self, rgb: torch.Tensor) -> None:
         """Nothing is unwrapped."""
@@ -316,7 +317,6 @@ class NeuralBody(Avatar):
         if config.mask:
             terms["mask"] = config.mask * losses.mse(rendering.mask, view.mask, certain)
         if config.perceptual and view.pixels is not None:
-            side = (len(drawn) * drawn.shape[2] // config.patch, -1, config.patch, config.patch)
             patches = [picture.unflatten(2, (-1, config.patch)).transpose(1, 2).flatten(0, 1)
                        for picture in (drawn, taken, certain)]
             distance = losses.perceptual(*patches)

@@ -1,6 +1,6 @@
 """What a step sees that learns from rays: single pixels of training views, or small patches of them.
 
-Half lie on the person, half anywhere in the box around the body; a band around the mask's outline is left out,
+Half lie on the person, half anywhere in the box around the body, but not in a band around the mask's outline,
 where a pixel shows both. Source: Neural Body's section 3.5 and its code.
 """
 
@@ -24,7 +24,7 @@ class Rays(Turns):
     """Batches of pixels by step number, out of views as evaluation crops them.
 
     people  views of each person; a batch is of one person, and they take turns
-    config  whose `rays` says how many pixels a picture, and `patch` of how many a side patches are, 0 for none
+    config  whose `rays` says how many pixels a picture, and `patch` how large their patches are, if at all
     """
 
     def __init__(self, people: Sequence[Views], config: Config, steps: range):
@@ -56,7 +56,7 @@ def pools(view: View, vertices: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 def patches(on: np.ndarray, size: tuple[int, int], count: int, side: int,
             random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns (count * side, side) of square patches, one above the other, whose centres are of `on`."""
+    """Rows and columns (count * side, side) of square patches around pixels `on`, one above the other."""
     centres = np.stack(np.unravel_index(random.choice(on, count), size), 1)
     corners = np.clip(centres - side // 2, 0, np.array(size) - side)
     rows, columns = torch.from_numpy(corners).split(1, 1)

@@ -9,7 +9,7 @@ from anr_core.camera import Camera, pixel_centres
 
 def crossing(origins: torch.Tensor, directions: torch.Tensor, low: torch.Tensor,
              high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Distances (B, M), metres, at which rays enter and leave a box; a ray that misses leaves before it enters.
+    """Distances (B, M), metres, at which rays enter and leave a box; those that miss leave before they enter.
 
     origins, directions  (B, M, 3)  metres; unit
     low, high            (B, 3)     metres, the box's corners

@@ -43,7 +43,7 @@ class Field(nn.Module):
 def encode(values: torch.Tensor, frequencies: int) -> torch.Tensor:
     """(P, D (1 + 2 frequencies)) values (P, D), and sines and cosines of 1, 2, 4 ... times them.
 
-    Source: Mildenhall et al., NeRF, ECCV 2020, equation 4, without its factor of pi, as published code has it.
+    Source: Mildenhall et al., NeRF, ECCV 2020, equation 4, without its factor of pi, as its code has it.
     """
     angles = values[..., None] * 2.0 ** torch.arange(frequencies, device=values.device)
     return torch.cat([values, angles.sin().flatten(1), angles.cos().flatten(1)], 1)

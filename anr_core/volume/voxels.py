@@ -110,12 +110,9 @@ def largest_grid(low: torch.Tensor, high: torch.Tensor, side: float, memory: flo
 
     memory  GiB that tables over the coarser grids may take
 
-    Raises ValueError for boxes that aren't finite, and for voxels so small that the tables would take more.
+    Raises ValueError for voxels so small that the tables would take more.
     """
     extent = (high - low).amax(0)
-    if not bool(extent.isfinite().all()):
-        raise ValueError("The body's vertices are not finite: there is no box around it. Look at its pose, "
-                         "and at the registration of its capture.")
     shape = _shape(extent, side)
     bytes = CELL_BYTES * len(low) * shape[0] * shape[1] * shape[2]
     if bytes > memory * 2**30:
