@@ -23,6 +23,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import ClassVar
 
 import torch
@@ -39,24 +40,18 @@ from anr_core.volume import (
     MARGIN,
     Diffusion,
     Field,
-    Integral,
-    Level,
     Nearby,
+    Space,
+    Tracer,
     body_points,
-    crossing,
-    integrate,
     largest_grid,
-    march,
     rigid_frame,
     rigid_weights,
-    sample,
-    shares,
     voxelise,
 )
+from anr_core.volume.spconv import MISSING
 
-POSES = 30   # training views out of which the body's frame is found
-SLICE = 16   # samples at a time, from the camera on, in drawing: what lies behind the person is left out
-SEEN = 1e-3  # share of a ray's light below which a sample has no colour, and a ray goes no further
+POSES = 30    # training views out of which the body's frame is found
 DENSE = 20.0  # a metre: density of one, where it is bounded softly
 
 DENSITIES = {"relu": functional.relu, "softplus": lambda raw: DENSE * functional.softplus(raw - 1)}
@@ -130,13 +125,15 @@ class NeuralBody(Avatar):
         self.register_buffer("rigid", torch.zeros(count))
         self.hull: Callable[[torch.Tensor], torch.Tensor] | None = None
         self.memory = config.memory
-        self._said: set[int | None] = set()
+        self._said: set[str] = set()
 
     @staticmethod
     def decided(config: Settings, captures: list[Capture]) -> Settings:
         for name, choices in (("density", DENSITIES), ("backend", ("torch", "spconv"))):
             if getattr(config, name) not in choices:
                 raise ValueError(f"{name} is {getattr(config, name)!r}; use one of {', '.join(choices)}.")
+        if config.backend == "spconv" and not find_spec("spconv"):
+            raise ValueError(MISSING)
         if config.adversary:
             raise ValueError("neural-body is trained on rays, which a discriminator of pictures can't judge. "
                              "Leave adversary at 0.")
@@ -150,26 +147,26 @@ class NeuralBody(Avatar):
 
     # what is drawn
 
-    def volume(self, posed: Posed) -> Volume:
-        """The space around posed bodies, filled; raises ValueError where its tables take too much memory."""
-        vertices = posed.vertices
+    def space(self, posed: Posed) -> Space:
+        """What is around posed bodies; raises ValueError where its tables take too much memory."""
+        vertices, side = posed.vertices, self.config.voxel
         rotation, translation = rigid_frame(vertices, self.rest, self.rigid)
-        local, side = body_points(vertices, rotation, translation), self.config.voxel
+        local = body_points(vertices, rotation, translation)
         low, high = local.amin(1) - MARGIN, local.amax(1) + MARGIN
         shape = largest_grid(low, high, side, self.memory)
         with torch.autocast(vertices.device.type, enabled=False):  # its sums need all their digits
             levels = self.diffusion(*voxelise(local, self.codes.weight, low, shape, side))
         nearby = Nearby((local - low[:, None]) / side, shape, self.config.reach / side)
-        return Volume(levels, [level.voxels.table() for level in levels], nearby, rotation, translation, low,
-                      side)
+        return Space(levels, [level.voxels.table() for level in levels], nearby, rotation, translation, low,
+                     side)
+
+    def _tracer(self, posed: Posed, latents: torch.Tensor) -> Tracer:
+        return Tracer(self.space(posed), self.field, latents, DENSITIES[self.config.density],
+                      self.config.samples, self.training, self.memory, self.hull)
 
     def density(self, posed: Posed, points: torch.Tensor) -> torch.Tensor:
         """(B, P) a metre, of points (B, P, 3) in the world; 0 where nothing is near."""
-        volume, item = self.volume(posed), items(points)
-        density = points.new_zeros(len(item))
-        for part in self._parts(len(item), 1):
-            density[part] = self._features(volume, item[part], points.flatten(0, 1)[part])[0]
-        return density.view(points.shape[:2])
+        return self._tracer(posed, self.latents.weight[:1]).density(points)
 
     def forward(self, scene: Scene) -> Rendering:
         camera, size = self.projected(scene.camera, scene.posed), scene.size
@@ -177,120 +174,34 @@ class NeuralBody(Avatar):
             else scene.pixels
         origins, directions = camera.rays(pixels)
         vertices = scene.posed.vertices
-        near, far = crossing(origins, directions, vertices.amin(1) - MARGIN, vertices.amax(1) + MARGIN)
-        drawn = self._integral(self.volume(scene.posed), self.latents(self._frame(scene)), near, far, origins,
-                               directions)
+        box = vertices.amin(1) - MARGIN, vertices.amax(1) + MARGIN
+        tracer = self._tracer(scene.posed, self.latents(self._frame(scene)))
+        drawn = tracer.integral(origins, directions, *box)
 
         def picture(values):
             return values.view(len(camera), *size, -1).permute(0, 3, 1, 2)
 
-        alpha = drawn.alpha[:, None]
-        some = alpha.clamp(min=1e-4)  # colours that are multiplied by less are nobody's
+        some = drawn.alpha[:, None].clamp(min=1e-4)  # colours that are multiplied by less are nobody's
         along = (directions @ camera.R[:, 2, :, None]).flatten(0, 1)
-        return Rendering(picture(drawn.rgb / some).clamp(max=1), picture(alpha),
-                         picture(drawn.distance[:, None] / some * along),
-                         {"weights": picture(drawn.weights),
-                          "depth": picture(drawn.distance[:, None] * along)})
-
-    def _integral(self, volume: Volume, latents: torch.Tensor, near: torch.Tensor, far: torch.Tensor,
-                  origins: torch.Tensor, directions: torch.Tensor) -> Integral:
-        """What all rays (B, M) gather."""
-        item, (near, far) = items(origins), (near.flatten(), far.flatten())
-        origins, directions = origins.flatten(0, 1), directions.flatten(0, 1)
-        rows = (far > near).nonzero()[:, 0]
-        stretch, there = self._stretch(volume, item[rows], origins[rows], directions[rows], near[rows],
-                                       far[rows])
-        rows, stretch = rows[there], stretch[there]
-        gathered = Integral(*(origins.new_zeros(len(item), *shape)
-                              for shape in ((3,), (), (), (self.config.samples,))))
-        pieces = []
-        for part in self._parts(len(rows), self.config.samples):
-            some = rows[part]
-            distances = march(*stretch[part].unbind(1), self.config.samples, self.training)
-            pieces.append(self._gathered(volume, latents, item[some], origins[some], directions[some],
-                                         distances))
-        if not pieces:
-            return gathered
-        return Integral(*(whole.index_put((rows,), torch.cat([getattr(piece, name) for piece in pieces]))
-                          for name, whole in vars(gathered).items()))
-
-    def _parts(self, count: int, samples: int) -> list[slice]:
-        """All of so many rays where gradients are wanted; else as many at a time as memory allows."""
-        most = count
-        if not torch.is_grad_enabled():
-            # of a sample: its features' eight corners, what is decoded of them, and the way there
-            floats = 2 * self.diffusion.channels + 8 * self.config.hidden + 256
-            most = int(self.memory * 2**30 / (4 * floats * min(samples, SLICE)))
-        return [slice(begin, begin + most) for begin in range(0, count, max(1, most))]
-
-    def _stretch(self, volume, item, origins, directions, near, far):
-        """(M, 2) from where to where rays are near the body, metres; and which of them are at all."""
-        distances = march(near, far, 64, False)
-        points = origins[:, None] + distances[..., None] * directions[:, None]
-        close = volume.near(item[:, None].expand(distances.shape).flatten(), points.flatten(0, 1))
-        close, step = close.view(distances.shape), (far - near) / 63
-        first = torch.where(close, distances, torch.inf).amin(1) - step
-        last = torch.where(close, distances, -torch.inf).amax(1) + step
-        return torch.stack([first.maximum(near), last.minimum(far)], 1), close.any(1)
-
-    def _gathered(self, volume, latents, item, origins, directions, distances) -> Integral:
-        """What rays (M,) gather at distances (M, S)."""
-        steps = distances[:, -1:].diff(dim=1, prepend=distances[:, -2:-1])[:, 0]
-        if torch.is_grad_enabled():
-            weights, rgb = self._stopped(volume, latents, item, origins, directions, distances, steps, None)
-            return integrate(weights, rgb, distances)
-        weights, rgb = torch.zeros_like(distances), distances.new_zeros(*distances.shape, 3)
-        light = torch.ones_like(distances[:, 0])
-        for begin in range(0, distances.shape[1], SLICE):
-            on = (light > SEEN).nonzero()[:, 0]
-            places = distances[on, begin:begin + SLICE]
-            last = distances[on, begin + SLICE] - places[:, -1] if begin + SLICE < distances.shape[1] \
-                else steps[on]
-            stopped, colours = self._stopped(volume, latents, item[on], origins[on], directions[on], places,
-                                             last, light[on])
-            weights[on, begin:begin + SLICE], rgb[on, begin:begin + SLICE] = stopped, colours
-            light[on] = light[on] - stopped.sum(1)
-        return integrate(weights, rgb, distances)
-
-    def _stopped(self, volume, latents, item, origins, directions, distances, last, light):
-        """Of samples (M, S) the share of the light that each stops (M, S), and their colours (M, S, 3)."""
-        points = origins[:, None] + distances[..., None] * directions[:, None]
-        item = item[:, None].expand(distances.shape)
-        raw, hidden, rows = self._features(volume, item.flatten(), points.flatten(0, 1), True)
-        weights = shares(raw.view(distances.shape), distances, last, light)
-        if not torch.is_grad_enabled():
-            seen = weights.flatten()[rows] > SEEN
-            rows, hidden = rows[seen], hidden[seen]
-        rgb = self.field.rgb(hidden, latents[item.flatten()[rows]], points.flatten(0, 1)[rows],
-                             directions[:, None].expand(points.shape).flatten(0, 1)[rows])
-        colours = rgb.new_zeros(points.shape).flatten(0, 1).index_put((rows,), rgb)
-        return weights, colours.view(points.shape)
-
-    def _features(self, volume: Volume, item: torch.Tensor, points: torch.Tensor, hidden: bool = False):
-        """The density (P,) at points (P, 3) of items (P,); what colours are made of, of which points."""
-        rows = volume.near(item, points).nonzero()[:, 0]
-        raw, decoded = self.field.density(volume.features(item[rows], points[rows]))
-        dense = DENSITIES[self.config.density](raw)
-        if self.hull is not None:
-            dense = dense * self.hull(points[rows])
-        density = dense.new_zeros(len(points)).index_put((rows,), dense)
-        return (density, decoded, rows) if hidden else (density,)
+        depth = picture(drawn.distance[:, None] / some * along)
+        return Rendering(picture(drawn.rgb / some).clamp(max=1), picture(drawn.alpha[:, None]), depth,
+                         {"weights": picture(drawn.weights), "depth": depth})
 
     def _frame(self, scene: Scene) -> torch.Tensor:
         """(B,) which latent each picture is drawn with."""
-        count, last = len(scene.camera), int(self.frames[-1])
         if scene.frame is None:
-            self._say(None, f"Poses of no frame are drawn with the latent of frame {last}, the last trained.")
-            return self.frames.new_full((count,), len(self.frames) - 1)
+            self._say("none", f"Poses of no frame are drawn with the latent of frame {int(self.frames[-1])}, "
+                              "the last that was trained.")
+            return self.frames.new_full((len(scene.camera),), len(self.frames) - 1)
         wanted = scene.frame.to(self.frames.device).double()
         nearest = (wanted[:, None] - self.frames).abs().argmin(1)
         for frame, found in zip(wanted.tolist(), self.frames[nearest].tolist(), strict=True):
             if frame != found:
-                self._say(0, f"Frame {frame:g} was not trained: it is drawn with the latent of frame "
-                             f"{found}, the nearest. So are others, each with its nearest.")
-        return nearest.expand(count)
+                self._say("near", f"Frame {frame:g} was not trained: it is drawn with the latent of frame "
+                                  f"{found}, the nearest. So are others, each with its nearest.")
+        return nearest
 
-    def _say(self, about: int | None, what: str) -> None:
+    def _say(self, about: str, what: str) -> None:
         """Once, what is done for want of something else."""
         if about not in self._said:
             print(what, file=sys.stderr)
@@ -331,39 +242,3 @@ class NeuralBody(Avatar):
         if not config.freeze_renderers:
             groups |= {name: (config.rate, config.rate / 10) for name in self.shared}
         return [Stage("volume", 1.0, groups, clip=40.0)]
-
-
-@dataclass(frozen=True)
-class Volume:
-    """What is around B posed bodies.
-
-    levels, tables  of the diffused grids       nearby  which places are near
-    rotation, translation  (B, 3, 3), (B, 3)    world from body
-    low             (B, 3) metres, body: the centre of each finest grid's first voxel, `side` metres large
-    """
-
-    levels: list[Level]
-    tables: list[torch.Tensor]
-    nearby: Nearby
-    rotation: torch.Tensor
-    translation: torch.Tensor
-    low: torch.Tensor
-    side: float
-
-    def _places(self, item: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """World points (P, 3) of items (P,) in voxels of their grids."""
-        local = ((points - self.translation[item])[:, None] @ self.rotation[item])[:, 0]
-        return (local - self.low[item]) / self.side
-
-    def near(self, item: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """(P,) bool"""
-        return self.nearby(item, self._places(item, points))
-
-    def features(self, item: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """(P, C)"""
-        return sample(self.levels, self.tables, item, self._places(item, points))
-
-
-def items(points: torch.Tensor) -> torch.Tensor:
-    """(B P,) the item of each of points (B, P, 3)."""
-    return torch.arange(len(points), device=points.device).repeat_interleave(points.shape[1])

@@ -122,9 +122,13 @@ def staged(capture: Capture, view: str, first: str, size: int,
                              WATCH_SECONDS if watched else ROUND_SECONDS)
     poses = [recording.at(number[None]) for number in numbers]
     if watched:
-        return numbers, watching(body, poses, capture.cameras[view], view, size)
-    stage = circling if view == "orbit" else turning
-    return numbers, stage(body, poses, capture.cameras[first], capture.up, size, VIDEO_FPS)
+        scenes = watching(body, poses, capture.cameras[view], view, size)
+    else:
+        stage = circling if view == "orbit" else turning
+        scenes = stage(body, poses, capture.cameras[first], capture.up, size, VIDEO_FPS)
+    # some avatars know of a frame how it differed from others, beside the pose
+    return numbers, (replace(scene, frame=number[None])
+                     for scene, number in zip(scenes, numbers, strict=True))
 
 
 def staged_motion(capture: Capture, motion: Motion, view: str, first: str, size: int,

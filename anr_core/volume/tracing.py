@@ -1,0 +1,138 @@
+"""Rays through what is around bodies: where they come near, what they meet there, what that adds up to.
+
+While gradients are wanted everything near the body is computed. In drawing, what doesn't show is left out:
+rays go on only as far as light does, samples that nobody sees have no colour, and rays come in as many pieces
+as memory allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+
+from anr_core.volume.box import crossing
+from anr_core.volume.field import Field
+from anr_core.volume.marching import Integral, integrate, march, shares
+from anr_core.volume.space import Space
+
+LOOKS = 64   # places along a ray that are looked at, whether they are near
+SLICE = 16   # samples at a time, from the camera on, in drawing
+SEEN = 1e-3  # share of a ray's light below which a sample has no colour, and a ray goes no further
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """What traces rays through the space around B bodies.
+
+    latents  (B, L)  of the frame that each is drawn with
+    bounded  what makes a density of what the field says
+    samples  S, along the stretch of a ray that is near a body
+    jitter   take samples anywhere in what they stand for
+    memory   GiB that drawing may take
+    hull     how much of the density is left at points (P, 3) of the world: (P,); or None for all
+    """
+
+    space: Space
+    field: Field
+    latents: torch.Tensor
+    bounded: Callable[[torch.Tensor], torch.Tensor]
+    samples: int
+    jitter: bool
+    memory: float
+    hull: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+    def integral(self, origins: torch.Tensor, directions: torch.Tensor, low: torch.Tensor,
+                 high: torch.Tensor) -> Integral:
+        """What rays gather, all items' one after the other (B M).
+
+        origins, directions  (B, M, 3)  metres; unit
+        low, high            (B, 3)     metres, world: corners of the boxes outside of which nothing is
+        """
+        near, far = crossing(origins, directions, low, high)
+        item, near, far = items(origins), near.flatten(), far.flatten()
+        origins, directions = origins.flatten(0, 1), directions.flatten(0, 1)
+        rows = (far > near).nonzero()[:, 0]
+        near, far, there = self._stretch(item[rows], origins[rows], directions[rows], near[rows], far[rows])
+        rows, near, far = rows[there], near[there], far[there]
+        gathered = Integral(*(origins.new_zeros(len(item), *shape)
+                              for shape in ((3,), (), (), (self.samples,))))
+        pieces = []
+        for part in self._parts(len(rows), min(self.samples, SLICE)):
+            some, distances = rows[part], march(near[part], far[part], self.samples, self.jitter)
+            pieces.append(self._gathered(item[some], origins[some], directions[some], distances))
+        if not pieces:
+            return gathered
+        found = {name: torch.cat([getattr(piece, name) for piece in pieces]) for name in vars(gathered)}
+        return Integral(*(getattr(gathered, field.name).to(found[field.name]).index_put(
+            (rows,), found[field.name]) for field in fields(Integral)))
+
+    def density(self, points: torch.Tensor) -> torch.Tensor:
+        """(B, P) a metre, of points (B, P, 3) in the world; 0 where nothing is near."""
+        item, flat = items(points), points.flatten(0, 1)
+        parts = [self._met(item[part], flat[part])[0] for part in self._parts(len(item), 1)]
+        return torch.cat([*parts, flat.new_zeros(0)]).view(points.shape[:2])
+
+    def _parts(self, count: int, samples: int) -> list[slice]:
+        """All of so many rays where gradients are wanted; else as many at a time as memory allows."""
+        most = count
+        if not torch.is_grad_enabled():
+            # of a sample: its features' eight corners, what is decoded of them, and the way there
+            floats = 2 * self.field.hidden[0].in_features + 8 * self.field.dense.in_features + 256
+            most = int(self.memory * 2**30 / (4 * floats * samples))
+        return [slice(begin, begin + max(1, most)) for begin in range(0, count, max(1, most))]
+
+    def _stretch(self, item, origins, directions, near, far):
+        """From where to where (M,) rays are near the body, metres; and (M,) which of them are at all."""
+        distances = march(near, far, LOOKS, False)
+        points = origins[:, None] + distances[..., None] * directions[:, None]
+        close = self.space.near(item[:, None].expand(distances.shape).flatten(), points.flatten(0, 1))
+        close, step = close.view(distances.shape), (far - near) / (LOOKS - 1)
+        first = torch.where(close, distances, torch.inf).amin(1) - step
+        last = torch.where(close, distances, -torch.inf).amax(1) + step
+        return first.maximum(near), last.minimum(far), close.any(1)
+
+    def _gathered(self, item, origins, directions, distances) -> Integral:
+        """What rays (M,) gather at distances (M, S)."""
+        step = distances[:, -1] - distances[:, -2]
+        if torch.is_grad_enabled():
+            return integrate(*self._stopped(item, origins, directions, distances, step), distances)
+        weights, rgb = torch.zeros_like(distances), distances.new_zeros(*distances.shape, 3)
+        light = torch.ones_like(step)
+        for begin in range(0, self.samples, SLICE):
+            end = begin + SLICE
+            on = (light > SEEN).nonzero()[:, 0]
+            places = distances[on, begin:end]
+            last = distances[on, end] - places[:, -1] if end < self.samples else step[on]
+            stopped, colours = self._stopped(item[on], origins[on], directions[on], places, last, light[on])
+            weights[on, begin:end], rgb[on, begin:end] = stopped.to(weights), colours.to(rgb)
+            light[on] = light[on] - stopped.sum(1)
+        return integrate(weights, rgb, distances)
+
+    def _stopped(self, item, origins, directions, distances, last, light=None):
+        """Of samples (M, S) the share of the light that each stops (M, S), and their colours (M, S, 3)."""
+        points = origins[:, None] + distances[..., None] * directions[:, None]
+        item, flat = item[:, None].expand(distances.shape).flatten(), points.flatten(0, 1)
+        density, hidden, rows = self._met(item, flat)
+        weights = shares(density.view(distances.shape), distances, last, light)
+        if not torch.is_grad_enabled():
+            seen = weights.flatten()[rows] > SEEN
+            rows, hidden = rows[seen], hidden[seen]
+        towards = directions[:, None].expand(points.shape).flatten(0, 1)
+        rgb = self.field.rgb(hidden, self.latents[item[rows]], flat[rows], towards[rows]).to(weights)
+        return weights, rgb.new_zeros(flat.shape).index_put((rows,), rgb).view(points.shape)
+
+    def _met(self, item, points):
+        """The density (P,) at points (P, 3) of items (P,); what colours are made of, and of which points."""
+        rows = self.space.near(item, points).nonzero()[:, 0]
+        raw, hidden = self.field.density(self.space.features(item[rows], points[rows]))
+        density = self.bounded(raw.to(points))
+        if self.hull is not None:
+            density = density * self.hull(points[rows])
+        return points.new_zeros(len(points)).index_put((rows,), density), hidden, rows
+
+
+def items(points: torch.Tensor) -> torch.Tensor:
+    """(B P,) the item of each of points (B, P, 3)."""
+    return torch.arange(len(points), device=points.device).repeat_interleave(points.shape[1])
