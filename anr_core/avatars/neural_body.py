@@ -163,13 +163,33 @@ class NeuralBody(Avatar):
         return Volume(levels, [level.voxels.table() for level in levels], nearby, rotation, translation, low,
                       side)
 
-    def density(self, posed: Posed, points: torch.Tensor) -> torch.Tensor:
-        """(B, P) a metre, of points (B, P, 3) in the world; 0 where nothing is near."""
-        volume, item = self.volume(posed), items(points)
+    def density(self, posed: Posed, points: torch.Tensor, volume: Volume | None = None) -> torch.Tensor:
+        """(B, P) a metre, of points (B, P, 3) in the world; 0 where nothing is near.
+
+        volume  of the same bodies, where it is there already
+        """
+        volume, item = volume or self.volume(posed), items(points)
         density = points.new_zeros(len(item))
         for part in self._parts(len(item), 1):
             density[part] = self._features(volume, item[part], points.flatten(0, 1)[part])[0]
         return density.view(points.shape[:2])
+
+    def facing(self, scene: Scene, volume: Volume, points: torch.Tensor,
+               normals: torch.Tensor) -> torch.Tensor:
+        """(P, 3) colours in [0, 1] of a surface's points (P, 3), seen along their inward normals.
+
+        normals  (P, 3) unit, outward
+        volume   of the scene's body, a batch of one; the scene's camera isn't looked at
+
+        What is seen is integrated from a voxel before the surface to four behind it, as a ray does.
+        """
+        distances = self.config.voxel * torch.linspace(-1, 4, 6, device=points.device)
+        item, latents = items(points[None]), self.latents(self._frame(scene))
+        pieces = [self._gathered(volume, latents, item[part], points[part], -normals[part],
+                                 distances.expand(len(item[part]), -1))
+                  for part in self._parts(len(item), len(distances))]
+        return torch.cat([(piece.rgb / piece.alpha[:, None].clamp(min=1e-4)).clamp(max=1)
+                          for piece in pieces])
 
     def forward(self, scene: Scene) -> Rendering:
         camera, size = self.projected(scene.camera, scene.posed), scene.size
@@ -277,7 +297,7 @@ class NeuralBody(Avatar):
 
     def _frame(self, scene: Scene) -> torch.Tensor:
         """(B,) which latent each picture is drawn with."""
-        count, last = len(scene.camera), int(self.frames[-1])
+        count, last = len(scene.posed.vertices), int(self.frames[-1])
         if scene.frame is None:
             self._say(None, f"Poses of no frame are drawn with the latent of frame {last}, the last trained.")
             return self.frames.new_full((count,), len(self.frames) - 1)
