@@ -160,13 +160,14 @@ class NeuralBody(Avatar):
         return Space(levels, [level.voxels.table() for level in levels], nearby, rotation, translation, low,
                      side)
 
-    def _tracer(self, posed: Posed, latents: torch.Tensor) -> Tracer:
-        return Tracer(self.space(posed), self.field, latents, DENSITIES[self.config.density],
-                      self.config.samples, self.training, self.memory, self.hull)
+    def tracer(self, scene: Scene, space: Space | None = None) -> Tracer:
+        """What traces rays through the space around a scene's bodies, its latents those of the frames.
 
-    def density(self, posed: Posed, points: torch.Tensor) -> torch.Tensor:
-        """(B, P) a metre, of points (B, P, 3) in the world; 0 where nothing is near."""
-        return self._tracer(posed, self.latents.weight[:1]).density(points)
+        space  of the same bodies, where it is there already
+        """
+        return Tracer(space or self.space(scene.posed), self.field, self.latents(self._frame(scene)),
+                      DENSITIES[self.config.density], self.config.samples, self.training, self.memory,
+                      self.hull)
 
     def forward(self, scene: Scene) -> Rendering:
         camera, size = self.projected(scene.camera, scene.posed), scene.size
@@ -175,8 +176,7 @@ class NeuralBody(Avatar):
         origins, directions = camera.rays(pixels)
         vertices = scene.posed.vertices
         box = vertices.amin(1) - MARGIN, vertices.amax(1) + MARGIN
-        tracer = self._tracer(scene.posed, self.latents(self._frame(scene)))
-        drawn = tracer.integral(origins, directions, *box)
+        drawn = self.tracer(scene).integral(origins, directions, *box)
 
         def picture(values):
             return values.view(len(camera), *size, -1).permute(0, 3, 1, 2)
@@ -192,7 +192,7 @@ class NeuralBody(Avatar):
         if scene.frame is None:
             self._say("none", f"Poses of no frame are drawn with the latent of frame {int(self.frames[-1])}, "
                               "the last that was trained.")
-            return self.frames.new_full((len(scene.camera),), len(self.frames) - 1)
+            return self.frames.new_full((len(scene.posed.vertices),), len(self.frames) - 1)
         wanted = scene.frame.to(self.frames.device).double()
         nearest = (wanted[:, None] - self.frames).abs().argmin(1)
         for frame, found in zip(wanted.tolist(), self.frames[nearest].tolist(), strict=True):

@@ -14,7 +14,7 @@ import tyro
 
 from anr_core.cli.captures import Annotate, Convert, Fit, Lift, Mask, Paint, Prepare, Sheet, Studio
 from anr_core.cli.looking import Bench, Shapes
-from anr_core.cli.runs import Evaluate, Render, Train, Transfer
+from anr_core.cli.runs import Evaluate, Mesh, Render, Train, Transfer
 
 # Commands import what they need when they run: --help must not wait for torch.
 
@@ -22,7 +22,8 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "lift": Lift, "train": Train,
-            "evaluate": Evaluate, "render": Render, "transfer": Transfer, "shapes": Shapes, "bench": Bench}
+            "evaluate": Evaluate, "render": Render, "transfer": Transfer, "mesh": Mesh,
+            "shapes": Shapes, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -137,6 +137,10 @@ class Render:
     size: Annotated[int | None, optional("S")] = None
     # play these frames alone, such as 0-40,48
     frames: Annotated[str | None, optional("LIST")] = None
+    # of a neural-body run: nothing is where a training camera sees background in the frame that is played
+    hull: bool = False
+    # of a neural-body run: GiB that drawing may take; the run's own setting if not given
+    memory: Annotated[float | None, optional("GB")] = None
 
     def __call__(self) -> None:
         from anr_core.avatars.run import Run
@@ -152,7 +156,7 @@ class Render:
         capture = run.capture() if self.capture is None else load_capture(self.capture)
         frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
         render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar,
-               self.motion, self.up)
+               self.motion, self.up, self.hull, self.memory)
         print(f"written to {self.out}")
 
 
@@ -162,6 +166,7 @@ class Render:
         from anr_core.export.pairs import render_pairs
 
         for name, given in (("motion", self.motion), ("wear", self.wear), ("up", self.up),
+                            ("hull", self.hull or None), ("memory", self.memory),
                             ("view", self.view if self.view != "orbit" else None)):
             if given is not None:
                 raise ValueError(f"{self.run} was trained on pairs of pictures and has no body to pose, so "
@@ -203,4 +208,49 @@ class Transfer:
 
         transfer(Run.open(self.run, self.person), self.out, load_capture(self.from_), self.looks, self.view,
                  self.background, self.overview, self.size)
+        print(f"written to {self.out}")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Write the surface of a neural-body run's volume, with its colours; tell how near it is to the truth."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # mesh to write, in .ply or .glb; in .mp4, .jpg or .png it is shown from all around
+    out: Annotated[Positional[Path], arg(metavar="OUT.ply")]
+    # which frame of the capture; the first that was trained if not given
+    frame: Annotated[int | None, optional("N")] = None
+    # metres between the points where the density is looked at
+    voxel: Annotated[float, arg(metavar="METRES")] = 0.005
+    # density at the surface, a metre; if not given that at which a ray that grazes a limb half a voxel of the
+    # run deep loses half of its light
+    threshold: Annotated[float | None, optional("DENSITY")] = None
+    # nothing is where a training camera sees background in this frame
+    hull: bool = False
+    # who, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
+    # another capture of the same body, whose frame is taken
+    capture: Annotated[Path | None, optional("CAPTURE")] = None
+    # GiB that it may take; the run's own setting if not given
+    memory: Annotated[float | None, optional("GB")] = None
+    # side of the pictures of an .mp4, .jpg or .png, pixels
+    size: Annotated[int, arg(metavar="S")] = 512
+
+    def __call__(self) -> None:
+        from anr_core.avatars.run import Run
+        from anr_core.capture import load_capture
+        from anr_core.export.geometry import KINDS, check_mesh_name, mesh_of, write_mesh
+        from anr_core.export.turntable import write_turn
+
+        check_mesh_name(self.out)
+        run = Run.open(self.run, self.person)
+        capture = None if self.capture is None else load_capture(self.capture)
+        made, notes = mesh_of(run, capture, self.frame, self.voxel, self.threshold, self.hull, self.memory)
+        for note in notes:
+            print(f"  {note}")
+        if self.out.suffix.lower() in KINDS:
+            write_mesh(self.out, made)
+        else:
+            write_turn(self.out, made, self.size)
         print(f"written to {self.out}")

@@ -1,4 +1,4 @@
-"""What happens on the way to a picture, as pictures: bones, IUV, features, latent image, normals, mask."""
+"""What happens on the way to a picture, as pictures: bones, IUV, features, latent image, depth and so on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anr_core.body import Surface
 CAPTION_HEIGHT = 16  # pixels
 # What is shown of a rendering, in the order in which it comes to be.
 STEPS = ("motion", "source", "skeleton", "primitives", "IUV", "texture", "features", "latent",
-         "normals", "mask", "result", "truth")
+         "normals", "depth", "mask", "result", "truth")
 AS_THEY_ARE = ("motion", "source", "skeleton", "primitives", "texture", "truth")
 
 
@@ -38,6 +38,10 @@ class Layers:
             return iuv_colours(layer, surface)
         if step == "normals":
             return normal_colours(layer)
+        if step == "depth":
+            if step not in self._colours:
+                self._colours[step] = nearness(rendering)
+            return self._colours[step](rendering)
         if step not in self._colours:
             self._colours[step] = main_colours(layer, rendering.mask)
         return self._colours[step](layer)
@@ -75,6 +79,24 @@ def beside(pictures: dict[str, np.ndarray]) -> np.ndarray:
 def picture(batch: torch.Tensor) -> np.ndarray:
     """The first of (B, 3, H, W) as (H, W, 3) uint8."""
     return (batch[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def nearness(rendering: Rendering) -> Callable[[Rendering], torch.Tensor]:
+    """What turns the depth of renderings into grey (1, 3, H, W): the nearest is white, background black.
+
+    The scale is found once, so that a video keeps it: the picture's own depths and half as much to either
+    side, where the person turns to. What is farther than that is dark grey.
+    """
+    shown = rendering.depth[rendering.mask > 0.5]
+    shown = shown if len(shown) else rendering.depth.flatten()
+    near, far = shown.quantile(0.01), shown.quantile(0.99)
+    room = ((far - near) / 2).clamp(min=0.05)
+
+    def grey(rendering):
+        place = ((far + room - rendering.depth) / (far - near + 2 * room)).clamp(0, 1)
+        return ((0.15 + 0.85 * place) * rendering.mask).expand(-1, 3, -1, -1)
+
+    return grey
 
 
 def main_colours(layer: torch.Tensor, mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:

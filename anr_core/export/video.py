@@ -19,6 +19,7 @@ from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, writing
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
+from anr_core.export.hulls import hulled, limit_memory
 from anr_core.export.layers import Layers, picture
 from anr_core.export.looking import as_filmed, pictures_of
 from anr_core.export.staging import (
@@ -44,7 +45,8 @@ Beside = Callable[[int, Scene], dict[str, torch.Tensor]]
 def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            background: str | Path | None = None, overview: bool = False, size: int | None = None,
            frames: Iterable[int] | None = None, avatar: Avatar | None = None,
-           motion: str | Path | Motion | None = None, up: str | None = None) -> None:
+           motion: str | Path | Motion | None = None, up: str | None = None, hull: bool = False,
+           memory: float | None = None) -> None:
     """Draw a run's avatar in the poses of a capture, played there and back, or of a motion, as an MP4.
 
     out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
@@ -56,9 +58,11 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     avatar      drawn in place of the run's own, such as one that wears parts of another
     motion      what to play instead of the capture's poses: whatever `read_motion` reads
     up          the axis of the motion's file against gravity, such as "y"; None looks
+    hull        nothing is where a camera that was trained on saw background; only whole frames are played
+    memory      GiB that drawing a volume may take; None for what its settings say
 
-    Raises ValueError for another kind of name, an unknown view, a capture of another surface, and a motion
-    that can't be read or is for a body that can't be posed.
+    Raises ValueError for another kind of name, an unknown view, a capture of another surface, a motion that
+    can't be read or is for a body that can't be posed, and a hull or a memory for what is no volume.
     """
     out, size = Path(out), size or run.config.size
     check_name(out)
@@ -68,15 +72,21 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     if motion is not None and frames is not None:
         raise ValueError("--frames are of the capture, which isn't played where there is a motion; leave one "
                          "out.")
+    if motion is not None and hull:
+        raise ValueError("--hull is made of the masks of the frame that is played, and a motion has none. "
+                         "Leave one out.")
     if motion is not None and not isinstance(motion, Motion):
         motion = read_motion(motion)
     avatar = avatar or run.avatar()
     check_surface(capture, avatar.surface)
+    limit_memory(avatar, memory)
     known = [name for name, _ in run.trained if name in capture.cameras] or list(capture.cameras)
     beside = None
     if motion is None:
-        moments, scenes = staged(capture, view, known[0], size, frames)
+        moments, scenes = staged(capture, view, known[0], size, frames, hull)
         many = len(moments)
+        if hull:
+            scenes = hulled(avatar, scenes, moments, capture, {name for name, _ in run.trained})
         if view in capture.cameras:
             def beside(place, scene):
                 return {"truth": as_filmed(capture, view, float(moments[place]), scene)}
@@ -114,12 +124,17 @@ def check_name(out: Path) -> None:
 
 
 def staged(capture: Capture, view: str, first: str, size: int,
-           frames: Iterable[int] | None) -> tuple[torch.Tensor, Iterator[Scene]]:
-    """The frame numbers (m,) of a video's pictures, and its scenes; a turn begins with the camera `first`."""
+           frames: Iterable[int] | None, filmed: bool = False) -> tuple[torch.Tensor, Iterator[Scene]]:
+    """The frame numbers (m,) of a video's pictures, and its scenes; a turn begins with the camera `first`.
+
+    filmed  play registered frames alone, each as long as it is the nearest, and nothing in between
+    """
     watched = view in capture.cameras
     body, recording = playable(capture, view if watched else None, frames)
     numbers = there_and_back(float(recording.frame[0]), float(recording.frame[-1]), capture.fps, VIDEO_FPS,
                              WATCH_SECONDS if watched else ROUND_SECONDS)
+    if filmed:
+        numbers = recording.frame[(numbers[:, None] - recording.frame).abs().argmin(1)]
     poses = [recording.at(number[None]) for number in numbers]
     if watched:
         scenes = watching(body, poses, capture.cameras[view], view, size)

@@ -74,6 +74,18 @@ class Tracer:
         parts = [self._met(item[part], flat[part])[0] for part in self._parts(len(item), 1)]
         return torch.cat([*parts, flat.new_zeros(0)]).view(points.shape[:2])
 
+    def facing(self, points: torch.Tensor, normals: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+        """(P, 3) colours in [0, 1] of a surface's points (P, 3), seen along their inward normals; one item's.
+
+        normals    (P, 3)  unit, outward
+        distances  (S,)    metres along the inward normal, rising, between which what is seen is added up
+        """
+        item, distances = items(points[None]), distances.expand(len(points), -1)
+        pieces = [self._gathered(item[part], points[part], -normals[part], distances[part])
+                  for part in self._parts(len(points), distances.shape[1])]
+        return torch.cat([(piece.rgb / piece.alpha[:, None].clamp(min=1e-4)).clamp(max=1)
+                          for piece in pieces])
+
     def _parts(self, count: int, samples: int) -> list[slice]:
         """All of so many rays where gradients are wanted; else as many at a time as memory allows."""
         most = count
@@ -100,11 +112,11 @@ class Tracer:
             return integrate(*self._stopped(item, origins, directions, distances, step), distances)
         weights, rgb = torch.zeros_like(distances), distances.new_zeros(*distances.shape, 3)
         light = torch.ones_like(step)
-        for begin in range(0, self.samples, SLICE):
+        for begin in range(0, distances.shape[1], SLICE):
             end = begin + SLICE
             on = (light > SEEN).nonzero()[:, 0]
             places = distances[on, begin:end]
-            last = distances[on, end] - places[:, -1] if end < self.samples else step[on]
+            last = distances[on, end] - places[:, -1] if end < distances.shape[1] else step[on]
             stopped, colours = self._stopped(item[on], origins[on], directions[on], places, last, light[on])
             weights[on, begin:end], rgb[on, begin:end] = stopped.to(weights), colours.to(rgb)
             light[on] = light[on] - stopped.sum(1)

@@ -114,14 +114,15 @@ def test_layers_are_pictures_and_depth_lies_at_the_body(capture, views):
 
 
 def test_a_body_that_moves_as_a_whole_has_the_same_density(capture, views):
-    avatar, mesh = build(capture, views).eval(), posed(capture, views[0])
+    avatar, still = build(capture, views).eval(), scene(capture, views[0])
+    mesh = still.posed
     turn = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # by a right angle
     shift = torch.tensor([0.4, -3.0, 0.2])
     points = mesh.vertices[:, ::9] + 0.02 * torch.randn(mesh.vertices[:, ::9].shape)
     with torch.no_grad():
-        here = avatar.density(mesh, points)
+        here = avatar.tracer(still).density(points)
         moved = replace(mesh, vertices=mesh.vertices @ turn.T + shift)
-        there = avatar.density(moved, points @ turn.T + shift)
+        there = avatar.tracer(replace(still, posed=moved)).density(points @ turn.T + shift)
     assert float(here.max()) > 0
     # a vertex on the border of two voxels may fall to the other one
     assert float((here - there).abs().quantile(0.8)) < 0.1 * float(here.std() + here.mean())
@@ -139,11 +140,10 @@ def test_a_hull_takes_away_what_is_outside_of_it(capture, views):
 
 def test_a_frame_that_was_not_trained_has_the_latent_of_the_nearest_and_this_is_said(capture, views, capsys):
     avatar = build(capture, views)
-    camera = views[0].camera
-    frames = avatar.frames.tolist()
+    mesh, frames = posed(capture, views[0]), avatar.frames.tolist()
 
     def chosen(frame):
-        return avatar._frame(Scene(None, camera, (8, 8), frame=frame)).tolist()
+        return avatar._frame(Scene(mesh, None, (8, 8), frame=frame)).tolist()
 
     assert [chosen(torch.tensor([frame])) for frame in frames] == [[row] for row in range(len(frames))]
     assert capsys.readouterr().err == ""

@@ -100,3 +100,20 @@ def write_layers(folder: Path, names: Iterable[str], layers) -> None:
 def write_surface(file: Path, vertices: dict[str, np.ndarray]) -> None:
     """One frame's vertices of every layer."""
     np.savez(file, **{f"vertices_{index}": layer for index, layer in enumerate(vertices.values(), 1)})
+
+
+def read_surface(folder: Path, frame: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """The dressed surface of a studio capture in one frame, all layers as one mesh; None where there is none.
+
+    returns  vertices (V, 3), metres, world, and faces (F, 3)
+    """
+    layers, moved = folder / "surface" / "layers.npz", folder / "surface" / f"{frame:04d}.npz"
+    if not (layers.is_file() and moved.is_file()):
+        return None
+    with np.load(layers) as constant, np.load(moved) as moment:
+        count = len(constant["names"])
+        vertices = [moment[f"vertices_{index}"] for index in range(1, count + 1)]
+        faces = [constant[f"faces_{index}"] for index in range(1, count + 1)]
+    starts = np.cumsum([0, *map(len, vertices[:-1])])
+    return (np.concatenate(vertices),
+            np.concatenate([corners + start for corners, start in zip(faces, starts, strict=True)]))
