@@ -55,6 +55,12 @@ def test_both_ssims_of_flat_greys_are_as_by_hand(protocol):
     assert figures["ssim_range_1"] == pytest.approx(0.0017 / 0.0021, abs=1e-6)
 
 
+def test_a_prediction_stands_over_black_by_its_own_mask():
+    truth = truth_of_box(0.3, [[1, 1]])
+    rgb, mask = np.full((1, 2, 3), 0.6, np.float32), np.full((1, 2), 0.5, np.float32)
+    assert metrics.published(truth, rgb, mask).figures()["psnr"] == metrics.PSNR_CAP
+
+
 def test_the_rectangle_is_cropped_in_mask_and_not_in_the_whole_image():
     boxed = np.zeros((20, 20))
     boxed[3:12, 5:14] = 1
@@ -168,6 +174,19 @@ def test_a_static_texture_is_drawn_alike_as_a_crop_and_at_once(static_run, small
     crop, once = (draws.draw(view, posed)["static"].over(0) for draws in (Framed(contestants), contestants))
     assert (once > 0).any()
     torch.testing.assert_close(crop, once, atol=2e-3, rtol=0)
+
+
+def test_whole_pictures_are_judged_in_the_box_that_is_padded_upright(static_run, small_capture, monkeypatch):
+    asked = []
+    monkeypatch.setattr(evaluation, "measure", lambda *given: asked.append(given[-1]) or iter(()))
+    monkeypatch.setattr(evaluation, "average", lambda figures: {})
+    run = Run.open(static_run)
+    contestants = evaluation.Contestants("static", run.avatar(), *run.static(), frozenset())
+    for judge, padding in ((evaluation.evaluate_published, (0, 0, 0.05)),
+                           (lambda *given: evaluation.evaluate_capture(*given, 96), (0.05, 0.05, 0.05))):
+        asked.clear()
+        judge(contestants, run.trained, small_capture)
+        assert asked and set(asked) == {padding}
 
 
 def test_any_capture_is_judged_by_it_without_published_figures_beside(static_run, tmp_path, capsys):

@@ -1,10 +1,10 @@
 """Whole pictures, as Neural Body's published protocol judges them: at half of 1024 pixels, not crops.
 
-Who draws sees what it was trained to see, the crop around the mesh; that is laid onto black, on the same
-pixels. It is the whole picture, as no system draws a person further from the mesh than its crop reaches: a
-static texture and those that follow the mesh or the joints only saw such crops in training, and Neural Body's
-codes reach less far from the vertices than the crop, which has 7.5 % of the person's larger extent around
-them (13 cm of someone who stands).
+Who draws sees what it was trained to see, the crop around the mesh, and that is laid onto black, on the same
+pixels. It is the whole picture wherever nothing is drawn outside of the crop: a texture lies on the mesh,
+networks learned in such crops that the background is empty, and Neural Body's codes reach less far from the
+vertices than the crop does, which leaves 7.5 % of the person's larger extent around them (13 cm of someone
+who stands). Drawn at once it would differ by what a network makes of more empty background.
 """
 
 from __future__ import annotations
