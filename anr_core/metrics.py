@@ -18,7 +18,8 @@ from skimage.metrics import structural_similarity
 
 from anr_core import losses
 
-FIGURES = ("psnr", "psnr_aligned", "ssim", "lpips", "flip", "mask_iou", "flicker")
+# `ssim_range_1` is SSIM at data range 1 where a protocol's own takes the range to be 2, else None.
+FIGURES = ("psnr", "psnr_aligned", "ssim", "ssim_range_1", "lpips", "flip", "mask_iou", "flicker")
 
 # dB. Equal pictures' PSNR is infinite, which neither averages nor is JSON; rounding to 8 bits alone is 59.
 PSNR_CAP = 100.0
@@ -225,17 +226,23 @@ class Truth:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two pictures (H, W, 3), the pixels (H, W) over which they are compared, and the SSIM that fits."""
+    """Two pictures (H, W, 3), the pixels (H, W) over which they are compared, and the SSIM that fits.
+
+    ssim_range_1  the same SSIM at data range 1 where `ssim` takes another
+    """
 
     prediction: np.ndarray
     truth: np.ndarray
     pixels: np.ndarray
     ssim: Callable = ssim
+    ssim_range_1: Callable | None = None
 
     def figures(self) -> dict[str, float | None]:
         pictures = self.prediction, self.truth, self.pixels
         return {"psnr": psnr(*pictures), "psnr_aligned": psnr_aligned(*pictures),
-                "ssim": self.ssim(*pictures), "lpips": lpips(*pictures), "flip": flip(*pictures)}
+                "ssim": self.ssim(*pictures),
+                "ssim_range_1": None if self.ssim_range_1 is None else self.ssim_range_1(*pictures),
+                "lpips": lpips(*pictures), "flip": flip(*pictures)}
 
 
 def whole(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
@@ -248,9 +255,13 @@ def whole(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
 def neuralbody(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
     """Pixels whose rays hit the box around the registered mesh, padded by 5 cm, but for uncertain ones:
     prediction and truth, each over black by its own mask. SSIM on the pixels' bounding rectangle, uniform
-    windows of 7x7, data range 2, as published for Neural Body."""
-    return replace(whole(truth, rgb, mask), pixels=truth.boxed & truth.certain,
-                   ssim=partial(ssim_in_box, certain=truth.certain))
+    windows of 7x7, data range 2, as published for Neural Body; beside it the proper data range, 1."""
+    return replace(whole(truth, rgb, mask), pixels=truth.boxed & truth.certain, **_in_box(truth.certain))
+
+
+def _in_box(certain):
+    return {"ssim": partial(ssim_in_box, certain=certain),
+            "ssim_range_1": partial(ssim_in_box, certain=certain, data_range=1.0)}
 
 
 def inside(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
@@ -259,4 +270,24 @@ def inside(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
     return Comparison(rgb, truth.image, truth.certain & truth.covered & (truth.mask > 0.999))
 
 
+def published(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
+    """In-mask: all pixels of the whole picture whose rays hit the box around the registered mesh, padded by
+    5 cm along the upright axis alone, uncertain ones too. The prediction stands over black; the truth is
+    black outside of its mask, grown by 2 pixels where 1024 were taken. SSIM on the pixels' bounding
+    rectangle, uniform windows of 7x7, data range 2; beside it the proper data range, 1."""
+    everywhere = np.ones_like(truth.boxed)
+    return Comparison(rgb * mask[..., None], truth.image, truth.boxed, **_in_box(everywhere))
+
+
+def published_whole(truth: Truth, rgb: np.ndarray, mask: np.ndarray) -> Comparison:
+    """Whole image: the same two pictures over all pixels, both black outside of the box, so that the empty
+    background counts as drawn well. SSIM on the whole picture."""
+    boxed = published(truth, rgb, mask)
+    return replace(boxed, prediction=_blacken(boxed.prediction, truth.boxed),
+                   truth=_blacken(boxed.truth, truth.boxed), pixels=np.ones_like(truth.boxed))
+
+
 PROTOCOLS = {protocol.__name__: protocol for protocol in (whole, neuralbody, inside)}
+
+# What `published` is judged by: whole pictures, whose truth evaluation/pictures.py makes.
+OF_WHOLE_PICTURES = {protocol.__name__: protocol for protocol in (published, published_whole)}

@@ -60,7 +60,7 @@ def test_help_names_every_system_preset_and_protocol(capsys):
         told[command] = capsys.readouterr().out
     for name in (*SYSTEMS, *PRESETS):
         assert name in told["train"]
-    for name in metrics.PROTOCOLS:
+    for name in (*metrics.PROTOCOLS, "published"):
         assert name in told["evaluate"]
 
 

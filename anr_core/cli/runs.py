@@ -94,9 +94,10 @@ class Evaluate:
     capture: Annotated[Path | None, optional("CAPTURE")] = None
     # who, in a run of several people
     person: Annotated[str | None, optional("NAME")] = None
-    # which pixels count: whole, neuralbody or inside; all three if not given
+    # which pixels count: whole, neuralbody or inside; all three if not given. Or published: whole pictures by
+    # Neural Body's published protocol, for one of ZJU-MoCap's subjects beside the published figures
     protocol: Annotated[str | None, optional("NAME")] = None
-    # side of the pictures, pixels; the run's own if not given
+    # side of the pictures, pixels; the run's own if not given, of published the longer side, 512
     size: Annotated[int | None, optional("S")] = None
     # file for the figures
     json: Annotated[Path | None, optional("FILE")] = None

@@ -1,6 +1,7 @@
 """How well an avatar draws views that it was not trained on, beside what a texture and a flat colour reach.
 
-The protocols, which say what pixels are compared and over what background, stand in `metrics`.
+The protocols, which say what pixels are compared and over what background, stand in `metrics`; `published`,
+Neural Body's, draws pictures of its own, in `pictures`, and has others' figures beside it, in `published`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,18 @@ from anr_core.avatars.run import Run, check_surface, write_atomically
 from anr_core.body import Posed, Surface
 from anr_core.capture.folder import Capture, Shot, load_capture
 from anr_core.capture.view import View
-from anr_core.evaluation.judging import Contestants, average, extend, measure, scene_for
+from anr_core.evaluation.judging import (
+    BOX_PADDING,
+    Contestants,
+    average,
+    extend,
+    measure,
+    scene_for,
+)
 from anr_core.evaluation.pairs import evaluate_pairs
+from anr_core.evaluation.pictures import PUBLISHED_SIZE, Framed, WholePictures
 from anr_core.evaluation.poses import evaluate_poses
+from anr_core.evaluation.published import published_for
 from anr_core.evaluation.reporting import (
     SHEET_COLUMNS,
     SHEET_ROWS,
@@ -31,7 +41,7 @@ from anr_core.evaluation.reporting import (
 )
 
 __all__ = ["SHEET_COLUMNS", "SHEET_TILE", "Contestants", "average", "evaluate", "evaluate_capture",
-           "extend", "measure", "scene_for", "split_of"]
+           "evaluate_published", "extend", "measure", "scene_for", "split_of"]
 
 
 # which views
@@ -68,27 +78,66 @@ def evaluate_capture(contestants: Contestants, trained: Iterable[tuple[str, int]
     Prints a table a split and, with a folder, writes a picture a split into it.
     Returns {split: {protocol: {method: {figure: number or None}}}}, without empty splits.
     """
-    surface = contestants.avatar.surface
-    check_surface(capture, surface)
+    results = {}
+    for split, shots in _splits(contestants, trained, capture).items():
+        views = replace(capture, shots=shots).views(crop="body", size=size)
+        title = f"{split}: {len(shots)} views at {size}x{size} pixels"
+        results[split] = _judge(split, title, _posed(views, capture, contestants.avatar.surface), len(shots),
+                                contestants, protocols, folder)
+    return results
+
+
+def evaluate_published(contestants: Contestants, trained: Iterable[tuple[str, int]], capture: Capture,
+                       size: int | None = None, folder: Path | None = None) -> dict:
+    """Judge the same views as whole pictures, by the protocol that Neural Body's figures were published with.
+
+    size  the longer side of the pictures, pixels; None for 512, or what a smaller picture has
+
+    Prints and returns the same, of protocols `published` and `published_whole`; where the capture is one of
+    ZJU-MoCap's published subjects and a split what is held out there, published figures stand beside.
+    """
+    trained, results = list(trained), {}
+    for split, shots in _splits(contestants, trained, capture).items():
+        views = WholePictures(replace(capture, shots=shots), size)
+        sizes = ", ".join(f"{width}x{height}" for height, width in views.sizes)
+        results[split] = _judge(split, f"{split}: {len(shots)} whole pictures at {sizes} pixels",
+                                _posed(views, capture, contestants.avatar.surface), len(shots), contestants,
+                                metrics.OF_WHOLE_PICTURES, folder, views.padding)
+        known = published_for(capture, split, shots)
+        if known is not None:
+            differences = known.differences(trained, shots, views.sizes, PUBLISHED_SIZE)
+            print(known.beside(results[split], differences))
+    return results
+
+
+def _splits(contestants, trained, capture):
+    """The splits of what is left to judge by, at least one."""
+    check_surface(capture, contestants.avatar.surface)
     splits = split_of(capture.shots, trained)
     if not splits:
         raise ValueError(f"The avatar was trained on every registered view of {capture.path}: none is left "
                          "to judge it by. Hold some back with train --frames, or give another --capture.")
-    results = {}
-    for split, shots in splits.items():
-        views = replace(capture, shots=shots).views(crop="body", size=size)
-        shown, rows, figures = set(spread(len(shots), SHEET_ROWS)), [], []
-        judged = measure(_posed(views, capture, surface), contestants, protocols)
-        for index, (truth, drawn, numbers) in enumerate(tqdm(judged, split, len(shots), leave=False)):
-            figures.append(numbers)
-            if index in shown:
-                rows.append(sheet_row(truth, drawn["static"], drawn[contestants.name]))
-        results[split] = average(figures)
-        print(table(f"{split}: {len(shots)} views at {size}x{size} pixels", results[split], protocols))
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / f"{split}.png", sheet(rows))
-    return results
+    return splits
+
+
+def _judge(split, title, views, count, contestants, protocols, folder, padding=None):
+    """The mean figures of one split, whose table is printed and whose picture is written.
+
+    padding  of the box around the mesh where whole pictures are judged
+    """
+    draws = contestants if padding is None else Framed(contestants)
+    shown, rows, figures = set(spread(count, SHEET_ROWS)), [], []
+    judged = measure(views, draws, protocols, padding or BOX_PADDING)
+    for index, (truth, drawn, numbers) in enumerate(tqdm(judged, split, count, leave=False)):
+        figures.append(numbers)
+        if index in shown:
+            rows.append(sheet_row(truth, drawn["static"], drawn[contestants.name]))
+    means = average(figures)
+    print(table(title, means, protocols))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / f"{split}.png", sheet(rows))
+    return means
 
 
 def _posed(views: Iterable[View], capture: Capture, surface: Surface) -> Iterator[tuple[View, Posed]]:
@@ -104,8 +153,9 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
              size: int | None = None, json: str | Path | None = None, person: str | None = None) -> dict:
     """Judge a run on views it was not trained on: its own capture's others, or those of another capture.
 
-    protocol  one of metrics.PROTOCOLS, or None for all
-    size      of the square pictures, of pairs the longer side, pixels; None for the size that was trained
+    protocol  one of metrics.PROTOCOLS, or None for all; or `published`, which draws whole pictures
+    size      of the square pictures, of pairs the longer side, pixels; None for the size that was trained; of
+              `published` the longer side, None for 512
     json      a file for the figures, or None
     person    who, in a run of several people
 
@@ -118,8 +168,9 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     Prints tables, writes a picture a split into the run's folder `evaluation`, and returns
     {split: {protocol: {method: {figure: number or None}}}}.
     """
-    if protocol is not None and protocol not in metrics.PROTOCOLS:
-        raise ValueError(f"protocol {protocol!r} is unknown; use one of {', '.join(metrics.PROTOCOLS)}.")
+    if protocol not in (None, *metrics.PROTOCOLS, "published"):
+        raise ValueError(f"protocol {protocol!r} is unknown; use one of {', '.join(metrics.PROTOCOLS)}, "
+                         "published.")
     run = Run.open(run, person)
     judged = run.capture() if capture is None else load_capture(capture)
     if run.paired:
@@ -129,9 +180,13 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
         cameras = {camera for camera, _ in run.trained}
         contestants = Contestants(run.config.system, run.avatar(), static, mean, frozenset(cameras),
                                   judged.body if capture is None else None)
-        protocols = metrics.PROTOCOLS if protocol is None else {protocol: metrics.PROTOCOLS[protocol]}
-        results = evaluate_capture(contestants, run.trained, judged, size or run.config.size, protocols,
-                                   run.path / "evaluation")
+        folder = run.path / "evaluation"
+        if protocol == "published":
+            results = evaluate_published(contestants, run.trained, judged, size, folder)
+        else:
+            protocols = metrics.PROTOCOLS if protocol is None else {protocol: metrics.PROTOCOLS[protocol]}
+            results = evaluate_capture(contestants, run.trained, judged, size or run.config.size, protocols,
+                                       folder)
         poses = evaluate_poses(contestants.avatar, judged, split_of(judged.shots, run.trained))
         if poses:
             write_atomically(run.path / "evaluation" / "poses.json", dumps(poses, indent=1).encode())

@@ -21,23 +21,26 @@ from anr_core.volume import hits_box
 # Seconds. Two pictures further apart are no neighbours: what changed between them is the pose, not a flicker.
 NEIGHBOURS = 0.2
 
-# Metres around the mesh: Neural Body's padding.
-BOX_PADDING = 0.05
+# Metres around the mesh along x, y and z: Neural Body's padding.
+BOX_PADDING = (0.05, 0.05, 0.05)
 
 
 # what is compared
 
 
-def truth_of(view: View, posed: Posed | None) -> metrics.Truth:
-    """What the protocols need of one view (a batch of one) and its registered mesh; of a pair its input."""
+def truth_of(view: View, posed: Posed | None, padding: tuple[float, ...] = BOX_PADDING) -> metrics.Truth:
+    """What the protocols need of one view (a batch of one) and its registered mesh; of a pair its input.
+
+    padding  of the box around the mesh along x, y and z, metres
+    """
     if posed is None:
         everywhere = np.ones(view.size, bool)
         return metrics.Truth(as_array(view.image), as_plane(view.mask), as_plane(view.certain), everywhere,
                              everywhere, as_array(coloured(view.input)))
     mesh = gbuffer(posed, view.camera, view.size)
     shown = mesh.iuv() / torch.stack([posed.surface.part.max(), *mesh.uv.new_ones(2)])[:, None, None]
-    boxed = hits_box(view.camera, view.size, posed.vertices.amin(1) - BOX_PADDING,
-                     posed.vertices.amax(1) + BOX_PADDING)
+    margin = posed.vertices.new_tensor(padding)
+    boxed = hits_box(view.camera, view.size, posed.vertices.amin(1) - margin, posed.vertices.amax(1) + margin)
     return metrics.Truth(as_array(view.image), as_plane(view.mask), as_plane(view.certain),
                          as_plane(mesh.coverage() > 0), as_plane(boxed), as_array(shown).clip(0, 1))
 
@@ -131,7 +134,7 @@ def extend(rgb: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
 
 
 def measure(views: Iterable[tuple[View, Posed | None]], contestants: Draws,
-            protocols: dict[str, Callable] = metrics.PROTOCOLS,
+            protocols: dict[str, Callable] = metrics.PROTOCOLS, padding: tuple[float, ...] = BOX_PADDING,
             ) -> Iterator[tuple[metrics.Truth, dict[str, Rendering], dict]]:
     """Draw and compare views, each a batch of one, ordered by camera and time.
 
@@ -142,7 +145,7 @@ def measure(views: Iterable[tuple[View, Posed | None]], contestants: Draws,
     before, errors_before = None, {}
     with ThreadPoolExecutor() as pool:  # FLIP takes most of the time, and lets others run meanwhile
         for view, posed in views:
-            truth, drawn, errors = truth_of(view, posed), contestants.draw(view, posed), {}
+            truth, drawn, errors = truth_of(view, posed, padding), contestants.draw(view, posed), {}
             neighbours = before is not None and before.camera_name == view.camera_name and \
                 0 < float(view.time - before.time) <= NEIGHBOURS
             figures = {name: {} for name in protocols}

@@ -15,6 +15,7 @@ from anr_core.avatars.base import Rendering
 from anr_core.evaluation.judging import as_array, as_plane
 
 DIGITS = {"psnr": 2, "psnr_aligned": 2}
+SOME_PROTOCOLS = {"ssim_range_1"}  # figures that only some protocols have: no column of n/a in the others
 
 SHEET_COLUMNS = ("input IUV", "static texture", "prediction", "predicted mask", "truth", "error, twice")
 PAIR_COLUMNS = ("input", "prediction", "truth", "error, twice")
@@ -31,12 +32,14 @@ def table(title: str, figures: dict, protocols: dict[str, Callable]) -> str:
     """Figures of one split as text, each protocol under its own words; n/a is what can't be had."""
     lines = ["", title]
     for protocol, methods in figures.items():
+        told = [name for name in metrics.FIGURES if name not in SOME_PROTOCOLS
+                or any(numbers[name] is not None for numbers in methods.values())]
         stated = f"{protocol}: " + " ".join(inspect.getdoc(protocols[protocol]).split())
         lines += textwrap.wrap(stated, 100, initial_indent="  ", subsequent_indent="    ")
-        lines.append(" " * 20 + "".join(f"{name:>14}" for name in metrics.FIGURES))
+        lines.append(" " * 20 + "".join(f"{name:>14}" for name in told))
         for method, numbers in methods.items():
             shown = ("n/a" if numbers[name] is None else f"{numbers[name]:.{DIGITS.get(name, 3)}f}"
-                     for name in metrics.FIGURES)
+                     for name in told)
             lines.append(f"    {method:<16}" + "".join(f"{number:>14}" for number in shown))
     return "\n".join(lines)
 

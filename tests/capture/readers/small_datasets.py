@@ -52,12 +52,13 @@ def agreement(capture: Capture) -> float:
     return min(found)
 
 
-def make_zju(folder: Path, count: int = 2, frames: int = 3, odd: bool = False, faces: bool = True) -> None:
-    """ZJU-MoCap; odd as 313 and 315 number and name their files."""
+def make_zju(folder: Path, count: int = 2, frames: int = 3, odd: bool = False, faces: bool = True,
+             numbers: tuple[int, ...] = ()) -> None:
+    """ZJU-MoCap; odd as 313 and 315 number and name their files, or numbered as told."""
     stood = standing_cameras(count)
     rows = []
-    for frame, shown in enumerate(filmed(frames, stood)):
-        number, paths = frame + odd, []
+    for frame, shown in enumerate(filmed(len(numbers) or frames, stood)):
+        number, paths = numbers[frame] if numbers else frame + odd, []
         for view, (picture, coverage) in enumerate(shown.views):
             one = view + 1
             name = f"Camera ({one})/CoreView_313_Camera_({one})_{number:04d}_2019-08-23_16-08-50.592" \

@@ -52,6 +52,23 @@ def test_views_and_frames_are_held_out_as_published():
     assert zju._split("390", 0, 1000) is None and zju._split("313", 0, 60) == "novel_pose"
 
 
+@pytest.mark.parametrize("subject, frames, trained, novel", [
+    ("313", 1470, (0, 59), (60, 1059)), ("315", 2185, (0, 399), (400, 1399)),
+    ("377", 617, (0, 299), (300, 616)), ("386", 646, (0, 299), (300, 645)),
+    ("387", 654, (0, 299), (300, 653)), ("390", 1171, (700, 999), (0, 699)),
+    ("392", 556, (0, 299), (300, 555)), ("393", 658, (0, 299), (300, 657)),
+    ("394", 859, (0, 299), (300, 858))])
+def test_a_subjects_frames_are_those_of_the_published_table(subject, frames, trained, novel):
+    """First and last frame of each range: the published table's, whose second ranges end before their end."""
+    for view, (seen, unseen) in ((6, ("train", "novel_pose")), (7, ("novel_view", "novel_both"))):
+        split = [zju._split(subject, view, frame) for frame in range(frames)]
+        for name, (first, last) in ((seen, trained), (unseen, novel)):
+            found = [frame for frame, of in enumerate(split) if of == name]
+            step = 1 if name == "train" else 30
+            assert found == list(range(first, last + 1, step)), name
+        assert set(split) <= {seen, unseen, None}
+
+
 def test_meshes_without_triangles_are_kept_for_the_fit(copied, tmp_path, capsys):
     shutil.rmtree(copied / "lbs")
     capture = prepare(copied, tmp_path / "capture")
