@@ -18,6 +18,7 @@ from anr_core.volume.marching import Integral, integrate, march, shares
 from anr_core.volume.space import Space
 
 LOOKS = 64   # places along a ray that are looked at, whether they are near
+LOOK_FLOATS = 40  # that a look takes: the place, its cell, and both within bounds
 SLICE = 16   # samples at a time, from the camera on, in drawing
 SEEN = 1e-3  # share of a ray's light below which a sample has no colour, and a ray goes no further
 
@@ -54,12 +55,14 @@ class Tracer:
         item, near, far = items(origins), near.flatten(), far.flatten()
         origins, directions = origins.flatten(0, 1), directions.flatten(0, 1)
         rows = (far > near).nonzero()[:, 0]
-        near, far, there = self._stretch(item[rows], origins[rows], directions[rows], near[rows], far[rows])
+        looked = [self._stretch(*(values[rows[part]] for values in (item, origins, directions, near, far)))
+                  for part in self._parts(len(rows), LOOKS * LOOK_FLOATS) or [slice(0)]]
+        near, far, there = (torch.cat(values) for values in zip(*looked, strict=True))
         rows, near, far = rows[there], near[there], far[there]
         gathered = Integral(*(origins.new_zeros(len(item), *shape)
                               for shape in ((3,), (), (), (self.samples,))))
         pieces = []
-        for part in self._parts(len(rows), min(self.samples, SLICE)):
+        for part in self._parts(len(rows), self._floats * min(self.samples, SLICE)):
             some, distances = rows[part], march(near[part], far[part], self.samples, self.jitter)
             pieces.append(self._gathered(item[some], origins[some], directions[some], distances))
         if not pieces:
@@ -71,7 +74,7 @@ class Tracer:
     def density(self, points: torch.Tensor) -> torch.Tensor:
         """(B, P) a metre, of points (B, P, 3) in the world; 0 where nothing is near."""
         item, flat = items(points), points.flatten(0, 1)
-        parts = [self._met(item[part], flat[part])[0] for part in self._parts(len(item), 1)]
+        parts = [self._met(item[part], flat[part])[0] for part in self._parts(len(item), self._floats)]
         return torch.cat([*parts, flat.new_zeros(0)]).view(points.shape[:2])
 
     def facing(self, points: torch.Tensor, normals: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
@@ -82,17 +85,23 @@ class Tracer:
         """
         item, distances = items(points[None]), distances.expand(len(points), -1)
         pieces = [self._gathered(item[part], points[part], -normals[part], distances[part])
-                  for part in self._parts(len(points), distances.shape[1])]
+                  for part in self._parts(len(points), self._floats * distances.shape[1])]
         return torch.cat([(piece.rgb / piece.alpha[:, None].clamp(min=1e-4)).clamp(max=1)
                           for piece in pieces])
 
-    def _parts(self, count: int, samples: int) -> list[slice]:
-        """All of so many rays where gradients are wanted; else as many at a time as memory allows."""
+    @property
+    def _floats(self) -> int:
+        """That a sample takes: its features' eight corners, what is decoded of them, and the way there."""
+        return 2 * self.field.hidden[0].in_features + 8 * self.field.dense.in_features + 256
+
+    def _parts(self, count: int, floats: int) -> list[slice]:
+        """All of so many rays where gradients are wanted; else as many at a time as memory allows.
+
+        floats  that one of them takes
+        """
         most = count
         if not torch.is_grad_enabled():
-            # of a sample: its features' eight corners, what is decoded of them, and the way there
-            floats = 2 * self.field.hidden[0].in_features + 8 * self.field.dense.in_features + 256
-            most = int(self.memory * 2**30 / (4 * floats * samples))
+            most = int(self.memory * 2**30 / (4 * floats))
         return [slice(begin, begin + max(1, most)) for begin in range(0, count, max(1, most))]
 
     def _stretch(self, item, origins, directions, near, far):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from anr_core.export.layers import main_colours
+from anr_core.avatars import Rendering
+from anr_core.export.layers import Layers, main_colours
 
 
 def test_main_colours_spread_along_the_directions_of_most_variance():
@@ -22,3 +23,17 @@ def test_where_nobody_is_in_the_mask_all_pixels_make_the_colours():
     layer = torch.randn(1, 5, 8, 8, generator=torch.Generator().manual_seed(0))
     colours = main_colours(layer, torch.zeros(1, 1, 8, 8))
     assert torch.equal(colours(layer), main_colours(layer, torch.ones(1, 1, 8, 8))(layer))
+
+
+def test_depth_is_brightest_where_it_is_near_and_keeps_its_scale():
+    def drawn(depth):
+        depth = torch.tensor(depth).view(1, 1, 2, 2)
+        mask = torch.tensor([1.0, 1, 1, 0]).view(1, 1, 2, 2)
+        return Rendering(torch.zeros(1, 3, 2, 2), mask, depth, {"depth": depth})
+
+    layers = Layers()
+    near, middle, far, nothing = layers.panel("depth", drawn([2.0, 2.5, 3, 0]), None, 0)[0, 0].flatten()
+    assert 1 > near > middle > far > 0.15 and nothing == 0
+    later = layers.panel("depth", drawn([2.5, 9.0, 0.1, 5]), None, 0)[0, 0].flatten()
+    assert later.tolist() == pytest.approx([float(middle), 0.15, 1, 0])
+    assert "depth" in layers.steps(drawn([2.0, 2, 2, 2]))
