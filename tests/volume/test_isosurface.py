@@ -23,7 +23,7 @@ def test_a_ball_is_found_where_it_is_and_looks_outwards():
     radii = (torch.from_numpy(vertices) - MIDDLE).norm(dim=1)
     assert float((radii - RADIUS).abs().max()) < SIDE / 20  # both density and search are linear
     assert found.is_watertight
-    assert found.volume == pytest.approx(4 / 3 * math.pi * RADIUS**3, rel=0.01)  # negative, were it inside out
+    assert found.volume == pytest.approx(4 / 3 * math.pi * RADIUS**3, rel=0.01)  # < 0 inside out
 
 
 def test_what_reaches_the_box_is_closed_there():
