@@ -56,6 +56,14 @@ def scene(capture, view):
 # drawing
 
 
+def test_half_precision_leaves_joints_where_they_are(capture, views):
+    avatar = build(capture, views)
+    stands = scene(capture, views[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = avatar.joints(stands)
+    assert torch.equal(cast, avatar.joints(stands))
+
+
 @pytest.mark.parametrize("outer", [0, 1])
 @pytest.mark.parametrize("skeleton, bones", [("coco23", len(COCO23.edges)), ("body25", 24),
                                              ("body", len(ANNY.edges))])
