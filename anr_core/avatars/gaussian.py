@@ -306,7 +306,8 @@ class Gaussian(Avatar):
 
     def practise(self, step: int, stage: str) -> dict[str, torch.Tensor]:
         """How far off the lifter is, metres, of people whom nobody filmed and poses that somebody took."""
-        batch = self.examples(step, PRACTISED).to(self.device)
+        with torch.autocast("cpu", enabled=False):  # they are made there, with all digits
+            batch = self.examples(step, PRACTISED).to(self.device)
         return {"distance": pose_distance(self.lifter(batch.seen), batch.joints, batch.known, self.skeleton)}
 
     def stages(self, config: Settings) -> list[Stage]:

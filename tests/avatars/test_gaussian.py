@@ -56,6 +56,15 @@ def scene(capture, view):
 # drawing
 
 
+def test_half_precision_practises_on_the_same_examples(capture, views):
+    avatar = build(capture, views)
+    stage = avatar.stages(avatar.config)[0]
+    assert stage.practice
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = avatar.practise(3, stage.name)["distance"]
+    torch.testing.assert_close(cast, avatar.practise(3, stage.name)["distance"], rtol=0.02, atol=0)
+
+
 def test_half_precision_leaves_joints_where_they_are(capture, views):
     avatar = build(capture, views)
     stands = scene(capture, views[1])
