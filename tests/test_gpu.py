@@ -25,6 +25,8 @@ BONES = {"size": 64, "window": 64, "batch": 2, "width": 4, "levels": 2, "feature
 # what each system is trained with; together they pass through all that is trained along
 SETTINGS = {"anr": TINY | {"structure": 0.1, "adversary": 0.001, "workers": 1}, "deferred": TINY,
             "static": TINY, "smplpix": TINY | {"adversary": 0.001},
+            "neural-body": {"size": 64, "batch": 2, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8,
+                            "voxel": 0.03, "rays": 64, "samples": 20},
             "gaussian": BONES | {"course": "pose, pictures, adversary", "adversary": 1.0}}
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -5,6 +5,7 @@
     frame base           pose and camera to RGB: an untrained ANR of the preset `base`, drawn at this size
     smplpix base, gaussian base    the same of these systems
     step base            training ANR by batches of windows of this size in "bf16-mixed", without LPIPS
+    neural-body base, step neural-body base    its frames, and learning from 1024 rays of such a picture
 
 Each run is waited for to its end. Reading and cropping pictures is no part of a step.
 """
@@ -54,10 +55,18 @@ def timings(device: str, repeats: int, preset: str = "base") -> Iterator[tuple[s
                 avatar.find_joints()
             yield f"{stage} {preset}", size, timed(partial(avatar.render, its_pose, view(size).to(device),
                                                            (size, size)))
+    steps = partial(clock, repeats=min(repeats, LONGEST), device=device)
     for size in STEP_SIZES:
         config = configure(preset, window=size, perceptual=0.0, precision="bf16-mixed")
-        yield f"step {preset}", size, clock(training_step(config, figure, device), min(repeats, LONGEST), 5,
-                                            device)
+        yield f"step {preset}", size, steps(training_step(config, figure, window(config, figure, device)))
+    config = configure(preset, system="neural-body", window=512, size=512)
+    rays = window(config, figure, device)
+    rays = rays.at(*torch.randint(512, (2, 1, config.rays), device=device))
+    yield f"step neural-body {preset}", 512, steps(training_step(config, figure, rays))
+    avatar = make_avatar(config, figure.surface.to("cpu"), pictures()).eval().to(device)
+    avatar.begin(avatar.stages(config)[0], lambda most=None: [(rays, posed)])
+    avatar.body = figure
+    yield f"neural-body {preset}", 512, steps(partial(avatar.render, pose, view(512).to(device), (512, 512)))
 
 
 def pictures() -> list[tuple[str, int]]:
@@ -74,12 +83,13 @@ def drawn_and_back(posed: Posed, camera: Camera) -> None:
     (fragments.barycentric.sum() + fragments.depth.sum()).backward()
 
 
-def training_step(config: Config, body: Body, device: str) -> Callable[[], None]:
-    """What learns from one batch of windows onto the made-up person, discriminator included."""
+def training_step(config: Config, body: Body, batch: View) -> Callable[[], None]:
+    """What learns from one batch of the made-up person, discriminator included."""
+    device = batch.image.device.type
     fabric = Fabric(accelerator="cpu" if device == "cpu" else "auto", devices=1, precision=config.precision)
     avatar = make_avatar(config, body.surface.to("cpu"), pictures()).to(device)
     averaged = make_avatar(config, body.surface.to("cpu"), pictures()).to(device)
-    batch, stage = window(config, body, device), avatar.stages(config)[-1]
+    stage = avatar.stages(config)[-1]
     avatar.begin(stage, lambda most=None: ((batch_of_one(batch, row), body(batch.pose[row:row + 1]))
                                            for row in range(len(batch))))
     adversary = stage.adversary and avatar.adversary(stage.adversary, config.adversary, config.seed, fabric)
