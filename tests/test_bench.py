@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from anr_core import bench
+from anr_core.bench import clocking, gpu, made_up
 from anr_core.body import Pose
 from anr_core.rasterizer import gbuffer
 
 
 @pytest.fixture(scope="module")
 def posed():
-    return bench.person()(Pose.of_frame(torch.tensor([0.5])))
+    return made_up.person()(Pose.of_frame(torch.tensor([0.5])))
 
 
 @pytest.fixture
@@ -41,15 +42,15 @@ def test_figures_have_the_promised_stages(small_pictures, tmp_path, capsys):
 
 
 def test_slow_peers_come_when_asked_for(small_pictures, monkeypatch):
-    monkeypatch.setattr(bench, "RINGS", 2)
-    monkeypatch.setattr(bench, "SEGMENTS", 3)
+    monkeypatch.setattr(made_up, "RINGS", 2)
+    monkeypatch.setattr(made_up, "SEGMENTS", 3)
     assert list(bench.bench(all=True, repeats=1)["rasterizer reference"]) == ["2"]
 
 
 def test_the_person_has_annys_size_and_covers_eight_hundredths(posed):
     assert posed.vertices.shape[1] == pytest.approx(13_718, rel=0.01)
     assert len(posed.surface.faces) == pytest.approx(27_420, rel=0.01)
-    coverage = gbuffer(posed, bench.view(256), (256, 256)).coverage().mean()
+    coverage = gbuffer(posed, made_up.view(256), (256, 256)).coverage().mean()
     assert float(coverage) == pytest.approx(0.08, abs=0.005)
 
 
@@ -68,6 +69,21 @@ def test_time_inside_modules_is_part_of_the_whole():
         module(module(torch.zeros(1, 4)))
         torch.randn(200, 200) @ torch.randn(200, 200)
 
-    inside = bench.clock_inside(work, [module], 5)
+    inside = clocking.clock_inside(work, [module], 5)
     assert len(inside) == 5 and all(milliseconds > 0 for milliseconds in inside)
     assert not module._forward_hooks and not module._forward_pre_hooks
+
+
+def test_stages_of_a_gpu_run_where_there_is_none_too(monkeypatch):
+    monkeypatch.setattr(gpu, "SIZES", (64,))
+    monkeypatch.setattr(gpu, "STEP_SIZES", (64,))
+    timed = [(stage, size, len(milliseconds)) for stage, size, milliseconds in gpu.timings("cpu", 1, "quick")]
+    assert timed == [("body", 13718, 1), ("rasterizer", 64, 1), ("rasterizer_backward", 64, 1),
+                     ("frame quick", 64, 1), ("smplpix quick", 64, 1), ("gaussian quick", 64, 1),
+                     ("step quick", 64, 1)]
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="There is no device 'cuda' to time, and no GPU; use cpu"):
+        bench.bench(device="cuda")

@@ -25,6 +25,7 @@ from anr_core.avatars.run import Run, load_avatar
 from anr_core.capture import load_capture
 from anr_core.training import record, train
 from anr_core.training.windows import Windows
+from tests.posed_capture import make_posed_capture
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 STEPS = 12
@@ -597,3 +598,24 @@ def test_two_processes_train_one_run(small_capture, tmp_path):
     steps = logged_steps(run)
     assert steps and steps == sorted(set(steps))
     assert load_avatar(run).texture.levels[0].isfinite().all()
+
+
+# half precision
+
+
+@pytest.mark.parametrize("projection", ["perspective", "weak"])
+def test_half_precision_moves_no_mesh(projection, tmp_path, monkeypatch):
+    drawn = {}
+
+    def remembered(avatar, scene, forward=Deferred.forward):
+        camera = avatar.projected(scene.camera, scene.posed)
+        drawn.setdefault(avatar.config.precision, (scene.posed.vertices, camera.K, camera.t))
+        return forward(avatar, scene)
+
+    capture = make_posed_capture(tmp_path / "capture", masked=True)
+    monkeypatch.setattr(Deferred, "forward", remembered)
+    for precision in ("32-true", "bf16-mixed"):
+        trained(capture, tmp_path / precision, "deferred", 1, TINY | {"precision": precision},
+                projection=projection)
+    for exact, cast in zip(*drawn.values(), strict=True):
+        assert torch.equal(exact, cast)

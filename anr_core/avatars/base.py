@@ -218,7 +218,8 @@ class Avatar(nn.Module):
         """The camera as this avatar was trained to see: itself, or its weak-perspective approximation."""
         if self.config.projection == "perspective":
             return camera
-        return camera.as_weak(posed.vertices.mean(1))
+        with torch.autocast(camera.K.device.type, enabled=False):  # places keep their digits
+            return camera.as_weak(posed.vertices.mean(1))
 
     @torch.no_grad()
     def draw(self, scene: Scene) -> Rendering:

@@ -33,14 +33,18 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Bench:
-    """Time the parts and the whole, on this machine's CPU."""
+    """Time the parts and the whole, on this machine's CPU and GPU."""
 
     # file for the figures
     json: Annotated[Path | None, optional("FILE")] = None
     # time slow peers too
     all: bool = False
+    # how often each is run
+    repeats: Annotated[int, arg(metavar="N")] = 100
+    # "cpu" or "cuda"; both where there is a GPU if not given
+    device: Annotated[str | None, optional("NAME")] = None
 
     def __call__(self) -> None:
         from anr_core.bench import bench
 
-        bench(self.json, self.all)
+        bench(self.json, self.all, self.repeats, self.device)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from json import dumps
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from anr_core import metrics
@@ -178,7 +179,9 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     else:
         static, mean = run.static()
         cameras = {camera for camera, _ in run.trained}
-        contestants = Contestants(run.config.system, run.avatar(), static, mean, frozenset(cameras),
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        contestants = Contestants(run.config.system, run.avatar().to(device), static.to(device), mean,
+                                  frozenset(cameras),
                                   judged.body if capture is None else None)
         folder = run.path / "evaluation"
         if protocol == "published":
@@ -187,7 +190,7 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
             protocols = metrics.PROTOCOLS if protocol is None else {protocol: metrics.PROTOCOLS[protocol]}
             results = evaluate_capture(contestants, run.trained, judged, size or run.config.size, protocols,
                                        folder)
-        poses = evaluate_poses(contestants.avatar, judged, split_of(judged.shots, run.trained))
+        poses = evaluate_poses(contestants.avatar.cpu(), judged, split_of(judged.shots, run.trained))
         if poses:
             write_atomically(run.path / "evaluation" / "poses.json", dumps(poses, indent=1).encode())
     if json is not None:

@@ -72,7 +72,7 @@ def evaluate_pairs(run: Run, capture: Capture, protocol: str | None = None, size
     if protocol not in (None, *PROTOCOLS):
         raise ValueError(f"Protocol {protocol} needs a registered mesh, and pairs of pictures have none; use "
                          f"{', '.join(PROTOCOLS)}.")
-    avatar = run.avatar()
+    avatar = run.avatar().to("cuda" if torch.cuda.is_available() else "cpu")
     check_surface(capture, avatar.surface)
     splits = pair_splits(capture, run)
     if not splits:

@@ -80,15 +80,16 @@ def _farthest(blocks: Blocks, solids: Whitened) -> torch.Tensor:
     with torch.no_grad():
         pairs = pruning.maybe_farthest(blocks, solids)
         best = solids.means.new_full((pictures,), -torch.inf)
-        found = pairs.new_zeros(3, pictures)  # place, ray, primitive
+        # place, ray and primitive in one number: of equally far ones a GPU writes any, but a whole one
+        found, sizes = pairs.new_zeros(pictures), (BLOCK, solids.present.shape[1])
         for picture, place, primitive in (part.unbind() for part in pairs.split(CHUNK, 1)):
             depth, ray = _peaks(blocks.rays_of(picture, place), solids.whiten[picture, primitive],
                                 solids.means[picture, primitive]).max(1)
             best.scatter_reduce_(0, picture, depth, "amax")
             hit = depth == best[picture]
-            found[:, picture[hit]] = torch.stack([place, ray, primitive])[:, hit]
+            found[picture[hit]] = ((place * sizes[0] + ray) * sizes[1] + primitive)[hit]
     every = torch.arange(pictures, device=found.device)
-    place, ray, primitive = found
+    place, ray, primitive = found // sizes[1] // sizes[0], found // sizes[1] % sizes[0], found % sizes[1]
     depth = _peaks(blocks.rays_of(every, place)[every, ray][:, None], solids.whiten[every, primitive],
                    solids.means[every, primitive])[:, 0]
     return depth.where(solids.present.any(1), 0)

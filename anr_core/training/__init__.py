@@ -13,6 +13,7 @@ what they share (`Avatar.shared`, such as R1 and R2).
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -30,7 +31,7 @@ from torch.utils.data import DataLoader
 from anr_core.avatars import Avatar, Rendering, Scene, Stage, avatar_class, configure
 from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.run import writing
-from anr_core.body import Posed
+from anr_core.body import Body, Posed, TrackedBody
 from anr_core.capture import Capture, View, load_capture
 from anr_core.capture.pictures import write_image
 from anr_core.training.beginning import (
@@ -144,6 +145,7 @@ class Trainer:
         self.pictures = sum(len(person.training.shots) for person in people)
         # the stages of each person; their names and shares are alike
         self.stages = [avatar.stages(self.config) for avatar in state.avatars]
+        self.bodies: dict[int, Body] = {}
         self.optimizer: torch.optim.Optimizer | None = None
         self.adversary: Adversary | None = None
         self.plateau: Plateau | None = None
@@ -254,7 +256,7 @@ class Trainer:
         if isinstance(batch, View):
             person = self.names.index(batch.person[0])
             # what is drawn already needs no mesh
-            body = None if batch.input is not None else self.people[person].training.registration
+            body = None if batch.input is not None else self._body(self.people[person].training)
             losses = objective(person, lambda avatar: avatar.placed(batch, body))
         else:
             losses = objective(batch % len(self.people), batch)
@@ -262,7 +264,9 @@ class Trainer:
         self.fabric.backward(sum(losses.values()))
         if self.clip is not None:
             torch.nn.utils.clip_grad_value_(objective.parameters(), self.clip)
-        numbers = {name: float(loss.detach()) for name, loss in losses.items()}
+        # a GPU is waited for once, not once a loss
+        values = torch.stack([loss.detach().double() for loss in losses.values()]).tolist()
+        numbers = dict(zip(losses, values, strict=True))
         if not all(math.isfinite(number) for number in numbers.values()):
             raise ValueError(f"The training diverged at step {self.state.step + 1} ({numbers}). Its last "
                              "checkpoint is kept. Look at the capture's masks and meshes, or train with "
@@ -300,7 +304,16 @@ class Trainer:
                most: int | None = None) -> Iterator[tuple[View, Posed | None]]:
         """A person's training views, or at the most so many, as evaluation would crop them; their meshes."""
         for view in drawn_whole(training if most is None else training.evenly(most), self.config):
-            yield avatar.placed(view.to(self.fabric.device), training.registration)
+            yield avatar.placed(view.to(self.fabric.device), self._body(training))
+
+    def _body(self, training: Capture) -> Body | None:
+        """The body of a capture where the avatars are; meshes of a film stay where they fit."""
+        body = training.registration
+        if body is None or self.fabric.device.type == "cpu" or isinstance(body, TrackedBody):
+            return body
+        if id(body) not in self.bodies:  # a copy: what reads pictures asks the capture's own, on the CPU
+            self.bodies[id(body)] = copy.deepcopy(body).to(self.fabric.device)
+        return self.bodies[id(body)]
 
     def _look_after(self) -> None:
         """Previews and checkpoints, when their time has come."""
@@ -354,7 +367,8 @@ class Objective(torch.nn.Module):
         avatar = self.avatars[person]
         if isinstance(batch, int):
             return avatar.practise(batch, self.stage)
-        view, posed = batch(avatar)
+        with torch.autocast(avatar.device.type, enabled=False):  # in half precision a mesh is 9 mm off
+            view, posed = batch(avatar)
         scene = scene_of(view, posed)
         rendering = avatar(scene)
         losses = avatar.losses(scene, rendering, view, self.stage)

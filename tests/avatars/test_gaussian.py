@@ -56,6 +56,23 @@ def scene(capture, view):
 # drawing
 
 
+def test_half_precision_practises_on_the_same_examples(capture, views):
+    avatar = build(capture, views)
+    stage = avatar.stages(avatar.config)[0]
+    assert stage.practice
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = avatar.practise(3, stage.name)["distance"]
+    torch.testing.assert_close(cast, avatar.practise(3, stage.name)["distance"], rtol=0.02, atol=0)
+
+
+def test_half_precision_leaves_joints_where_they_are(capture, views):
+    avatar = build(capture, views)
+    stands = scene(capture, views[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = avatar.joints(stands)
+    assert torch.equal(cast, avatar.joints(stands))
+
+
 @pytest.mark.parametrize("outer", [0, 1])
 @pytest.mark.parametrize("skeleton, bones", [("coco23", len(COCO23.edges)), ("body25", 24),
                                              ("body", len(ANNY.edges))])
