@@ -144,7 +144,8 @@ def mesh_of(run: Run, capture: Capture | None = None, frame: int | None = None, 
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
     view = capture.views(frames=[frame])[0]
     naked = capture.body(view.pose).on(avatar.surface)
-    posed = avatar.placed(view, capture.body)[1] if own else naked
+    posed = avatar.placed(view, capture.body)[1] if own and avatar.refinement is not None else naked
+    bodies = {"naked body": naked} | ({} if posed is naked else {"corrected": posed})
     inside = hull_of(capture, frame, {camera for camera, _ in run.trained}) if hull else None
     made = extract(avatar, posed, frame, voxel, threshold, inside)
     notes = [f"frame {frame}: vertices {len(made.vertices)}, faces {len(made.faces)}, where the density is "
@@ -152,20 +153,21 @@ def mesh_of(run: Run, capture: Capture | None = None, frame: int | None = None, 
     if made.floaters or made.cavities:
         notes.append(f"left out: floaters {made.floaters} (less than {100 * SMALL:g} % of the largest "
                      f"piece's area), cavities {made.cavities}")
-    return made, notes + compared(made, naked, capture, frame)
+    return made, notes + compared(made, bodies, capture, frame)
 
 
-def compared(made: Extracted, naked: Posed, capture: Capture, frame: int) -> list[str]:
-    """Lines that tell how near the mesh is to the true surface, and the naked body; none without a truth."""
+def compared(made: Extracted, bodies: dict[str, Posed], capture: Capture, frame: int) -> list[str]:
+    """Lines that tell how near the mesh is to the true surface, and bodies by name; none without a truth."""
     truth = read_surface(capture.path, frame)
     if truth is None:
         return []
     true = outer_samples(*truth)
     lines = ["to the true clothed surface, seen from outside: mean distance both ways, there, back (mm); "
              "cosine of normals"]
-    bodies = {"mesh": (made.vertices, made.faces),
-              "naked body": (naked.vertices[0].cpu().numpy(), naked.surface.faces.cpu().numpy())}
-    for name, (vertices, faces) in bodies.items():
+    meshes = {"mesh": (made.vertices, made.faces)} | {
+        name: (body.vertices[0].cpu().numpy(), body.surface.faces.cpu().numpy())
+        for name, body in bodies.items()}
+    for name, (vertices, faces) in meshes.items():
         near = nearness(outer_samples(vertices, faces), true)
         lines.append(f"{name:>10}  {near.chamfer:6.2f}  {near.to:6.2f}  {near.back:6.2f}  {near.normals:.3f}")
     itself = nearness(outer_samples(*truth, seed=1), true)

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from anr_core.avatars import Scene
 from anr_core.avatars.hull import hull_of
 from anr_core.avatars.run import Run
 from anr_core.cli import main
-from anr_core.export.geometry import Extracted, extract, grazed, whole, write_mesh
+from anr_core.export.geometry import Extracted, compared, extract, grazed, whole, write_mesh
 from anr_core.export.hulls import hulled
 from anr_core.export.turntable import turned
+from anr_core.prepare.studio.annotations import write_layers, write_surface
 from anr_core.training import train
 from anr_core.volume.tracing import Tracer
 
@@ -89,6 +91,20 @@ def test_floaters_and_cavities_are_left_out():
     vertices, faces, floaters, cavities = whole(np.asarray(joined.vertices), np.asarray(joined.faces))
     assert (len(vertices), len(faces), floaters, cavities) == (len(ball.vertices), len(ball.faces), 1, 1)
     np.testing.assert_allclose(vertices[faces].sum(1), ball.triangles.sum(1), atol=1e-9)
+
+
+def test_nearness_to_a_true_surface_of_layers_is_told_where_there_is_one(small_capture, tmp_path):
+    posed = small_capture.body(small_capture.pose(torch.tensor([0])))
+    vertices, faces = posed.vertices[0].numpy(), posed.surface.faces.numpy()
+    apart = SimpleNamespace(faces=faces, uv=posed.surface.uv.numpy(), uv_faces=posed.surface.uv_faces.numpy())
+    write_layers(tmp_path / "surface", ["skin", "shirt"], [apart, apart])
+    write_surface(tmp_path / "surface" / "0000.npz", {"skin": vertices, "shirt": vertices + 0.01})
+    made = Extracted(vertices + np.float32(0.01), faces, vertices, 5.0, 0, 0, torch.tensor([0.0, 0, 1]))
+    capture = replace(small_capture, path=tmp_path)
+    rows = [line.split() for line in compared(made, {"body": posed}, capture, 0)[1:]]
+    assert [name for name, *_ in rows] == ["mesh", "body", "itself"]
+    assert all(float(chamfer) < 15 for _, chamfer, *_ in rows)  # the layers are 17 mm apart
+    assert compared(made, {"body": posed}, capture, 1) == []
 
 
 # files
