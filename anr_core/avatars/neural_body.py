@@ -97,7 +97,7 @@ class Settings(Config):
 PRESETS = {
     "quick": Settings(batch=2, width=8, voxel=0.01, hidden=128, latent=64, samples=32, rays=512,
                       density="softplus", mask=0.1, rate=2e-3),
-    "base": Settings(preset="base", size=512, batch=1, width=16, workers=2, steps=200_000),
+    "base": Settings(preset="base", size=512, batch=1, width=16, mask=0.1, workers=2, steps=200_000),
     "large": Settings(preset="large", size=512, batch=4, width=16, samples=128, mask=0.1, workers=4,
                       steps=200_000),
 }
