@@ -43,7 +43,7 @@ set_up()
 # @markdown A capture that `01_data` made; where there is none, the studio draws one.
 CAPTURE = "captures/mine"  # @param {type: "string"}
 RUN = "runs/mine"  # @param {type: "string"}
-SYSTEM = "anr"  # @param ["anr", "smplpix", "deferred", "static"]
+SYSTEM = "anr"  # @param ["anr", "smplpix", "gaussian", "neural-body", "deferred", "static"]
 # @markdown `quick` for CPUs, `base` for a T4, `large` for more.
 PRESET = "quick"  # @param ["quick", "base", "large"]
 MINUTES = 8.0  # @param {type: "number"}

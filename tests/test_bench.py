@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from anr_core import bench
-from anr_core.bench import clocking, gpu, made_up
+from anr_core.bench import clocking, gpu, made_up, volumes
 from anr_core.body import Pose
 from anr_core.rasterizer import gbuffer
 
@@ -21,6 +21,7 @@ def small_pictures(monkeypatch):
     monkeypatch.setattr(bench, "SIZES", (8, 16))
     monkeypatch.setattr(bench, "FRAME_SIZES", (16,))
     monkeypatch.setattr(bench, "PEERS", {"reference": 2})
+    monkeypatch.setattr(volumes, "FRAME", 16)
 
 
 def test_the_promised_sizes_are_timed():
@@ -33,7 +34,9 @@ def test_figures_have_the_promised_stages(small_pictures, tmp_path, capsys):
     assert {stage: list(sizes) for stage, sizes in figures.items()} == {
         "body": ["13718", "13700"], "rasterizer": ["8", "16"], "rasterizer_backward": ["8", "16"],
         "frame": ["16"], "gbuffer": ["16"], "texture": ["16"], "networks": ["16"],
-        "smplpix": ["16"], "gaussian": ["16"], "gaussians": ["16"], "gaussians_backward": ["16"]}
+        "smplpix": ["16"], "gaussian": ["16"], "gaussians": ["16"], "gaussians_backward": ["16"],
+        "diffusion": ["4842", "6360", "9413"], "diffusion_backward": ["4842", "6360", "9413"],
+        "neural-body": ["16"]}
     for sizes in figures.values():
         for figure in sizes.values():
             assert 0 < figure["median_ms"] <= figure["p95_ms"]
@@ -77,10 +80,11 @@ def test_time_inside_modules_is_part_of_the_whole():
 def test_stages_of_a_gpu_run_where_there_is_none_too(monkeypatch):
     monkeypatch.setattr(gpu, "SIZES", (64,))
     monkeypatch.setattr(gpu, "STEP_SIZES", (64,))
+    monkeypatch.setattr(gpu, "VOLUME_SIZE", 64)
     timed = [(stage, size, len(milliseconds)) for stage, size, milliseconds in gpu.timings("cpu", 1, "quick")]
     assert timed == [("body", 13718, 1), ("rasterizer", 64, 1), ("rasterizer_backward", 64, 1),
                      ("frame quick", 64, 1), ("smplpix quick", 64, 1), ("gaussian quick", 64, 1),
-                     ("step quick", 64, 1)]
+                     ("step quick", 64, 1), ("step neural-body quick", 64, 1), ("neural-body quick", 64, 1)]
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):

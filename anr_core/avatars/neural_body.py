@@ -125,6 +125,7 @@ class NeuralBody(Avatar):
         self.register_buffer("rigid", torch.zeros(count))
         self.hull: Callable[[torch.Tensor], torch.Tensor] | None = None
         self.memory = config.memory
+        self.latent: int | None = None  # the trained frame whose latent all are drawn with; None: the nearest
         self._said: set[str] = set()
 
     @staticmethod
@@ -189,10 +190,13 @@ class NeuralBody(Avatar):
 
     def _frame(self, scene: Scene) -> torch.Tensor:
         """(B,) which latent each picture is drawn with."""
+        count = len(scene.posed.vertices)
+        if self.latent is not None:
+            return (self.frames == self.latent).nonzero()[:, 0].expand(count)
         if scene.frame is None:
             self._say("none", f"Poses of no frame are drawn with the latent of frame {int(self.frames[-1])}, "
                               "the last that was trained.")
-            return self.frames.new_full((len(scene.posed.vertices),), len(self.frames) - 1)
+            return self.frames.new_full((count,), len(self.frames) - 1)
         wanted = scene.frame.to(self.frames.device).double()
         nearest = (wanted[:, None] - self.frames).abs().argmin(1)
         for frame, found in zip(wanted.tolist(), self.frames[nearest].tolist(), strict=True):

@@ -12,6 +12,10 @@ faces that cover 8 % of the picture, so that figures compare between machines an
     smplpix, gaussian     a frame of these systems, untrained, of their presets `quick`
     gaussians             a picture of 16 features of 108 Gaussians, as many as Panoptic Studio's skeleton has
     gaussians_backward    the same with gradients, forward and backward to the Gaussians and their features
+    diffusion             codes of so many occupied voxels through the published network: as many as SMPL has,
+                          Anny's of 10 mm and of 5 mm
+    diffusion_backward    the same with gradients, forward and backward
+    neural-body           a frame of that system, untrained, of its preset `quick`
 
 Body and rasterizer run on one thread, what follows on two where there are two. The Gaussians are bones of
 Anny's in its resting pose, in 5 % of the picture, and the longest of them twice.
@@ -34,6 +38,7 @@ import torch
 from anr_core import gaussians
 from anr_core.avatars import configure, make_avatar
 from anr_core.avatars.run import write_atomically
+from anr_core.bench import volumes
 from anr_core.bench.clocking import clock, clock_inside
 from anr_core.bench.made_up import GAUSSIANS, gaussian_bones, person, standing, view
 from anr_core.body import Pose, Posed
@@ -137,6 +142,8 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
         for stage, work in (("gaussians", draw_gaussians), ("gaussians_backward", gaussians_and_back)):
             for size in FRAME_SIZES:
                 yield threads, stage, size, clock(partial(work, bones, size), repeats)
+        for timed in volumes.timings(anny, repeats):
+            yield threads, *timed
     if not all:
         return
     with running_on(1):

@@ -30,6 +30,7 @@ from anr_core.training import Objective
 from anr_core.training.schedule import average, make_optimizer
 
 SIZES, STEP_SIZES = (512, 1024), (320, 512)  # of pictures, and of windows that are trained on
+VOLUME_SIZE = 512
 PICTURES = 200  # that a training has, for the networks' size and what learns
 LONGEST = 30  # steps that are timed at the most
 
@@ -59,14 +60,16 @@ def timings(device: str, repeats: int, preset: str = "base") -> Iterator[tuple[s
     for size in STEP_SIZES:
         config = configure(preset, window=size, perceptual=0.0, precision="bf16-mixed")
         yield f"step {preset}", size, steps(training_step(config, figure, window(config, figure, device)))
-    config = configure(preset, system="neural-body", window=512, size=512)
+    size = VOLUME_SIZE
+    config = configure(preset, system="neural-body", window=size, size=size, batch=1)
     rays = window(config, figure, device)
-    rays = rays.at(*torch.randint(512, (2, 1, config.rays), device=device))
-    yield f"step neural-body {preset}", 512, steps(training_step(config, figure, rays))
+    rays = rays.at(*torch.randint(size, (2, 1, config.rays), device=device))
+    yield f"step neural-body {preset}", size, steps(training_step(config, figure, rays))
     avatar = make_avatar(config, figure.surface.to("cpu"), pictures()).eval().to(device)
     avatar.begin(avatar.stages(config)[0], lambda most=None: [(rays, posed)])
     avatar.body = figure
-    yield f"neural-body {preset}", 512, steps(partial(avatar.render, pose, view(512).to(device), (512, 512)))
+    yield f"neural-body {preset}", size, steps(partial(avatar.render, pose, view(size).to(device),
+                                                       (size, size)))
 
 
 def pictures() -> list[tuple[str, int]]:

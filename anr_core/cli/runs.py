@@ -143,6 +143,10 @@ class Render:
     # of a neural-body run: GiB that drawing may take; the run's own setting if not given
     memory: Annotated[float | None, optional("GB")] = None
 
+    # of a neural-body run: the trained frame whose light and folds all are drawn with; of a capture's frames
+    # the nearest if not given, of a motion the last
+    latent: Annotated[int | None, optional("FRAME")] = None
+
     def __call__(self) -> None:
         from anr_core.avatars.run import Run
         from anr_core.avatars.wearing import wearing
@@ -157,7 +161,7 @@ class Render:
         capture = run.capture() if self.capture is None else load_capture(self.capture)
         frames = None if self.frames is None else frame_list(self.frames, capture.recording.frame.tolist())
         render(run, capture, self.out, self.view, self.background, self.overview, self.size, frames, avatar,
-               self.motion, self.up, self.hull, self.memory)
+               self.motion, self.up, self.hull, self.memory, self.latent)
         print(f"written to {self.out}")
 
 
@@ -167,7 +171,7 @@ class Render:
         from anr_core.export.pairs import render_pairs
 
         for name, given in (("motion", self.motion), ("wear", self.wear), ("up", self.up),
-                            ("hull", self.hull or None), ("memory", self.memory),
+                            ("hull", self.hull or None), ("memory", self.memory), ("latent", self.latent),
                             ("view", self.view if self.view != "orbit" else None)):
             if given is not None:
                 raise ValueError(f"{self.run} was trained on pairs of pictures and has no body to pose, so "

@@ -25,7 +25,7 @@ from anr_core.avatars.run import Run, check_surface, write_atomically, writing
 from anr_core.body import Posed
 from anr_core.capture import Capture
 from anr_core.evaluation.surfaces import nearness, outer_samples
-from anr_core.export.hulls import limit_memory
+from anr_core.export.volumes import limit_memory
 from anr_core.prepare.studio.annotations import read_surface
 from anr_core.rasterizer import vertex_normals
 from anr_core.volume import MARGIN, isosurface

@@ -19,7 +19,6 @@ from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, writing
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
-from anr_core.export.hulls import hulled, limit_memory
 from anr_core.export.layers import Layers, picture
 from anr_core.export.looking import as_filmed, pictures_of
 from anr_core.export.staging import (
@@ -31,6 +30,7 @@ from anr_core.export.staging import (
     turning,
     watching,
 )
+from anr_core.export.volumes import choose_latent, hulled, limit_memory
 from anr_core.motion import Motion, read_motion
 
 VIDEO_FPS = 25
@@ -46,7 +46,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            background: str | Path | None = None, overview: bool = False, size: int | None = None,
            frames: Iterable[int] | None = None, avatar: Avatar | None = None,
            motion: str | Path | Motion | None = None, up: str | None = None, hull: bool = False,
-           memory: float | None = None) -> None:
+           memory: float | None = None, latent: int | None = None) -> None:
     """Draw a run's avatar in the poses of a capture, played there and back, or of a motion, as an MP4.
 
     out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
@@ -60,6 +60,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     up          the axis of the motion's file against gravity, such as "y"; None looks
     hull        nothing is where a camera that was trained on saw background; only whole frames are played
     memory      GiB that drawing a volume may take; None for what its settings say
+    latent      the trained frame whose latent a volume is drawn with; None for the nearest
 
     Raises ValueError for another kind of name, an unknown view, a capture of another surface, a motion that
     can't be read or is for a body that can't be posed, and a hull or a memory for what is no volume.
@@ -80,6 +81,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     avatar = avatar or run.avatar()
     check_surface(capture, avatar.surface)
     limit_memory(avatar, memory)
+    choose_latent(avatar, latent)
     known = [name for name, _ in run.trained if name in capture.cameras] or list(capture.cameras)
     beside = None
     if motion is None:

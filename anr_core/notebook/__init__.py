@@ -6,9 +6,9 @@ anything is installed.
 
 from anr_core.notebook.cells import figures, filmed, opened, pictures_of, runs_of, shown, trained
 from anr_core.notebook.keeping import fetch_back, keep, keeping
-from anr_core.notebook.pictures import films, numbers_of, painted, paired, played, transferred
+from anr_core.notebook.pictures import films, meshed, numbers_of, painted, paired, played, transferred
 from anr_core.notebook.setting_up import REPOSITORY, ROOT, on_colab, set_up
 
 __all__ = ["REPOSITORY", "ROOT", "fetch_back", "figures", "filmed", "films", "keep", "keeping",
-           "numbers_of", "on_colab", "opened", "paired", "painted", "pictures_of", "played", "runs_of",
-           "set_up", "shown", "trained", "transferred"]
+           "meshed", "numbers_of", "on_colab", "opened", "paired", "painted", "pictures_of", "played",
+           "runs_of", "set_up", "shown", "trained", "transferred"]

@@ -56,6 +56,25 @@ def transferred(run: str | Path, motion: str | Path, looks: str | Path = "") -> 
     film(out)
 
 
+def meshed(run: str | Path, frame: int | None = None, voxel: float = 0.005) -> None:
+    """Write the surface of a volume as mesh.ply and mesh.glb into its run, and show it from all around.
+
+    frame  of its capture; None for the first that was trained
+    voxel  metres between the points where the density is looked at
+    """
+    from anr_core.avatars.run import Run
+    from anr_core.export.geometry import mesh_of, write_mesh
+    from anr_core.export.turntable import write_turn
+
+    opened = Run.open(run)
+    made, notes = mesh_of(opened, frame=frame, voxel=voxel)
+    print(*notes, sep="\n")
+    for kind in ("ply", "glb"):
+        write_mesh(opened.path / f"mesh.{kind}", made)
+    write_turn(opened.path / "mesh.mp4", made, 360)
+    film(opened.path / "mesh.mp4")
+
+
 def numbers_of(text: str) -> list[int]:
     """The frame numbers in a form's line, such as "2, 9, 16"."""
     words = text.replace(",", " ").split()

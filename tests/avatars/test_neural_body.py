@@ -11,6 +11,7 @@ from anr_core.avatars.neural_body import PRESETS
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
 from anr_core.evaluation import evaluate
+from anr_core.export.volumes import choose_latent
 from anr_core.training import scene_of, train
 from anr_core.training.rays import Rays, patches, pools
 from anr_core.volume import MARGIN, Diffusion, Field
@@ -154,6 +155,16 @@ def test_a_frame_that_was_not_trained_has_the_latent_of_the_nearest_and_this_is_
     assert capsys.readouterr().err == ""  # once is enough
     assert chosen(None) == [len(frames) - 1]
     assert "frame " + str(frames[-1]) in capsys.readouterr().err
+
+
+def test_one_frames_latent_may_be_chosen_for_all(capture, views):
+    avatar = build(capture, views)
+    frames = avatar.frames.tolist()
+    choose_latent(avatar, frames[1])
+    here = scene(capture, type(views[0]).cat(views[:2]))
+    assert avatar._frame(here).tolist() == [1, 1] == avatar._frame(replace(here, frame=None)).tolist()
+    with pytest.raises(ValueError, match="Frame 999 was not trained"):
+        choose_latent(avatar, 999)
 
 
 # what it refuses

@@ -16,8 +16,8 @@ from anr_core.avatars.hull import hull_of
 from anr_core.avatars.run import Run
 from anr_core.cli import main
 from anr_core.export.geometry import Extracted, compared, extract, grazed, whole, write_mesh
-from anr_core.export.hulls import hulled
 from anr_core.export.turntable import turned
+from anr_core.export.volumes import hulled
 from anr_core.prepare.studio.annotations import write_layers, write_surface
 from anr_core.training import train
 from anr_core.volume.tracing import Tracer

@@ -14,6 +14,8 @@ from notebooks.pairing import paired, sources
 from tests.notebooks.headless import kinds, notebook, run, said
 
 TINY = {"size": 48, "window": 32, "batch": 1, "texture_size": 64, "width": 4}
+VOLUME = {"size": 48, "batch": 1, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8, "voxel": 0.03,
+          "samples": 16, "rays": 64, "rate": 0.02, "mask": 2.0}
 FILM = {"cameras": 3, "frames": 3, "size": 48, "fps": 1.0}
 NAMES = [source.stem for source in sources()]
 SHORT = 0.02  # minutes
@@ -135,6 +137,16 @@ def test_gaussians_runs_from_shapes_to_another_persons_looks(folder):
     assert said(made).count("<video") == 3
     assert kinds(made).count("application/vnd.jupyter.widget-view+json") >= 5  # shapes, trainings, the panel
     assert (folder / "runs" / "gaussian-both" / "as-subject0.mp4").is_file()
+
+
+def test_volumes_runs_from_a_fog_to_a_mesh(folder):
+    made = run(notebook("07_volumes", CAPTURE=str(folder / "captures" / "subject0"), VOXEL=0.03, FILM=FILM,
+                        RUN=str(folder / "runs" / "volume"), MINUTES=SHORT, CONFIG=VOLUME))
+    assert "PSNR (dB)" in said(made) and "true clothed surface" in said(made)
+    assert said(made).count("<video") == 2
+    left = {file.name for file in (folder / "runs" / "volume").iterdir()}
+    assert {"mesh.ply", "mesh.glb", "mesh.mp4"} <= left
+    assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
 
 
 def test_a_mistakes_traceback_is_there_on_request():

@@ -1,4 +1,4 @@
-"""What only volumes are told when they are drawn: how much memory they may take, and where nothing can be."""
+"""What only volumes are told when they are drawn: memory that they may take, a frame's latent, a hull."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ def limit_memory(avatar: Avatar, memory: float | None) -> None:
     if not memory > 0:
         raise ValueError(f"--memory is {memory:g} GiB; give more than 0.")
     avatar.memory = memory
+
+
+def choose_latent(avatar: Avatar, frame: int | None) -> None:
+    """Let a volume look as in a trained frame, None for the nearest; ValueError where there is no such."""
+    if frame is None:
+        return
+    _check(avatar, "--latent")
+    if frame not in (trained := avatar.frames.tolist()):
+        raise ValueError(f"Frame {frame} was not trained, so it has no latent; those from {trained[0]} to "
+                         f"{trained[-1]} have, as far as they were trained.")
+    avatar.latent = frame
 
 
 def hulled(avatar: Avatar, scenes: Iterable[Scene], frames: torch.Tensor, capture: Capture,
