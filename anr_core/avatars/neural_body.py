@@ -157,7 +157,7 @@ class NeuralBody(Avatar):
         shape = largest_grid(low, high, side, self.memory)
         with torch.autocast(vertices.device.type, enabled=False):  # its sums need all their digits
             levels = self.diffusion(*voxelise(local, self.codes.weight, low, shape, side))
-        nearby = Nearby((local - low[:, None]) / side, shape, self.config.reach / side)
+        nearby = Nearby.to((local - low[:, None]) / side, shape, self.config.reach / side)
         return Space(levels, [level.voxels.table() for level in levels], nearby, rotation, translation, low,
                      side)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -46,21 +48,26 @@ def _trilinear(features: torch.Tensor, table: torch.Tensor, item: torch.Tensor,
     return functional.embedding_bag(rows, padded, per_sample_weights=weights.to(features), mode="sum")
 
 
+@dataclass(frozen=True)
 class Nearby:
-    """Which places are near the vertices of B bodies: cells that hold one, and those around.
+    """Which places are near B bodies: those in cells (B, X, Y, Z) that are, each `side` voxels large.
 
-    vertices  (B, V, 3)  in voxels of the finest grid
-    reach     voxels that count as near, at least; up to half of that more
+    Cell 0 has its centre at 0, as the finest grid's first voxel.
     """
 
-    def __init__(self, vertices: torch.Tensor, shape: tuple[int, int, int], reach: float):
-        self.side = reach / 2
-        sides = [int(count / self.side) + 2 for count in shape]
-        cells = (vertices / self.side).round().long().clamp(min=0)
+    near: torch.Tensor
+    side: float
+
+    @staticmethod
+    def to(vertices: torch.Tensor, shape: tuple[int, int, int], reach: float) -> Nearby:
+        """Near vertices (B, V, 3), in voxels, by `reach` voxels at least, and by up to half of that more."""
+        side = reach / 2
+        sides = [int(count / side) + 2 for count in shape]
+        cells = (vertices / side).round().long().clamp(min=0)
         cells = torch.minimum(cells, cells.new_tensor(sides) - 1)
         full = torch.zeros(len(vertices), *sides, device=vertices.device)
         full[torch.arange(len(vertices), device=vertices.device)[:, None], *cells.unbind(-1)] = 1
-        self.near = functional.max_pool3d(full[:, None], 5, 1, 2)[:, 0] > 0
+        return Nearby(functional.max_pool3d(full[:, None], 5, 1, 2)[:, 0] > 0, side)
 
     def __call__(self, item: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
         """(P,) bool of places (P, 3) of items (P,), in voxels; those outside of the grid are not near."""
@@ -69,3 +76,21 @@ class Nearby:
         there = ((cells >= 0) & (cells < sides)).all(-1)
         x, y, z = torch.minimum(cells.clamp(min=0), sides - 1).unbind(-1)
         return self.near[item, x, y, z] & there
+
+    def places(self, side: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """The cells (P, 4) of item, x, y and z that are near among smaller ones, and their centres (P, 3)."""
+        finer = self.near
+        for axis, count in enumerate(self._finer(side), 1):
+            cells = (torch.arange(count, device=finer.device) * (side / self.side)).round().long()
+            finer = finer.index_select(axis, cells.clamp(max=self.near.shape[axis] - 1))
+        cells = finer.nonzero()
+        return cells, side * cells[:, 1:]
+
+    def _finer(self, side):
+        return [math.ceil(count * self.side / side) + 2 for count in self.near.shape[1:]]
+
+    def narrowed(self, kept: torch.Tensor, side: float) -> Nearby:
+        """Only what is within a cell of those kept (P, 4) of the smaller ones of `places`."""
+        full = torch.zeros(len(self.near), *self._finer(side), device=kept.device)
+        full[tuple(kept.unbind(1))] = 1
+        return Nearby(functional.max_pool3d(full[:, None], 3, 1, 1)[:, 0] > 0, side)

@@ -38,6 +38,11 @@ class Space:
         """(P, C) at world points (P, 3) of items (P,)."""
         return sample(self.levels, self.tables, item, self._places(item, points))
 
+    def world(self, item: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """(P, 3) metres, of places (P, 3) in voxels of the grids of items (P,)."""
+        local = places * self.side + self.low[item]
+        return (self.rotation[item] @ local[..., None])[..., 0] + self.translation[item]
+
     def _places(self, item, points):
         """In voxels of their grids."""
         local = ((points - self.translation[item])[:, None] @ self.rotation[item])[:, 0]

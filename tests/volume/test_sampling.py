@@ -58,7 +58,7 @@ def test_gradients_reach_the_eight_cells_around():
 def test_near_is_all_within_reach_and_nothing_far_beyond():
     torch.manual_seed(0)
     vertices = torch.rand(2, 6, 3) * 30 + 5
-    nearby = Nearby(vertices, (40, 40, 40), 4.0)
+    nearby = Nearby.to(vertices, (40, 40, 40), 4.0)
     place, item = torch.rand(4000, 3) * 40, torch.arange(4000) % 2
     distance = (place[:, None] - vertices[item]).abs().amax(-1).amin(1)  # of the largest axis
     near = nearby(item, place)
