@@ -7,20 +7,24 @@ its videos and meshes, and not where it is judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 import torch
 from torch.nn import functional
 
-from anr_core.capture import Capture
+from anr_core.camera import Camera
+from anr_core.capture import Capture, View
 
 GROWN = 5  # pixels: the side of the square that a mask's pixels grow to
 
 
 def hull_of(capture: Capture, frame: int,
-            cameras: Iterable[str]) -> Callable[[torch.Tensor], torch.Tensor]:
+            cameras: Iterable[str], camera_of: Callable[[View], Camera] = attrgetter("camera"),
+            ) -> Callable[[torch.Tensor], torch.Tensor]:
     """What tells of world points (P, 3) whether they are inside (P,) of all masks, bool.
 
-    cameras  names of those whose masks count, where they saw the frame
+    cameras    names of those whose masks count, where they saw the frame
+    camera_of  what a view is seen through: its own camera, or as it was corrected
 
     A point outside of a picture or behind its camera is not decided by it; neither is one whose pixel's mask
     is uncertain. Raises ValueError where fewer than two cameras saw the frame: what one sees is no hull.
@@ -31,7 +35,7 @@ def hull_of(capture: Capture, frame: int,
     if found < 2:
         raise ValueError(f"Frame {frame} was seen by {'one' if found else 'none'} of the training cameras, "
                          "and a hull takes two or more. Leave --hull out, or name another frame.")
-    pictures = [(view.camera, _inside(view)) for view in seen.views()]
+    pictures = [(camera_of(view), _inside(view)) for view in seen.views()]
 
     def inside(points: torch.Tensor) -> torch.Tensor:
         kept = torch.ones(len(points), dtype=torch.bool, device=points.device)

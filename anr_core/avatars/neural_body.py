@@ -15,14 +15,18 @@ What differs from the published code, for any preset:
 - where a ray is in the box but far from the body nothing is computed, and its samples go where the body is;
 - what the last sample of a ray stands for ends where the others' stretches do, and not at infinity.
 
-A frame that was not trained is drawn with the latent of the nearest that was, and this is said.
+A frame that was not trained is drawn with the latent of the nearest that was, and this is said. Frames are
+told by number: another capture's frames have the latents of what was filmed under the same numbers.
+
+The body's frame is how the person stood at the first training picture, upright. People who share what
+diffuses their codes (--with, --init) do best if all look the same way there, as the studio's do.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -74,7 +78,8 @@ class Settings(Config):
     latent: int = 128
     # samples along a ray
     samples: int = 64
-    # metres around the body's vertices where there may be something; hair and clothes have to be within it
+    # metres around the body's vertices where there may be something; hair and clothes have to be within it,
+    # and within 5 cm of the box around all of the body
     reach: float = 0.1
     # pixels a picture and step
     rays: int = 1024
@@ -110,7 +115,7 @@ class NeuralBody(Avatar):
     draws = "rays"
     controls = ("pose", "view", "background")
     shared = ("diffusion", "field")
-    textured = ("codes", "latents")
+    textured = ("codes",)
 
     def __init__(self, config: Settings, surface: Surface, pictures: list[tuple[str, int]]):
         super().__init__(config, surface)
@@ -135,6 +140,11 @@ class NeuralBody(Avatar):
                 raise ValueError(f"{name} is {getattr(config, name)!r}; use one of {', '.join(choices)}.")
         if config.backend == "spconv" and not find_spec("spconv"):
             raise ValueError(MISSING)
+        for name, least in (("voxel", 1e-4), ("reach", 1e-3), ("samples", 2), ("rays", 2)):
+            if getattr(config, name) < least:
+                raise ValueError(f"{name} is {getattr(config, name)}; it has to be {least} or more.")
+        if config.patch > config.size:
+            raise ValueError(f"patch is {config.patch}, but pictures have {config.size} pixels a side.")
         if config.adversary:
             raise ValueError("neural-body is trained on rays, which a discriminator of pictures can't judge. "
                              "Leave adversary at 0.")
@@ -155,9 +165,8 @@ class NeuralBody(Avatar):
         local = body_points(vertices, rotation, translation)
         low, high = local.amin(1) - MARGIN, local.amax(1) + MARGIN
         shape = largest_grid(low, high, side, self.memory)
-        with torch.autocast(vertices.device.type, enabled=False):  # its sums need all their digits
-            levels = self.diffusion(*voxelise(local, self.codes.weight, low, shape, side))
-        nearby = Nearby.to((local - low[:, None]) / side, shape, self.config.reach / side)
+        levels = self.diffusion(*voxelise(local, self.codes.weight, low, shape, side))
+        nearby = Nearby.around((local - low[:, None]) / side, shape, self.config.reach / side)
         return Space(levels, [level.voxels.table() for level in levels], nearby, rotation, translation, low,
                      side)
 
@@ -171,13 +180,19 @@ class NeuralBody(Avatar):
                       self.hull)
 
     def forward(self, scene: Scene) -> Rendering:
+        half = half_precision(scene.posed.vertices.device.type)
+        # places and the diffusion's sums need all their digits; what decodes a sample does not
+        with torch.autocast(scene.posed.vertices.device.type, enabled=False):
+            return self._drawn(scene, half)
+
+    def _drawn(self, scene: Scene, half: torch.dtype | None) -> Rendering:
         camera, size = self.projected(scene.camera, scene.posed), scene.size
         pixels = pixel_centres(size).to(camera.K).expand(len(camera), -1, -1) if scene.pixels is None \
             else scene.pixels
         origins, directions = camera.rays(pixels)
         vertices = scene.posed.vertices
         box = vertices.amin(1) - MARGIN, vertices.amax(1) + MARGIN
-        drawn = self.tracer(scene).integral(origins, directions, *box)
+        drawn = replace(self.tracer(scene), half=half).integral(origins, directions, *box)
 
         def picture(values):
             return values.view(len(camera), *size, -1).permute(0, 3, 1, 2)
@@ -218,7 +233,7 @@ class NeuralBody(Avatar):
         if bool((self.rigid > 0).any()):
             return  # a later stage, or a run that goes on
         poses = torch.cat([posed.vertices for _, posed in views(POSES)])
-        self.rest.copy_(poses[0] - poses[0].mean(0))
+        self.rest.copy_((poses[0] - poses[0].mean(0)) @ standing(self.up.to(poses)).T)
         self.rigid.copy_(rigid_weights(poses, self.surface_faces))
 
     def initialize(self, rgb: torch.Tensor) -> None:
@@ -240,9 +255,22 @@ class NeuralBody(Avatar):
         return terms
 
     def stages(self, config: Settings) -> list[Stage]:
-        groups = {"codes": (config.rate, config.rate / 10), "latents": (config.rate, config.rate / 10)}
-        if config.freeze_texture:
-            groups = {}
-        if not config.freeze_renderers:
-            groups |= {name: (config.rate, config.rate / 10) for name in self.shared}
+        learn = ["latents", *([] if config.freeze_texture else self.textured),
+                 *([] if config.freeze_renderers else self.shared)]
+        groups = {name: (config.rate, config.rate / 10) for name in learn}
         return [Stage("volume", 1.0, groups, clip=40.0)]
+
+
+def standing(up: torch.Tensor) -> torch.Tensor:
+    """(3, 3) the rotation that brings the unit vector up (3,) of a world to z, the shorter way round."""
+    z = up.new_tensor([0.0, 0.0, 1.0])
+    axis, cosine = torch.linalg.cross(up, z), up @ z
+    if float(cosine) < -0.999:
+        return torch.diag(up.new_tensor([1.0, -1.0, -1.0]))
+    cross = torch.stack([torch.linalg.cross(axis, unit) for unit in torch.eye(3).to(up)], 1)
+    return torch.eye(3).to(up) + cross + cross @ cross / (1 + cosine)
+
+
+def half_precision(device: str) -> torch.dtype | None:
+    """What networks compute in here, where that is half precision."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None

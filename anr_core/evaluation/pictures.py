@@ -108,7 +108,7 @@ def crop_around(view: View, posed: Posed) -> tuple[int, int, int]:
 def _laid(picture, left, top, size):
     """A square (1, C, s, s) on a black picture of size (H, W); what leaves it is lost."""
     side, laid = picture.shape[-1], picture.new_zeros(1, picture.shape[1], *size)
-    rows, columns = (slice(max(low, 0), max(min(low + side, most), 0))
+    rows, columns = (slice(min(max(low, 0), most), min(max(low + side, 0), most))
                      for low, most in ((top, size[0]), (left, size[1])))
     laid[..., rows, columns] = picture[..., rows.start - top:rows.stop - top,
                                        columns.start - left:columns.stop - left]

@@ -22,8 +22,9 @@ from anr_core.avatars import Scene
 from anr_core.avatars.hull import hull_of
 from anr_core.avatars.neural_body import NeuralBody
 from anr_core.avatars.run import Run, check_surface, write_atomically, writing
-from anr_core.body import Posed
-from anr_core.capture import Capture
+from anr_core.body import Body, Posed
+from anr_core.camera import Camera
+from anr_core.capture import Capture, View
 from anr_core.evaluation.surfaces import nearness, outer_samples
 from anr_core.export.volumes import limit_memory
 from anr_core.prepare.studio.annotations import read_surface
@@ -141,12 +142,14 @@ def mesh_of(run: Run, capture: Capture | None = None, frame: int | None = None, 
     if frame not in frames:
         raise ValueError(f"{capture.path} has no frame {frame}; its frames go from {frames[0]} to "
                          f"{frames[-1]}.")
-    avatar.to("cuda" if torch.cuda.is_available() else "cpu")
     view = capture.views(frames=[frame])[0]
     naked = capture.body(view.pose).on(avatar.surface)
     posed = avatar.placed(view, capture.body)[1] if own and avatar.refinement is not None else naked
     bodies = {"naked body": naked} | ({} if posed is naked else {"corrected": posed})
-    inside = hull_of(capture, frame, {camera for camera, _ in run.trained}) if hull else None
+    inside = hull_of(capture, frame, {camera for camera, _ in run.trained},
+                     lambda view: seen_by(avatar, view, capture.body)) if hull else None
+    avatar.to("cuda" if torch.cuda.is_available() else "cpu")
+    posed = posed.on(avatar.surface)
     made = extract(avatar, posed, frame, voxel, threshold, inside)
     notes = [f"frame {frame}: vertices {len(made.vertices)}, faces {len(made.faces)}, where the density is "
              f"{made.threshold:.3g} a metre"]
@@ -154,6 +157,12 @@ def mesh_of(run: Run, capture: Capture | None = None, frame: int | None = None, 
         notes.append(f"left out: floaters {made.floaters} (less than {100 * SMALL:g} % of the largest "
                      f"piece's area), cavities {made.cavities}")
     return made, notes + compared(made, bodies, capture, frame)
+
+
+def seen_by(avatar: NeuralBody, view: View, body: Body) -> Camera:
+    """A view's camera as the avatar was trained to see through it."""
+    view, posed = avatar.placed(view, body)
+    return avatar.projected(view.camera, posed)
 
 
 def compared(made: Extracted, bodies: dict[str, Posed], capture: Capture, frame: int) -> list[str]:

@@ -30,7 +30,7 @@ from anr_core.export.staging import (
     turning,
     watching,
 )
-from anr_core.export.volumes import choose_latent, hulled, limit_memory
+from anr_core.export.volumes import check_volume, choose_latent, hulled, limit_memory
 from anr_core.motion import Motion, read_motion
 
 VIDEO_FPS = 25
@@ -88,6 +88,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
         moments, scenes = staged(capture, view, known[0], size, frames, hull)
         many = len(moments)
         if hull:
+            check_volume(avatar, "--hull")
             scenes = hulled(avatar, scenes, moments, capture, {name for name, _ in run.trained})
         if view in capture.cameras:
             def beside(place, scene):

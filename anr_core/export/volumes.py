@@ -18,7 +18,7 @@ def limit_memory(avatar: Avatar, memory: float | None) -> None:
     """Let a volume take so many GiB to draw, None for its own setting; ValueError for what is no volume."""
     if memory is None:
         return
-    _check(avatar, "--memory")
+    check_volume(avatar, "--memory")
     if not memory > 0:
         raise ValueError(f"--memory is {memory:g} GiB; give more than 0.")
     avatar.memory = memory
@@ -28,7 +28,7 @@ def choose_latent(avatar: Avatar, frame: int | None) -> None:
     """Let a volume look as in a trained frame, None for the nearest; ValueError where there is no such."""
     if frame is None:
         return
-    _check(avatar, "--latent")
+    check_volume(avatar, "--latent")
     if frame not in (trained := avatar.frames.tolist()):
         raise ValueError(f"Frame {frame} was not trained, so it has no latent; those from {trained[0]} to "
                          f"{trained[-1]} have, as far as they were trained.")
@@ -44,7 +44,6 @@ def hulled(avatar: Avatar, scenes: Iterable[Scene], frames: torch.Tensor, captur
 
     Where a scene's body stands or looks elsewhere than it was filmed, the hull moves with it.
     """
-    _check(avatar, "--hull")
     filmed = cache(lambda frame: (capture.body(capture.pose(torch.tensor([frame]))).vertices[0],
                                   hull_of(capture, frame, cameras)))
     try:
@@ -67,7 +66,8 @@ class Moved:
         return self.inside((points - self.shift.to(points)) @ self.rotation.to(points))
 
 
-def _check(avatar, option):
+def check_volume(avatar: Avatar, option: str) -> None:
+    """Raise ValueError where an option is given that is for volumes alone."""
     if not hasattr(avatar, "hull"):
         raise ValueError(f"{option} is for volumes, which neural-body runs draw; this run is of "
                          f"{avatar.config.system}. Leave it out.")

@@ -52,14 +52,16 @@ def _trilinear(features: torch.Tensor, table: torch.Tensor, item: torch.Tensor,
 class Nearby:
     """Which places are near B bodies: those in cells (B, X, Y, Z) that are, each `side` voxels large.
 
-    Cell 0 has its centre at 0, as the finest grid's first voxel.
+    Cell 0 has its centre at 0, as the finest grid's first voxel. Where there are cells of another size to be
+    in too, `within` has them.
     """
 
     near: torch.Tensor
     side: float
+    within: Nearby | None = None
 
     @staticmethod
-    def to(vertices: torch.Tensor, shape: tuple[int, int, int], reach: float) -> Nearby:
+    def around(vertices: torch.Tensor, shape: tuple[int, int, int], reach: float) -> Nearby:
         """Near vertices (B, V, 3), in voxels, by `reach` voxels at least, and by up to half of that more."""
         side = reach / 2
         sides = [int(count / side) + 2 for count in shape]
@@ -75,7 +77,8 @@ class Nearby:
         sides = cells.new_tensor(self.near.shape[1:])
         there = ((cells >= 0) & (cells < sides)).all(-1)
         x, y, z = torch.minimum(cells.clamp(min=0), sides - 1).unbind(-1)
-        return self.near[item, x, y, z] & there
+        near = self.near[item, x, y, z] & there
+        return near if self.within is None else near & self.within(item, place)
 
     def places(self, side: float) -> tuple[torch.Tensor, torch.Tensor]:
         """The cells (P, 4) of item, x, y and z that are near among smaller ones, and their centres (P, 3)."""
@@ -93,4 +96,4 @@ class Nearby:
         """Only what is within a cell of those kept (P, 4) of the smaller ones of `places`."""
         full = torch.zeros(len(self.near), *self._finer(side), device=kept.device)
         full[tuple(kept.unbind(1))] = 1
-        return Nearby(functional.max_pool3d(full[:, None], 3, 1, 1)[:, 0] > 0, side)
+        return Nearby(functional.max_pool3d(full[:, None], 3, 1, 1)[:, 0] > 0, side, self)

@@ -8,7 +8,7 @@ as memory allows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,7 +21,7 @@ LOOKS = 64   # places along a ray that are looked at, whether they are near
 LOOK_FLOATS = 40  # that a look takes: the place, its cell, and both within bounds
 SLICE = 16   # samples at a time, from the camera on, in drawing
 FINE = 2.0   # voxels of the finest grid between the places that are looked at, whether anything is there
-THIN = 0.5   # a metre: what is less dense, and not beside what is more, is nothing, in drawing
+THIN = 0.1   # a metre: what is less dense, and not beside what is more, is nothing, in drawing
 BEST = 0.1   # GiB on a CPU: larger pieces don't stay in its cache and take half as long again
 SEEN = 1e-3  # share of a ray's light below which a sample has no colour, and a ray goes no further
 
@@ -36,6 +36,7 @@ class Tracer:
     jitter   take samples anywhere in what they stand for
     memory   GiB that drawing may take
     hull     how much of the density is left at points (P, 3) of the world: (P,); or None for all
+    half     what the field is computed in, where that is half precision
     """
 
     space: Space
@@ -46,6 +47,7 @@ class Tracer:
     jitter: bool
     memory: float
     hull: Callable[[torch.Tensor], torch.Tensor] | None = None
+    half: torch.dtype | None = None
 
     def integral(self, origins: torch.Tensor, directions: torch.Tensor, low: torch.Tensor,
                  high: torch.Tensor) -> Integral:
@@ -65,15 +67,14 @@ class Tracer:
         gathered = Integral(*(origins.new_zeros(len(item), *shape)
                               for shape in ((3,), (), (), (self.samples,))))
         tracer = self if torch.is_grad_enabled() else self._narrowed(len(rows) * self.samples)
-        pieces = []
         for part in self._parts(len(rows), self._floats * min(self.samples, SLICE)):
             some, distances = rows[part], march(near[part], far[part], self.samples, self.jitter)
-            pieces.append(tracer._gathered(item[some], origins[some], directions[some], distances))
-        if not pieces:
-            return gathered
-        found = {name: torch.cat([getattr(piece, name) for piece in pieces]) for name in vars(gathered)}
-        return Integral(*(getattr(gathered, field.name).to(found[field.name]).index_put(
-            (rows,), found[field.name]) for field in fields(Integral)))
+            piece = tracer._gathered(item[some], origins[some], directions[some], distances)
+            for name, whole in vars(gathered).items():
+                whole.index_put_((some,), getattr(piece, name))
+        if torch.is_grad_enabled() and not len(rows):  # else nothing would have a gradient
+            return replace(gathered, rgb=gathered.rgb + 0 * self.latents.sum())
+        return gathered
 
     def density(self, points: torch.Tensor) -> torch.Tensor:
         """(B, P) a metre, of points (B, P, 3) in the world; 0 where nothing is near."""
@@ -97,6 +98,9 @@ class Tracer:
     def _floats(self) -> int:
         """That a sample takes: its features' eight corners, what is decoded of them, and the way there."""
         return 2 * self.field.hidden[0].in_features + 8 * self.field.dense.in_features + 256
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.latents.device.type, self.half, enabled=self.half is not None)
 
     def _parts(self, count: int, floats: int) -> list[slice]:
         """All of so many rays where gradients are wanted; else as many at a time as memory allows.
@@ -159,13 +163,16 @@ class Tracer:
             seen = weights.flatten()[rows] > SEEN
             rows, hidden = rows[seen], hidden[seen]
         towards = directions[:, None].expand(points.shape).flatten(0, 1)
-        rgb = self.field.rgb(hidden, self.latents[item[rows]], flat[rows], towards[rows]).to(weights)
+        with self._precision():
+            rgb = self.field.rgb(hidden, self.latents[item[rows]], flat[rows], towards[rows]).to(weights)
         return weights, rgb.new_zeros(flat.shape).index_put((rows,), rgb).view(points.shape)
 
     def _met(self, item, points):
         """The density (P,) at points (P, 3) of items (P,); what colours are made of, and of which points."""
         rows = self.space.near(item, points).nonzero()[:, 0]
-        raw, hidden = self.field.density(self.space.features(item[rows], points[rows]))
+        features = self.space.features(item[rows], points[rows])
+        with self._precision():
+            raw, hidden = self.field.density(features)
         density = self.bounded(raw.to(points))
         if self.hull is not None:
             density = density * self.hull(points[rows])

@@ -7,14 +7,14 @@ import torch
 
 from anr_core import training
 from anr_core.avatars import Scene, configure, make_avatar
-from anr_core.avatars.neural_body import PRESETS
+from anr_core.avatars.neural_body import PRESETS, standing
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
 from anr_core.evaluation import evaluate
 from anr_core.export.volumes import choose_latent
 from anr_core.training import scene_of, train
 from anr_core.training.rays import Rays, patches, pools
-from anr_core.volume import MARGIN, Diffusion, Field
+from anr_core.volume import MARGIN, Diffusion, Field, Tracer
 from tests.posed_capture import make_posed_capture
 
 TINY = {"size": 48, "batch": 2, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8, "voxel": 0.03,
@@ -71,7 +71,7 @@ def test_the_published_network_has_its_number_of_parameters():
 
 
 def test_pixels_alone_are_the_same_pixels_of_the_whole(capture, views):
-    avatar, view = build(capture, views).eval(), views[0]
+    avatar, view = build(capture, views, density="softplus").eval(), views[0]
     rows, columns = torch.randint(48, (1, 30)), torch.randint(48, (1, 30))
     with torch.no_grad():
         whole = avatar(scene(capture, view))
@@ -91,6 +91,27 @@ def test_drawing_leaves_out_only_what_is_not_seen(capture, views):
         pieces = avatar(scene(capture, view))
     torch.testing.assert_close(pieces.over(0), whole.over(0).detach(), atol=3e-3, rtol=0)
     torch.testing.assert_close(pieces.mask, whole.mask.detach(), atol=3e-3, rtol=0)
+
+
+def test_what_is_empty_is_not_looked_at_in_drawing(capture, views, trained, monkeypatch):
+    avatar, here, real = load_avatar(trained).eval(), scene(capture, views[0]), Tracer._narrowed
+    middle = here.posed.vertices[0, :, 2].median()
+    avatar.hull = lambda points: (points[:, 2] > middle).to(points)
+    drawn, near = [], []
+
+    def narrowed(tracer, samples):
+        found = real(tracer, samples)
+        near.append(float(found.space.near(*everywhere).float().mean()))
+        return found
+
+    points = here.posed.vertices[0] + 0.02
+    everywhere = torch.zeros(len(points), dtype=torch.long), points
+    for samples in (10**9, 0):  # more than looking takes, and less
+        monkeypatch.setattr(Tracer, "_narrowed", lambda tracer, _, samples=samples: narrowed(tracer, samples))
+        with torch.no_grad():
+            drawn.append(avatar(here).over(0))
+    assert near[0] < 0.8 < near[1]
+    torch.testing.assert_close(*drawn, atol=1e-5, rtol=0)
 
 
 def test_a_batch_is_drawn_as_its_views_one_by_one(capture, views):
@@ -127,6 +148,37 @@ def test_a_body_that_moves_as_a_whole_has_the_same_density(capture, views):
     assert float(here.max()) > 0
     # a vertex on the border of two voxels may fall to the other one
     assert float((here - there).abs().quantile(0.8)) < 0.1 * float(here.std() + here.mean())
+
+
+def test_half_precision_moves_nothing(capture, views):
+    avatar, here = build(capture, views, density="softplus").eval(), scene(capture, views[0])
+    with torch.no_grad():
+        whole = avatar(here)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = avatar(here)
+    assert half.mask.dtype == torch.float32
+    torch.testing.assert_close(half.depth, whole.depth, atol=0.02, rtol=0)
+    assert float((half.mask - whole.mask).abs().max()) < 0.05
+
+
+def test_rays_that_meet_nobody_have_gradients_too(capture, views):
+    avatar = build(capture, views)
+    corners = torch.zeros(1, 1, 4, dtype=torch.long)
+    away = replace(views[0], camera=replace(views[0].camera, t=views[0].camera.t + 50)).at(*[corners[0]] * 2)
+    drawn = avatar(scene(capture, away))
+    assert float(drawn.mask.max()) == 0
+    drawn.over(0).sum().backward()
+    assert all(parameter.grad is None or bool(parameter.grad.isfinite().all())
+               for parameter in avatar.parameters())
+
+
+@pytest.mark.parametrize("up", [(0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0),
+                                (0.6, 0.0, 0.8)])
+def test_a_body_is_stood_up(up):
+    turn = standing(torch.tensor(up))
+    torch.testing.assert_close(turn @ torch.tensor(up), torch.tensor([0.0, 0, 1]))
+    torch.testing.assert_close(turn @ turn.T, torch.eye(3))
+    assert float(torch.linalg.det(turn)) == pytest.approx(1)
 
 
 def test_a_hull_takes_away_what_is_outside_of_it(capture, views):
@@ -172,7 +224,9 @@ def test_one_frames_latent_may_be_chosen_for_all(capture, views):
 
 @pytest.mark.parametrize("changes, told", [
     ({"density": "exp"}, "relu, softplus"), ({"backend": "tpu"}, "torch, spconv"),
-    ({"adversary": 0.1}, "Leave adversary at 0"), ({"perceptual": 0.1}, "set patch"),
+    ({"patch": 64, "rays": 4096}, "48 pixels a side"), ({"samples": 1}, "samples is 1"),
+    ({"voxel": 0.0}, "voxel is 0.0"), ({"adversary": 0.1}, "Leave adversary at 0"),
+    ({"perceptual": 0.1}, "set patch"),
     ({"patch": 32, "rays": 512}, "Set rays to 1024")])
 def test_settings_that_make_no_sense_are_refused(capture, tmp_path, changes, told):
     with pytest.raises(ValueError, match=told):

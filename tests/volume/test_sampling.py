@@ -58,9 +58,27 @@ def test_gradients_reach_the_eight_cells_around():
 def test_near_is_all_within_reach_and_nothing_far_beyond():
     torch.manual_seed(0)
     vertices = torch.rand(2, 6, 3) * 30 + 5
-    nearby = Nearby.to(vertices, (40, 40, 40), 4.0)
+    nearby = Nearby.around(vertices, (40, 40, 40), 4.0)
     place, item = torch.rand(4000, 3) * 40, torch.arange(4000) % 2
     distance = (place[:, None] - vertices[item]).abs().amax(-1).amin(1)  # of the largest axis
     near = nearby(item, place)
     assert near[distance <= 4].all() and not near[distance > 6.1].any()
     assert not nearby(torch.zeros(2, dtype=torch.long), torch.tensor([[-9.0, 5, 5], [5.0, 99, 5]])).any()
+
+
+def test_what_is_kept_of_finer_cells_is_near_and_a_cell_around():
+    torch.manual_seed(0)
+    vertices = torch.rand(1, 4, 3) * 20 + 6
+    wide = Nearby.around(vertices, (32, 32, 32), 5.0)
+    cells, places = wide.places(2.0)
+    item = torch.zeros(len(places), dtype=torch.long)
+    assert wide(item, places).all() and (places == 2.0 * cells[:, 1:]).all()
+    every = 2.0 * torch.cartesian_prod(*[torch.arange(20)] * 3).float()
+    assert int(wide(torch.zeros(len(every), dtype=torch.long), every).sum()) == len(cells)
+    kept = cells[::50]
+    narrow = wide.narrowed(kept, 2.0)
+    place = torch.rand(3000, 3) * 32
+    apart = (place[:, None] - 2.0 * kept[:, 1:]).abs().amax(-1).amin(1)
+    near = narrow(torch.zeros(3000, dtype=torch.long), place)
+    within = wide(torch.zeros(3000, dtype=torch.long), place)
+    assert near[within & (apart < 2.9)].all() and not near[~within | (apart > 3.1)].any()
