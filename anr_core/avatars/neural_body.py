@@ -215,7 +215,7 @@ class NeuralBody(Avatar):
         wanted = scene.frame.to(self.frames.device).double()
         nearest = (wanted[:, None] - self.frames).abs().argmin(1)
         for frame, found in zip(wanted.tolist(), self.frames[nearest].tolist(), strict=True):
-            if frame != found:
+            if abs(frame - found) >= 1:  # what is played between two frames has the nearer one's
                 self._say("near", f"Frame {frame:g} was not trained: it is drawn with the latent of frame "
                                   f"{found}, the nearest. So are others, each with its nearest.")
         return nearest
