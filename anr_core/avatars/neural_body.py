@@ -126,8 +126,9 @@ class NeuralBody(Avatar):
         self.diffusion = Diffusion(config.code, config.width, config.backend)
         self.field = Field(self.diffusion.channels, config.hidden, config.latent)
         self.register_buffer("frames", torch.tensor(frames))
-        self.register_buffer("rest", torch.zeros(count, 3))  # metres: the mesh that the body's frame is of
-        self.register_buffer("rigid", torch.zeros(count))
+        # metres: the mesh that the body's frame is of; before training there is none, and no turn
+        self.register_buffer("rest", torch.zeros(count, 3))
+        self.register_buffer("rigid", torch.ones(count))
         self.hull: Callable[[torch.Tensor], torch.Tensor] | None = None
         self.memory = config.memory
         self.latent: int | None = None  # the trained frame whose latent all are drawn with; None: the nearest
@@ -200,8 +201,8 @@ class NeuralBody(Avatar):
         some = drawn.alpha[:, None].clamp(min=1e-4)  # colours that are multiplied by less are nobody's
         along = (directions @ camera.R[:, 2, :, None]).flatten(0, 1)
         depth = picture(drawn.distance[:, None] / some * along)
-        return Rendering(picture(drawn.rgb / some).clamp(max=1), picture(drawn.alpha[:, None]), depth,
-                         {"weights": picture(drawn.weights), "depth": depth})
+        rgb, mask = picture(drawn.rgb / some).clamp(max=1), picture(drawn.alpha[:, None]).clamp(max=1)
+        return Rendering(rgb, mask, depth, {"weights": picture(drawn.weights), "depth": depth})
 
     def _frame(self, scene: Scene) -> torch.Tensor:
         """(B,) which latent each picture is drawn with."""
@@ -230,7 +231,7 @@ class NeuralBody(Avatar):
 
     def begin(self, stage: Stage, views: Callable[..., Iterator[tuple[View, Posed]]]) -> None:
         super().begin(stage, views)
-        if bool((self.rigid > 0).any()):
+        if bool(self.rest.any()):
             return  # a later stage, or a run that goes on
         poses = torch.cat([posed.vertices for _, posed in views(POSES)])
         self.rest.copy_((poses[0] - poses[0].mean(0)) @ standing(self.up.to(poses)).T)
