@@ -41,6 +41,7 @@ def test_a_shell_inside_another_is_not_looked_at():
     assert len(seen.points) == 20_000
 
 
+@pytest.mark.slow
 def test_points_are_spread_evenly_and_the_same_for_a_seed():
     vertices, faces = ball(0.3)
     one, again, other = (outer_samples(vertices, faces, 20_000, seed) for seed in (0, 0, 1))

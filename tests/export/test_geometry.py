@@ -93,6 +93,7 @@ def test_floaters_and_cavities_are_left_out():
     np.testing.assert_allclose(vertices[faces].sum(1), ball.triangles.sum(1), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_nearness_to_a_true_surface_of_layers_is_told_where_there_is_one(small_capture, tmp_path):
     posed = small_capture.body(small_capture.pose(torch.tensor([0])))
     vertices, faces = posed.vertices[0].numpy(), posed.surface.faces.numpy()
