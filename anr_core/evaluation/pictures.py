@@ -90,6 +90,7 @@ class Framed:
         corner = view.image.new_tensor([[left, top]])
         extent = view.image.new_full((1,), side)
         crop = resample(view, corner + side / 2, extent, extent * 0, side)
+
         def laid(drawn):
             return (_laid(picture, left, top, view.size) for picture in (drawn.rgb, drawn.mask))
 

@@ -86,5 +86,5 @@ class Layer(nn.Module):
         """(N, C) normalised over each item's cells, scaled, and cut off below zero."""
         normal = [functional.batch_norm(part, None, None, self.weight, self.bias, True, eps=EPSILON)
                   if len(part) > 1 else self.bias + 0 * part
-                  for part in features.split(voxels.counts())]
+                  for part in features.split(voxels.counts)]
         return functional.relu(torch.cat(normal))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -42,8 +43,9 @@ class Voxels:
         item, rest = self.keys // of_item, self.keys % of_item
         return torch.stack([item, rest // of_x - 1, rest % of_x // of_y - 1, rest % of_y - 1], 1)
 
+    @cached_property
     def counts(self) -> list[int]:
-        """How many cells each item has."""
+        """How many cells each item has; a GPU is waited for once a grid, not once a layer."""
         ends = torch.arange(1, self.items + 1, device=self.keys.device) * _strides(self.shape)[0]
         ends = torch.searchsorted(self.keys, ends).tolist()
         return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]

@@ -29,7 +29,7 @@ def test_items_keep_their_own_voxels():
     vertices = torch.tensor([[[0.0, 0, 0]], [[0.0, 0, 0.03]]])
     voxels, codes = voxelise(vertices, torch.ones(1, 2), torch.zeros(2, 3), (2, 3, 5), 0.01)
     assert voxels.cells.tolist() == [[0, 0, 0, 0], [1, 0, 0, 3]]
-    assert voxels.counts() == [1, 1]
+    assert voxels.counts == [1, 1]
 
 
 @pytest.mark.parametrize("place", [-0.02, 0.05, math.nan])
