@@ -15,6 +15,9 @@ from anr_core.body import Surface
 from anr_core.body.anny import PARTS, baked
 
 EDGE = 0.03  # of a chart, left free on every side: what is sampled there blends with nothing
+# How far behind the middle of a limb's cross-section the axis is that its front is unrolled around, in standard
+# deviations: between the legs the torso's front reaches behind the middle.
+BEHIND = 1.0
 HALVES = ("front", "back", "inner", "outer", "left", "right")
 UPRIGHT = ("torso", "head")  # unrolled about the vertical
 
@@ -67,7 +70,7 @@ def _chart(vertices, used, whole, name):
     across = torch.linalg.cross(axis, outward)
     flat = [(points - middle) @ way / ((around - middle) @ way).square().mean().sqrt()
             for way in (across, outward)]
-    return _filled(torch.stack([torch.atan2(*flat), (points - middle) @ axis], 1))
+    return _filled(torch.stack([torch.atan2(flat[0], flat[1] + BEHIND), (points - middle) @ axis], 1))
 
 
 def _filled(places):

@@ -122,7 +122,7 @@ class Generator(nn.Module):
                              f"{len(other.blocks)}. Give it at least these.")
         for name, value in mine.items():
             if name not in theirs:
-                if name.endswith("second.weight"):
+                if ".second." in name:
                     value.zero_()
                 continue
             corner = tuple(slice(side) for side in theirs[name].shape)

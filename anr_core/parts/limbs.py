@@ -13,6 +13,7 @@ from anr_core.skeleton import Skeleton
 
 RADIUS = 0.025  # of a picture's longer side: how far from a limb its channel falls to 1 / e
 FINE = 0.5      # of that, for fingers and the face's lines
+FARTHEST = 1e3  # radii from the picture's corner that a joint is drawn at
 LEAST = 0.05    # confidence at and below which nothing is drawn
 SURE = 0.3      # from which on it is drawn in full
 COARSE = 4      # pixels of the picture, a side, to one of the maps
@@ -55,13 +56,15 @@ class Limbs:
         height, width = (-(-pixels // COARSE) for pixels in size)
         radius = RADIUS * max(size)
         known = ((points[..., 2] - LEAST) / (SURE - LEAST)).clamp(0, 1)
-        places = points[..., :2].nan_to_num() / radius
+        # farther away there is nothing to draw, and floats lose their digits
+        places = (points[..., :2].nan_to_num() / radius).clamp(-FARTHEST, FARTHEST)
         known = known * points.isfinite().all(-1)
         rows, columns = ((COARSE * torch.arange(count, device=points.device) + COARSE / 2) / radius
                          for count in (height, width))
         grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)  # (N, 2)
         near, along, across = _segments(places, known, self.edges, grid)
-        spots = (-torch.cdist(places[:, self.joints], grid.expand(len(points), -1, -1)).square()).exp()
+        spots = (-torch.cdist(places[:, self.joints], grid.expand(len(points), -1, -1),
+                              compute_mode="donot_use_mm_for_euclid_dist").square()).exp()
         spots = spots * known[:, self.joints, None]
         groups = [_segments(places, known, edges, grid, FINE)[0].amax(1) if edges
                   else torch.zeros_like(spots[:, 0]) for edges in self.fine.values()]
@@ -77,8 +80,10 @@ def _segments(places, known, edges, grid, radius=1.0):
     start, end = torch.tensor(edges, device=places.device).T
     a, b = places[:, start], places[:, end]
     bone = b - a
-    length = bone.norm(dim=-1, keepdim=True).clamp(min=1e-3)
-    way = bone / length
+    length = bone.norm(dim=-1, keepdim=True)
+    # a limb that points at the camera has any direction
+    way = torch.where(length > 1e-3, bone / length.clamp(min=1e-3), bone.new_tensor([1.0, 0.0]))
+    length = length.clamp(min=1e-3)
     normal = torch.stack([-way[..., 1], way[..., 0]], -1)
     offset = [axis @ grid.T - (axis * a).sum(-1, keepdim=True) for axis in (way, normal)]  # (B, E, N)
     along = offset[0].minimum(length).clamp(min=0)
