@@ -29,6 +29,8 @@ class View:
     source       1 or B pictures of the same people that lend their looks, or None
     pixels       (B, N, 2)     the camera's pixels that the N = H W of a picture are, row by row; None for
                                all of its own
+    flow         (B, 3, H, W)  pixels right and down from what is seen to where the frame before shows it, in
+                               the same window, and 1 where that can be trusted, else 0; or None
     """
 
     image: torch.Tensor
@@ -44,6 +46,7 @@ class View:
     input: torch.Tensor | None = None
     source: View | None = None
     pixels: torch.Tensor | None = None
+    flow: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -60,8 +63,9 @@ class View:
     def at(self, rows: torch.Tensor, columns: torch.Tensor) -> View:
         """Some pixels (h, w) alone of a batch of one, as pictures of that size; the camera sees the whole."""
         pixels = torch.stack([columns, rows], -1).flatten(0, 1) + 0.5
-        names = ("image", "mask", "certain", *([] if self.input is None else ["input"]))
-        planes = {name: getattr(self, name)[..., rows, columns] for name in names}
+        names = ("image", "mask", "certain", "input", "flow")
+        planes = {name: plane[..., rows, columns] for name in names
+                  if (plane := getattr(self, name)) is not None}
         return replace(self, **planes, pixels=pixels[None].to(self.image))
 
     def to(self, device) -> View:

@@ -49,8 +49,8 @@ class Views(Dataset):
         if self.crop is None:
             view = self._view(shot, camera, self._whole(shot))
             return view if self.size is None else resize(view, self.size)
-        center, side = self._square(index)
-        box = self._loose(index)
+        center, side = self.square(index)
+        box = self.box(index)
         planes = self.capture.memory.get((shot.image, box), lambda: self._read(shot, box))
         left, top, right, bottom = box
         view = self._view(shot, camera.crop(left, top, right - left, bottom - top), planes, (left, top))
@@ -86,10 +86,10 @@ class Views(Dataset):
 
     def body_square(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Around the body in a loose crop: centre (1, 2) and side (1,), pixels."""
-        center, side = self._square(index)
-        return center - center.new_tensor(self._loose(index)[:2]), side
+        center, side = self.square(index)
+        return center - center.new_tensor(self.box(index)[:2]), side
 
-    def _square(self, index):
+    def square(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The same in the whole picture."""
         if index not in self._squares:
             shot = self.shots[index]
@@ -97,9 +97,9 @@ class Views(Dataset):
                                             self.body(self._pose(shot)).vertices)
         return self._squares[index]
 
-    def _loose(self, index):
-        """The loose crop (left, top, right, bottom)."""
-        center, side = self._square(index)
+    def box(self, index: int) -> tuple[int, int, int, int]:
+        """The loose crop (left, top, right, bottom) in the whole picture, pixels."""
+        center, side = self.square(index)
         return _inside(center[0], LOOSE_MARGIN * side[0], self.capture.cameras[self.shots[index].camera].size)
 
     def _pose(self, shot):

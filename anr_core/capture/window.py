@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from anr_core.camera import Camera
+from anr_core.capture.flow import lands
 from anr_core.capture.view import View
 
 # Room around the mesh, so that hair and clothes that stick out are in the picture.
@@ -39,7 +40,7 @@ def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.T
     center (B, 2) and side (B,) or sides (B, 2) in pixels of the picture, roll (B,) in radians. What lies
     outside of the picture is uncertain and its mask is 0; its colour is black, or `outside` (B, 3 + C), of
     picture and input. Projected points stay exactly on what they were on; `certain` holds only pixels whose
-    whole footprint was certain.
+    whole footprint was certain, and flow is trusted likewise, where it leads to what the window shows.
     """
     size = (size, size) if isinstance(size, int) else size
     extent = side if side.ndim == 2 else side[:, None].expand(-1, 2)
@@ -47,7 +48,8 @@ def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.T
     if outside is None:
         drawn = sample(planes, center, extent, roll, size)
     else:
-        outside = functional.pad(outside, (0, 2))[..., None, None]  # neither mask nor certain
+        # neither mask nor certain, and no flow
+        outside = functional.pad(outside, (0, planes.shape[1] - outside.shape[1]))[..., None, None]
         drawn = sample(planes - outside, center, extent, roll, size) + outside
     return _drawn(view, drawn, center, extent, roll)
 
@@ -60,25 +62,29 @@ def resize(view: View, size: tuple[int, int]) -> View:
         drawn = functional.avg_pool2d(planes, times)  # what sampling comes to, in a tenth of the time
     else:
         outside = torch.zeros_like(planes[..., :1, :1])
-        outside[:, :-2] = border_colours(planes[:, :-2])[..., None, None] if view.input is not None else 0
+        if view.input is not None:
+            colours = 3 + view.input.shape[1]
+            outside[:, :colours] = border_colours(planes[:, :colours])[..., None, None]
         drawn = sample(planes - outside, extent / 2, extent, roll, size) + outside
     return _drawn(view, drawn, extent / 2, extent, roll)
 
 
 def _planes(view):
-    """(B, 5 + C, H, W) picture, input, mask and what is certain."""
-    given = view.image[:, :0] if view.input is None else view.input
-    return torch.cat([view.image, given, view.mask, view.certain.to(view.image)], 1)
+    """(B, 5 + C + F, H, W) picture, input, mask, what is certain, and flow, which has F = 3 or 0."""
+    given, flow = (view.image[:, :0] if planes is None else planes for planes in (view.input, view.flow))
+    return torch.cat([view.image, given, view.mask, view.certain.to(view.image), flow], 1)
 
 
 def _drawn(view, planes, center, extent, roll):
     """The view of a window whose planes were drawn."""
-    image, given, mask, certain = planes.split([3, planes.shape[1] - 5, 1, 1], 1)
+    channels = [3, 0 if view.input is None else view.input.shape[1], 1, 1, 0 if view.flow is None else 3]
+    image, given, mask, certain, flow = planes.split(channels, 1)
     size = tuple(planes.shape[2:])
     return replace(view, image=image, mask=mask, certain=certain > 0.999,
                    input=None if view.input is None else given,
                    camera=window_camera(view.camera, center, extent, roll, size),
-                   keypoints=_moved(view.keypoints, center, extent, roll, size))
+                   keypoints=_moved(view.keypoints, center, extent, roll, size),
+                   flow=None if view.flow is None else _led(flow, extent, roll, size))
 
 
 def border_colours(pictures: torch.Tensor) -> torch.Tensor:
@@ -126,6 +132,13 @@ def _moved(keypoints, center, extent, roll, size):
         return None
     pixels = (keypoints[..., :2] - center[:, None]) @ _window_from_picture(extent, roll, size).transpose(1, 2)
     return torch.cat([pixels + pixels.new_tensor(size[::-1]) / 2, keypoints[..., 2:]], -1)
+
+
+def _led(flow, extent, roll, size):
+    """The flow of a window: its vectors as the window's are, trusted where their whole footprint was."""
+    vectors = torch.einsum("bij,bjhw->bihw", _window_from_picture(extent, roll, size), flow[:, :2])
+    trusted = (flow[:, 2:] > 0.999) & lands(vectors)
+    return torch.cat([torch.where(trusted, vectors, 0), trusted.to(flow)], 1)
 
 
 def window_camera(camera, center, extent, roll, size):

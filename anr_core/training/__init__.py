@@ -46,6 +46,7 @@ from anr_core.training.beginning import (
     told_apart,
     validation_of,
 )
+from anr_core.training.consecutive import Consecutive
 from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import as_pairs_are, drawn_whole
 from anr_core.training.plateau import Plateau, steps_between_looks
@@ -243,8 +244,12 @@ class Trainer:
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
         if stage.practice:
             return iter(steps)
-        if self.state.avatars[0].draws == "rays":
+        draws = self.state.avatars[0].draws
+        if draws == "rays":
             windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps)
+        elif draws == "consecutive":
+            windows = Consecutive([person.training.views(crop="loose") for person in self.people], config,
+                                  steps)
         else:
             windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
                                for person in self.people], config, steps, self._inputs(), self._sources())

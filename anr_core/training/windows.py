@@ -40,14 +40,23 @@ class Turns(Dataset):
     def __getitem__(self, index: int) -> View:
         batch, person = divmod(self.steps[index], len(self.people))
         random = np.random.default_rng((self.config.seed, batch))
-        count = len(self.people[person])
-        view = View.cat([self.drawn(person, self._turn(count, batch * self.config.batch + item), random)
-                         for item in range(self.config.batch)])
+        count, turns = len(self.people[person]), self.turns
+        view = self.joined([self.drawn(person, self._turn(count, batch * turns + item), random)
+                            for item in range(turns)])
         return self.completed(view, person, random)
+
+    @property
+    def turns(self) -> int:
+        """How many views' turn it is in a step."""
+        return self.config.batch
 
     def drawn(self, person: int, turn: int, random: np.random.Generator) -> View:
         """What a step sees of one view."""
         raise NotImplementedError
+
+    def joined(self, drawn: list[View]) -> View:
+        """A batch of what a step sees."""
+        return View.cat(drawn)
 
     def completed(self, view: View, person: int, random: np.random.Generator) -> View:
         """A batch, with what all of it has in common."""
@@ -85,11 +94,15 @@ def window_around(views: Views, turn: int, config: Config, random: np.random.Gen
                   drawn: DrawnInputs | None) -> View:
     """A square, scaled, shifted, turned part of what is around a body."""
     view = views[turn]
-    center, side = views.body_square(turn)
+    place = some_window(*views.body_square(turn), config, random)
+    view = resample(view, *place)
+    return view if drawn is None else replace(view, input=drawn.window(turn, *place, random))
+
+
+def some_window(center: torch.Tensor, side: torch.Tensor, config: Config, random: np.random.Generator,
+                ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
+    """Where `resample` looks: a square, scaled, shifted, turned in the one around a body, (1, 2) and (1,)."""
     scale, roll, *shift = torch.from_numpy(random.uniform(-1, 1, 4)).float().unbind()
     window = side * BODY_MARGIN * config.window / (config.size * SCALES**scale)
     room = (side * BODY_MARGIN - window).clamp(min=0) / 2
-    center = center + room * torch.stack(shift)
-    place = center, window, ROLL * roll[None], config.window
-    view = resample(view, *place)
-    return view if drawn is None else replace(view, input=drawn.window(turn, *place, random))
+    return center + room * torch.stack(shift), window, ROLL * roll[None], config.window

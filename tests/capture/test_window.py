@@ -9,6 +9,7 @@ import torch
 from anr_core.body import Pose
 from anr_core.camera import Camera, pixel_centres
 from anr_core.capture import View, body_box, resample, resize
+from anr_core.capture.flow import warped
 from anr_core.capture.window import border_colours
 
 SIZE = (120, 160)
@@ -168,3 +169,61 @@ def test_what_lies_outside_can_have_the_colour_of_the_border_the_inputs_its_own(
     torch.testing.assert_close(window.image[0, :, outside], torch.full((3, int(outside.sum())), 0.75))
     torch.testing.assert_close(window.input[0, 0, outside], torch.full((int(outside.sum()),), 0.25))
     assert not resample(view, *place, (45, 65)).image[0, :, outside].eq(0.75).all()
+
+
+# flow
+
+
+def moved_pair(right=5.0, down=-3.0):
+    """Views of one soft texture, the later moved so many pixels, and the flow back to the earlier."""
+    rows, columns = (torch.arange(count).float() for count in SIZE)
+
+    def picture(right, down):
+        x, y = columns[None] - right, rows[:, None] - down
+        waves = [(x / 9 + y / 15).sin(), (x / 14 - y / 8).cos(), ((x + y) / 11).sin()]
+        return (0.5 + 0.4 * torch.stack(waves))[None]
+
+    back = torch.tensor([-right, -down, 1.0]).view(1, 3, 1, 1).expand(-1, -1, *SIZE).clone()
+    return view_of(picture(0, 0), camera()), replace(view_of(picture(right, down), camera()), flow=back)
+
+
+@pytest.mark.parametrize(("center", "side", "roll", "size"), WINDOWS)
+def test_the_flow_of_a_window_leads_to_the_same_window_of_the_frame_before(center, side, roll, size):
+    window = torch.tensor([center]), torch.tensor([side]), torch.tensor([roll]), size
+    before, after = (resample(view, *window) for view in moved_pair())
+    trusted = after.flow[:, 2:] > 0
+    assert 0.5 < trusted.float().mean() < 1 and set(after.flow[:, 2].unique().tolist()) == {0, 1}
+    there = trusted & (warped(before.certain.float(), after.flow[:, :2]) > 0.999)
+    missed = (warped(before.image, after.flow[:, :2]) - after.image).abs().amax(1, keepdim=True)
+    assert there.float().mean() > 0.5 and missed[there].max() < 0.03
+    assert before.flow is None and not after.flow[:, :2][~trusted.expand(-1, 2, -1, -1)].any()
+
+
+@pytest.mark.parametrize("size", [(60, 80), (40, 160), (240, 320)])
+def test_resizing_scales_the_flow_by_each_side(size):
+    found = resize(moved_pair()[1], size).flow[..., size[0] // 2, size[1] // 2]
+    torch.testing.assert_close(found, torch.tensor([[-5 * size[1] / 160, 3 * size[0] / 120, 1]]))
+
+
+def test_flow_is_trusted_where_all_of_a_pixel_is_and_where_it_leads_into_the_window():
+    view = moved_pair(right=8.0, down=0.0)[1]
+    view.flow[:, 2, 61, 81] = 0
+    trusted = resize(view, (SIZE[0] // 4, SIZE[1] // 4)).flow[0, 2] > 0
+    assert (~trusted[:, 2:]).nonzero().tolist() == [[15, 18]] and not trusted[:, :2].any()
+
+
+def test_pixels_alone_and_batches_keep_their_flow():
+    before, after = moved_pair()
+    rows, columns = torch.tensor([[3, 4]]), torch.tensor([[50, 60]])
+    assert torch.equal(after.at(rows, columns).flow, after.flow[..., rows, columns])
+    assert before.at(rows, columns).flow is None and View.cat([before, after]).flow is None
+    both = View.cat([replace(before, flow=torch.zeros_like(after.flow)), after])
+    assert torch.equal(both.to("cpu").flow[1:], after.flow) and not both.flow[0].any()
+
+
+def test_flow_changes_nothing_else_of_a_window():
+    after = moved_pair()[1]
+    window = torch.tensor([[78.3, 61.7]]), torch.tensor([93.0]), torch.tensor([0.5]), 64
+    plain, led = (resample(view, *window) for view in (replace(after, flow=None), after))
+    for name in ("image", "mask", "certain"):
+        assert torch.equal(getattr(plain, name), getattr(led, name))
