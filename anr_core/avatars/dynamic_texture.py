@@ -35,9 +35,11 @@ from anr_core.avatars.joints import mix_from_keypoints
 from anr_core.avatars.rims import beyond
 from anr_core.body import Surface
 from anr_core.capture import Capture
+from anr_core.capture.flow import warped
 from anr_core.capture.view import View
 from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix
 from anr_core.parts.charts import is_anny
+from anr_core.parts.generator import STEP
 from anr_core.rasterizer import gbuffer, rasterize
 from anr_core.renderer import UNet
 from anr_core.skeleton.named import skeleton_named
@@ -46,12 +48,13 @@ from anr_core.texture import Texture, weave
 LABELS, STATIC, DYNAMIC = "labels", "static", "dynamic"
 SHARES = {LABELS: 0.3, STATIC: 0.3, DYNAMIC: 0.4}
 
-LEAST = 0.02  # probability of a part below which it is not sampled
+LEAST = 0.04  # probability of a part below which it is not sampled
 HIDDEN = 0.13  # metres that a keypoint may lie behind the surface and still be seen
-SIZE = 0.5  # of a run's pictures, those of made-up people
 
 # Weights of the losses beside that of the composite, which is 10.
-COMPOSITE, COLOUR, MASK, PART, PLACE, HELD = 10.0, 1.0, 0.05, 0.05, 0.5, 0.3
+COMPOSITE, COLOUR, PART, PLACE, HELD = 10.0, 1.0, 0.05, 0.5, 0.3
+# The masks that came along form the mask at first, then hardly hold it.
+MASK = {"static": 0.3, "dynamic": 0.05}
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ class Settings(Config):
     # side of their pictures, pixels; 0 takes the capture's
     background_size: int = 0
     # made-up people a step
-    made_up: int = 8
+    made_up: int = 4
+    # and how many go on to be practised while a person is learned
+    kept: int = 1
     # weight of how much a frame differs from the one before it, moved along the flow
     temporal: float = 5.0
     # learning rate of generator and network
@@ -91,11 +96,11 @@ class Settings(Config):
 PRESETS = {
     "quick": Settings(width=16, window=192, batch=4, levels=2, refine_from=0),
     "base": Settings(preset="base", size=512, window=320, batch=8, width=32, levels=3, generator_width=48,
-                     generator_depth=5, chart_size=200, texture_size=512, made_up=16, perceptual=0.02,
+                     generator_depth=5, made_up=8, kept=2, chart_size=200, texture_size=512, perceptual=0.02,
                      adversary=0.001, refine_from=0, workers=2, steps=20_000),
     "large": Settings(preset="large", size=512, window=512, batch=8, width=48, levels=4, generator_width=64,
-                      generator_depth=9, chart_size=200, texture_size=1024, made_up=16, perceptual=0.02,
-                      adversary=0.001, refine_from=0, workers=4, steps=60_000),
+                      generator_depth=9, made_up=8, kept=2, chart_size=200, texture_size=1024,
+                      perceptual=0.02, adversary=0.001, refine_from=0, workers=4, steps=60_000),
 }
 
 
@@ -103,7 +108,7 @@ class DynamicTexture(Avatar):
     """See the module; `pictures` are (camera name, frame) of the training views."""
 
     needs = ("keypoints", "posed", "camera", "camera_name")
-    draws = "view"
+    draws = "consecutive"
     shared = ("generator", "network")
 
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]] = ()):
@@ -175,18 +180,17 @@ class DynamicTexture(Avatar):
 
     def points(self, scene: Scene) -> torch.Tensor:
         """(B, K, 3) the pose in pixels of the pictures, with confidence."""
-        if scene.posed is None or (scene.keypoints is not None and not self._of_body(len(scene.keypoints))):
-            if scene.keypoints is None:
-                raise ValueError("A dynamic texture draws keypoints, or the body's as a camera sees them; this "
-                                 "scene has neither.")
+        if scene.posed is None and scene.keypoints is None:
+            raise ValueError("A dynamic texture draws keypoints, or those of a posed body; this scene has "
+                             "neither.")
+        if scene.posed is None or scene.keypoints is not None and not self._of_body():
             return scene.keypoints
         return self._projected(scene)
 
-    def _of_body(self, count):
+    def _of_body(self):
         """Whether a pose is taken from the body although there are keypoints."""
-        if not self.training:
-            return self.config.pose == "body"
-        return self.config.pose == "body" or self.config.pose == "both" and bool(torch.rand(()) < 0.5)
+        by_turns = self.training and self.config.pose == "both" and bool(torch.rand(()) < 0.5)
+        return by_turns or self.config.pose == "body"
 
     @torch.no_grad()
     def _projected(self, scene):
@@ -257,12 +261,15 @@ class DynamicTexture(Avatar):
 
     def practise(self, step: int, stage: str) -> dict[str, torch.Tensor]:
         """How far off the generator's labels of made-up people are."""
-        side = round(SIZE * self.config.size)
-        with torch.autocast("cpu", enabled=False):
-            example = self.examples(step, self.config.made_up, (side, side)).to(self.device)
-        labelled = self.generator(self.limbs(example.points, (side, side)), (side, side))
+        labelled, example = self._labelled_people(step, self.config.made_up)
         return {"part": functional.cross_entropy(labelled.logits, example.part),
                 "place": 5 * _misplaced(labelled, example.part, example.uv)}
+
+    def _labelled_people(self, step, count):
+        side = STEP * (self.config.size // STEP)
+        with torch.autocast("cpu", enabled=False):
+            example = self.examples(step, count, (side, side), STEP).to(self.device)
+        return self.generator.coarse(self.limbs(example.points, (side, side))), example
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         layers, certain = rendering.layers, view.certain.to(view.image)
@@ -272,12 +279,13 @@ class DynamicTexture(Avatar):
         inside = view.trusted().to(view.image) * (static.mask.detach() > 0.5)
         terms = {"composite": COMPOSITE * losses.mse(static.over(layers["behind"]), view.image, known),
                  "colour": COLOUR * losses.mse(layers["texture"], view.image, inside * layers["coverage"]),
-                 "mask": MASK * losses.mask_entropy(rendering.mask, view.mask, certain)}
+                 "mask": MASK[stage] * losses.mask_entropy(rendering.mask, view.mask, certain)}
         if stage == DYNAMIC:
             drawn = rendering.over(layers["behind"])
             terms |= {"drawn": COMPOSITE * losses.mse(drawn, view.image, known),
-                      "held": HELD * losses.weighted_mean(layers["added"].square(),
-                                                          1 - inside)}
+                      "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
+            if view.flow is not None and self.config.temporal:
+                terms["temporal"] = self.config.temporal * _flickering(drawn, view)
         return terms | self._labels(scene, labelled, inside) | self._replayed()
 
     def _labels(self, scene, labelled, inside):
@@ -297,14 +305,26 @@ class DynamicTexture(Avatar):
         """What was learned of made-up people, so that it isn't forgotten."""
         if self.examples is None or not self.generator.leave.weight.requires_grad:
             return {}
-        few = replace(self.config, made_up=max(1, self.config.made_up // 4))
-        step = int(torch.randint(1 << 30, ()))
-        side = round(SIZE * self.config.size)
-        example = self.examples(step, few.made_up, (side, side)).to(self.device)
-        labelled = self.generator(self.limbs(example.points, (side, side)), (side, side))
+        labelled, example = self._labelled_people(int(torch.randint(1 << 30, ())), self.config.kept)
         right = functional.cross_entropy(labelled.logits, example.part, reduction="none")[:, None]
         return {"kept part": PART * losses.weighted_mean(right, (example.part > 0).to(right)[:, None]),
                 "kept place": PLACE * _misplaced(labelled, example.part, example.uv)}
+
+
+def _flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:
+    """How much more than a picture that was taken a drawn one differs from the one before it, on the person.
+
+    Both are compared along the flow: absolute differences, of which the taken pictures' own are taken off,
+    and where these are larger nothing is left. Else a person is blurred: what moved, or was lit otherwise,
+    was not to change either. Source, but for that: Sun et al.
+    """
+    flow, trusted = view.flow.chunk(2)[1].split([2, 1], 1)
+    changes = []
+    for pictures in (drawn, view.image):
+        before, after = pictures.chunk(2)
+        changes.append((after - warped(before, flow)).abs())
+    mask = view.mask.chunk(2)[1]
+    return losses.weighted_mean((changes[0] - changes[1]).clamp(min=0), trusted * (mask > 0.5))
 
 
 def _misplaced(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from anr_core.body import Surface
 from anr_core.body.anny import PARTS, baked
 
 EDGE = 0.03  # of a chart, left free on every side: what is sampled there blends with nothing
-# How far behind the middle of a limb's cross-section the axis is that its front is unrolled around, in standard
+# How far behind the middle of a limb's cross-section the axis is that its front is unrolled around, standard
 # deviations: between the legs the torso's front reaches behind the middle.
 BEHIND = 1.0
 HALVES = ("front", "back", "inner", "outer", "left", "right")

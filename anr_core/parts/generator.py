@@ -13,6 +13,7 @@ from anr_core.renderer.convolutions import conv
 
 LEVELS = 4  # of the maps' resolution: at 256 pixels the last sees the picture as 8 x 8
 FINER = 2   # times finer than the maps, what the network says of a pixel
+STEP = COARSE // FINER
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Labelling:
 
     logits     (B, 1 + P, H, W)  of the background and parts 1 to P
     coarse_uv  (B, P, 2, h, w)   in [0, 1], on the chart of each part, were it the one that is seen; of
-                                 pictures `scale` times smaller
+                                 pictures `scale` times smaller, rounded up
     """
 
     logits: torch.Tensor
@@ -77,20 +78,25 @@ class Generator(nn.Module):
         self.up = nn.ModuleList(conv(b, a) for a, b in pairs)
         self.skip = nn.ModuleList(conv(a, a, 1) for a, _ in pairs)
         self.merge = nn.ModuleList(conv(a, a) for a, _ in pairs)
-        self.leave = conv(width, (1 + 3 * parts) * FINER**2)
+        self.widen = conv(width, 2 * width)
+        self.leave = conv(2 * width, (1 + 3 * parts) * FINER**2, 1)
         nn.init.zeros_(self.leave.weight)
         self.to(memory_format=torch.channels_last)  # faster on CPUs
 
     def forward(self, maps: torch.Tensor, size: tuple[int, int]) -> Labelling:
         """Of maps (B, inputs, h, w) of pictures of size (H, W)."""
-        logits, uv = self.coarse(maps).split([1 + self.parts, 2 * self.parts], 1)
-        scale = COARSE // FINER
-        logits = functional.interpolate(logits, scale_factor=scale, mode="bilinear", align_corners=False)
-        return Labelling(logits[..., :size[0], :size[1]].float(),
-                         torch.sigmoid(uv.float()).unflatten(1, (self.parts, 2)), scale)
+        coarse = self.coarse(maps)
+        logits = functional.interpolate(coarse.logits, scale_factor=STEP, mode="bilinear",
+                                        align_corners=False)
+        return Labelling(logits[..., :size[0], :size[1]], coarse.coarse_uv, STEP)
 
-    def coarse(self, maps: torch.Tensor) -> torch.Tensor:
-        """(B, 1 + 3 P, FINER h, FINER w) logits and what becomes coordinates, as the network says them."""
+    def coarse(self, maps: torch.Tensor) -> Labelling:
+        """The same as it is said: STEP times smaller than the pictures, rounded up."""
+        logits, uv = self._said(maps).float().split([1 + self.parts, 2 * self.parts], 1)
+        return Labelling(logits, torch.sigmoid(uv).unflatten(1, (self.parts, 2)), 1)
+
+    def _said(self, maps):
+        """(B, 1 + 3 P, FINER h, FINER w) logits and what becomes coordinates."""
         height, width = maps.shape[-2:]
         stride = 1 << (LEVELS - 1)
         padded = functional.pad(maps, (0, -width % stride, 0, -height % stride))
@@ -104,7 +110,8 @@ class Generator(nn.Module):
             x = functional.interpolate(up(x), scale_factor=2, mode="nearest")
             x = functional.silu(x + skip(skips.pop()))
             x = x + functional.silu(merge(x))
-        return functional.pixel_shuffle(self.leave(x), FINER)[..., :FINER * height, :FINER * width]
+        x = self.leave(functional.silu(self.widen(x)))
+        return functional.pixel_shuffle(x, FINER)[..., :FINER * height, :FINER * width]
 
     @torch.no_grad()
     def take(self, other: Generator) -> None:

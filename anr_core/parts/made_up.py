@@ -29,11 +29,11 @@ SCALES, ROLL = 1.4, 0.25  # as training windows: times larger or smaller, radian
 
 @dataclass(frozen=True)
 class Example:
-    """B pictures of size (H, W).
+    """B pictures.
 
     points  (B, K, 3)     pixels and confidence
-    part    (B, H, W)     int64, 0 is background
-    uv      (B, 2, H, W)  on the part's chart
+    part    (B, h, w)     int64, 0 is background: the pictures' labels, at a lower resolution perhaps
+    uv      (B, 2, h, w)  on the part's chart
     """
 
     points: torch.Tensor
@@ -69,22 +69,25 @@ class MadeUp:
         self.mix, self.charts, self.seed, self.body = mix.cpu(), charts.to("cpu"), seed, AnnyBody()
 
     @torch.no_grad()
-    def __call__(self, step: int, count: int, size: tuple[int, int]) -> Example:
-        """So many pictures: the same bytes whenever a step is asked for."""
+    def __call__(self, step: int, count: int, size: tuple[int, int], times: int = 1) -> Example:
+        """So many pictures of size (H, W), labels so many times smaller; a step always gives the same bytes."""
         state = np.random.SeedSequence((self.seed, step, count)).generate_state(1, np.uint64)[0]
         random = torch.Generator().manual_seed(int(state >> 2))
         shape = rest_from_shape(random_shapes(1, random))
         vertices = self.body.posed(shape, random_poses(count, random)).vertices
         camera = _cameras(vertices, size, random)
-        buffer = gbuffer(Posed(vertices, None, self.charts), camera, size)
+        small = tuple(side // times for side in size)
+        buffer = gbuffer(Posed(vertices, None, self.charts), camera.resize(small), small)
         seen = buffer.image(torch.cat([buffer.part[:, None].float(), buffer.uv, buffer.depth[:, None]], 1))
         points = self._points(vertices, camera, seen[:, 3], size, random)
         return Example(points, seen[:, 0].round().long(), seen[:, 1:3])
 
     def _points(self, vertices, camera, depth, size, random):
         pixels, far = camera.project(self.mix @ vertices)
-        column, row = (pixels[..., axis].long().clamp(0, size[1 - axis] - 1) for axis in (0, 1))
-        front = depth.flatten(1).gather(1, row * size[1] + column)
+        height, width = depth.shape[1:]
+        column = (pixels[..., 0] * width / size[1]).long().clamp(0, width - 1)
+        row = (pixels[..., 1] * height / size[0]).long().clamp(0, height - 1)
+        front = depth.flatten(1).gather(1, row * width + column)
         hidden = (front > 0) & (far - front > INSIDE)
         hidden &= torch.rand(len(pixels), 1, generator=random) < TELLS
         hidden |= torch.rand(far.shape, generator=random) < LOST
