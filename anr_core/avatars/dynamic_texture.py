@@ -152,6 +152,13 @@ class DynamicTexture(Avatar):
     def initialize(self, rgb: torch.Tensor) -> None:
         self.texture.write(weave(rgb, self.surface, self.charts, self.config.chart_size, self.parts))
 
+    def take_over(self, other: Avatar) -> None:
+        """Start from another's generator, which may be smaller, and its network."""
+        if self.config.freeze_texture:
+            raise ValueError("A dynamic texture is learned with what draws it. Leave --freeze-texture out.")
+        self.generator.take(other.generator)
+        self.network.load_state_dict(other.network.state_dict())
+
     def begin(self, stage: Stage, views) -> None:
         super().begin(stage, views)
         self.stage = stage.name
@@ -319,12 +326,13 @@ def _flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:
     was not to change either. Source, but for that: Sun et al.
     """
     flow, trusted = view.flow.chunk(2)[1].split([2, 1], 1)
+    before, after = view.certain.to(drawn).chunk(2)
+    trusted = trusted * after * (warped(before, flow) > 0.999) * (view.mask.chunk(2)[1] > 0.5)
     changes = []
     for pictures in (drawn, view.image):
         before, after = pictures.chunk(2)
         changes.append((after - warped(before, flow)).abs())
-    mask = view.mask.chunk(2)[1]
-    return losses.weighted_mean((changes[0] - changes[1]).clamp(min=0), trusted * (mask > 0.5))
+    return losses.weighted_mean((changes[0] - changes[1]).clamp(min=0), trusted)
 
 
 def _misplaced(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:

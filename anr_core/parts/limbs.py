@@ -58,7 +58,7 @@ class Limbs:
         known = ((points[..., 2] - LEAST) / (SURE - LEAST)).clamp(0, 1)
         # farther away there is nothing to draw, and floats lose their digits
         places = (points[..., :2].nan_to_num() / radius).clamp(-FARTHEST, FARTHEST)
-        known = known * points.isfinite().all(-1)
+        known = torch.where(points.isfinite().all(-1), known, 0)
         rows, columns = ((COARSE * torch.arange(count, device=points.device) + COARSE / 2) / radius
                          for count in (height, width))
         grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)  # (N, 2)

@@ -70,7 +70,7 @@ class MadeUp:
 
     @torch.no_grad()
     def __call__(self, step: int, count: int, size: tuple[int, int], times: int = 1) -> Example:
-        """So many pictures of size (H, W), labels so many times smaller; a step always gives the same bytes."""
+        """So many pictures of size (H, W), labels some times smaller; a step always gives the same bytes."""
         state = np.random.SeedSequence((self.seed, step, count)).generate_state(1, np.uint64)[0]
         random = torch.Generator().manual_seed(int(state >> 2))
         shape = rest_from_shape(random_shapes(1, random))

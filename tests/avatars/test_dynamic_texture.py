@@ -1,0 +1,271 @@
+"""The dynamic texture: what it draws of keypoints and of bodies, what its losses reach, what it learns."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from anr_core import training
+from anr_core.avatars import Scene, configure, make_avatar
+from anr_core.avatars.dynamic_texture import PRESETS, STATIC, Settings
+from anr_core.avatars.run import load_avatar
+from anr_core.body import Posed
+from anr_core.capture import View
+from anr_core.training import scene_of, train
+from tests.posed_capture import make_posed_capture
+
+TINY = {"size": 64, "window": 64, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
+        "generator_width": 4, "generator_depth": 1, "chart_size": 16, "made_up": 2, "skeleton": "coco23"}
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    return make_posed_capture(tmp_path_factory.mktemp("posed") / "capture", masked=True)
+
+
+@pytest.fixture(scope="module")
+def views(capture):
+    return list(capture.views(crop="body", size=64))
+
+
+@pytest.fixture(scope="module")
+def learned(capture, tmp_path_factory):
+    """A run that has learned a little of everything."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    list(train(capture, path, "dynamic-texture", steps=60, seed=1, config=TINY | {"generator_width": 8}))
+    return path
+
+
+def build(capture, **changes):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pictures = [(shot.camera, shot.frame) for shot in capture.shots]
+        avatar = make_avatar(configure(system="dynamic-texture", **TINY | changes), capture.body.surface,
+                             pictures)
+        avatar.look_at(capture)
+        avatar.initialize(torch.rand(1, 3, 64, 64))
+        with torch.no_grad():
+            for name, parameter in avatar.named_parameters():
+                if name.startswith(("generator", "network")):
+                    parameter += 0.1 * torch.randn(parameter.shape)
+    return avatar
+
+
+def posed(capture, view):
+    mesh = capture.body(view.pose)
+    return Posed(mesh.vertices, mesh.joints, capture.body.surface)
+
+
+def scene(capture, view):
+    return scene_of(view, posed(capture, view))
+
+
+def followed(views):
+    """A batch of one pair, whose flow is nothing and trusted everywhere."""
+    flow = torch.zeros(2, 3, 64, 64)
+    flow[1, 2] = 1
+    return replace(View.cat(views), flow=flow)
+
+
+# drawing
+
+
+def test_a_batch_is_drawn_in_range_and_as_its_pictures_alone(capture, views):
+    avatar = build(capture).eval()
+    drawn = avatar(scene(capture, View.cat([views[0], views[3]])))
+    assert drawn.rgb.shape == (2, 3, 64, 64) and drawn.mask.shape == (2, 1, 64, 64)
+    for picture in (drawn.rgb, drawn.mask):
+        assert picture.isfinite().all() and picture.min() >= 0 and picture.max() <= 1
+    for index, view in enumerate((views[0], views[3])):
+        alone = avatar(scene(capture, view))
+        torch.testing.assert_close(drawn.rgb[index], alone.rgb[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(drawn.mask[index], alone.mask[0], atol=1e-4, rtol=0)
+
+
+def test_a_picture_of_any_size_is_drawn_and_layers_have_it(capture, views):
+    avatar = build(capture).eval()
+    for size in ((64, 64), (41, 53), (96, 30), (7, 9), (200, 200)):
+        drawn = avatar.draw(Scene(posed(capture, views[0]), views[0].camera.resize(size), size))
+        assert drawn.rgb.shape == (1, 3, *size) and drawn.mask.shape == (1, 1, *size)
+        assert all(layer.shape[2:] == size for layer in drawn.layers.values())
+        assert drawn.rgb.isfinite().all() and not drawn.rgb.requires_grad
+
+
+def test_keypoints_draw_what_the_body_draws_whose_they_are(capture, views):
+    avatar = build(capture).eval()
+    asked = scene(capture, views[0])
+    of_body = avatar.points(replace(asked, keypoints=None))
+    seen = of_body[..., 2] > 0
+    assert seen.sum() > 15
+    distance = (of_body - views[0].keypoints)[..., :2].norm(dim=-1)[seen]
+    assert distance.max() < 0.05  # pixels
+    alone = replace(asked, posed=None, keypoints=of_body)
+    assert torch.equal(avatar(alone).rgb, avatar(replace(asked, keypoints=None)).rgb)
+
+
+def test_what_the_own_body_hides_is_not_seen(capture, views):
+    avatar = build(capture).eval()
+    side = next(view for view in views if view.camera_name == ["side"])
+    points = avatar.points(replace(scene(capture, side), keypoints=None))[0]
+    hidden = {name for name, point in zip(avatar.skeleton.names, points, strict=True) if not point[2]}
+    assert hidden and all(name.startswith(("left_", "right_")) for name in hidden)
+    assert len({name.split("_")[0] for name in hidden}) == 1  # those of the far side
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda points: points.fill_(torch.nan),
+    lambda points: points.mul_(torch.tensor([1.0, 1.0, 0.0])),
+    lambda points: points.add_(torch.tensor([1e7, -1e7, 0.0])),
+    lambda points: points.mul_(torch.tensor([0.0, 0.0, 1.0])),
+], ids=["NaN", "nothing seen", "far outside", "all in one place"])
+def test_bad_keypoints_draw_finite_pictures(spoil, capture, views):
+    avatar = build(capture).eval()
+    points = spoil(views[0].keypoints.clone())
+    drawn = avatar(Scene(None, views[0].camera, (64, 64), points))
+    assert drawn.rgb.isfinite().all() and drawn.mask.isfinite().all()
+
+
+def test_without_keypoints_and_body_it_says_what_it_needs(capture, views):
+    with pytest.raises(ValueError, match="keypoints, or those of a posed body"):
+        build(capture)(Scene(None, views[0].camera, (64, 64)))
+
+
+def test_a_camera_that_sees_nobody_draws_no_nan(capture, views):
+    away = replace(views[0].camera, t=-views[0].camera.t)
+    drawn = build(capture).eval().draw(Scene(posed(capture, views[0]), away, (64, 64)))
+    assert drawn.rgb.isfinite().all() and drawn.mask.isfinite().all()
+
+
+# backgrounds
+
+
+def test_the_background_is_known_to_cameras_that_were_trained(capture, views):
+    avatar = build(capture).eval()
+    assert avatar.background("front").shape == (1, 3, *capture.cameras["front"].size)
+    assert avatar.background("ceiling") is None
+    known = avatar(scene(capture, views[0])).layers["known"]
+    assert known.mean() > 0.5  # the rest of the window is beside the picture
+    unnamed = avatar(replace(scene(capture, views[0]), camera_name=[None]))
+    assert not unnamed.layers["known"].any()
+
+
+# learning
+
+
+def test_losses_are_finite_and_reach_the_parameters_of_their_stage_alone(capture, views):
+    avatar = build(capture).train()
+    view, stages = followed([views[0], views[1]]), avatar.stages(avatar.config)
+    assert [stage.name for stage in stages] == ["labels", "static", "dynamic"]
+    assert sum(stage.share for stage in stages) == pytest.approx(1)
+    for stage in stages:
+        avatar.zero_grad()
+        avatar.begin(stage, None)
+        asked = scene(capture, view)
+        losses = avatar.practise(3, stage.name) if stage.practice else \
+            avatar.losses(asked, avatar(asked), view, stage.name)
+        assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+        sum(losses.values()).backward()
+        for name, parameter in avatar.named_parameters():
+            moved = parameter.grad is not None and bool((parameter.grad != 0).any())
+            assert not moved or name.startswith(tuple(stage.groups)), (stage.name, name)
+        for group in stage.groups:
+            assert any(parameter.grad is not None and bool((parameter.grad != 0).any())
+                       for name, parameter in avatar.named_parameters() if name.startswith(group)), group
+
+
+def test_uncertain_pixels_enter_no_loss(capture, views):
+    avatar = build(capture).train()
+    view = followed([views[0], views[1]])
+    certain = view.certain.clone()
+    certain[..., 20:40] = False
+    other = replace(view, certain=certain, image=torch.where(certain, view.image, 1 - view.image),
+                    mask=torch.where(certain, view.mask, 1 - view.mask))
+    for stage in avatar.stages(avatar.config)[1:]:
+        avatar.begin(stage, None)
+        asked = scene(capture, view)
+        rendering, found = avatar(asked), []
+        for shown in (replace(view, certain=certain), other):
+            torch.manual_seed(0)
+            found.append(avatar.losses(asked, rendering, shown, stage.name))
+        for name in found[0]:
+            torch.testing.assert_close(found[0][name], found[1][name])
+
+
+def test_a_picture_that_changes_as_the_taken_one_does_costs_nothing_in_time(capture, views):
+    avatar = build(capture).train()
+    view = followed([views[0], views[1]])
+    avatar.begin(avatar.stages(avatar.config)[2], None)
+    asked = scene(capture, view)
+    rendering = avatar(asked)
+    taken = replace(rendering, rgb=view.image, mask=torch.ones_like(rendering.mask))
+    assert avatar.losses(asked, taken, view, "dynamic")["temporal"] == 0
+    flickering = replace(taken, rgb=torch.cat([view.image[:1], torch.ones_like(view.image[1:])]))
+    assert avatar.losses(asked, flickering, view, "dynamic")["temporal"] > 0.1
+
+
+def test_it_learns_where_a_person_is(learned, capture, views):
+    avatar = load_avatar(learned)
+    for view in views:
+        drawn, there = avatar.draw(scene(capture, view)).mask, view.mask > 0.5
+        assert drawn[there].mean() > 2 * drawn[~there].mean()
+
+
+@pytest.mark.slow
+def test_a_run_in_three_stages_that_was_killed_ends_in_the_same_bytes(capture, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    config = TINY | {"adversary": 1.0}
+    average = training.average
+    list(train(capture, tmp_path / "whole", "dynamic-texture", steps=10, config=config))
+    for last in (1, 4, 9):
+        def kills(averaged, avatar, step, last=last):
+            average(averaged, avatar, step)
+            if step == last:
+                raise Killed
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(training, "SAVES", 0)
+            patch.setattr(training, "average", kills)
+            list(train(capture, tmp_path / "run", "dynamic-texture", steps=10, config=config))
+    list(train(capture, tmp_path / "run", "dynamic-texture", steps=10, config=config))
+    whole, again = ((tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("whole", "run"))
+    assert whole == again
+
+
+def test_another_run_s_generator_comes_along_into_a_larger_one(learned, capture, tmp_path):
+    config = TINY | {"generator_width": 12, "generator_depth": 2, "course": STATIC}
+    list(train(capture, tmp_path / "run", "dynamic-texture", steps=1, init=learned, config=config | {
+        "rate": 1e-9}))
+    one, two = load_avatar(learned).generator, load_avatar(tmp_path / "run").generator
+    maps = torch.randn(1, one.enter.in_channels, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(one.coarse(maps).logits, two.coarse(maps).logits, atol=1e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match="can't hold one of width 8"):
+        list(train(capture, tmp_path / "small", "dynamic-texture", steps=1, init=learned, config=TINY))
+
+
+@pytest.mark.slow
+def test_people_who_share_networks_keep_their_own_texture(capture, tmp_path):
+    dark = replace(make_posed_capture(tmp_path / "other", masked=True), person="dark")
+    list(train([capture, dark], tmp_path / "run", "dynamic-texture", steps=6, config=TINY))
+    one, two = (load_avatar(tmp_path / "run", name) for name in (capture.person, "dark"))
+    assert torch.equal(one.generator.leave.weight, two.generator.leave.weight)
+    assert not torch.equal(one.texture.levels[0], two.texture.levels[0])
+
+
+def test_what_cannot_be_says_so(capture, tmp_path):
+    for change, words in (({"skeleton": "dragon"}, "skeleton 'dragon' is unknown"),
+                          ({"course": "static, sleep"}, "course names a stage 'sleep'"),
+                          ({"background": "beach"}, "background 'beach' is unknown")):
+        with pytest.raises(ValueError, match=words):
+            avatar = make_avatar(configure(system="dynamic-texture", **TINY | change), capture.body.surface,
+                                 [("front", 4)])
+            avatar.stages(avatar.config)
+            avatar.look_at(capture)
+
+
+def test_the_published_texture_is_base_s():
+    for name in ("base", "large"):
+        preset = PRESETS[name]
+        assert isinstance(preset, Settings) and (preset.features, preset.chart_size) == (15, 200)
