@@ -166,7 +166,7 @@ def test_treadmill_walkers_video_begins_with_frame_4_and_picture_3_is_before_it(
     clip = open_clip(treadmill, "27")
     assert clip.first == 4 and min(clip.pictures) == 3 and clip.size == (618, 720)
     assert len(clip.masks) == len(clip.keypoints) == len(clip.pictures) == 34
-    assert clip.skeleton == "body25" and clip.background == treadmill / "background_plate.png"
+    assert clip.skeleton == "body25_detailed" and clip.background == treadmill / "background_plate.png"
     assert np.isclose(clip.fps, 23.98)
 
 
