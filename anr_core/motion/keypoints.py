@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from anr_core.capture import Capture
+from anr_core.capture import Capture, load_capture
 from anr_core.capture.keypoints import SURE
 from anr_core.capture.readers.clips import numbered
 from anr_core.capture.readers.openpose import read_keypoint_files
@@ -96,6 +97,18 @@ class FlatMotion:
         return replace(self, frames=moments, points=torch.lerp(one, other, share))
 
 
+def open_source(source: str | Path, fps: float | None = None) -> Capture | FlatMotion:
+    """Who moves: a capture's folder, or one of keypoints alone, of which `read_flat_motion` takes fps."""
+    source = Path(source)
+    if source.is_dir() and not (source / "capture.json").is_file():
+        return read_flat_motion(source, fps)
+    capture = load_capture(source)
+    if fps is not None:
+        raise ValueError(f"{source} is a capture, of {capture.fps:g} frames a second: --fps is of folders of "
+                         "JSON. Leave it out.")
+    return capture
+
+
 def read_flat_motion(source: str | Path, fps: float | None = None) -> FlatMotion:
     """The motion in a folder of OpenPose's or EasyMocap's JSON, of the person who is followed.
 
@@ -127,8 +140,7 @@ def flat_motion(capture: Capture, camera: str | None = None, frames: set[int] | 
         raise ValueError(f"{capture.path} has no keypoints. Find them: python -m anr_core annotate "
                          f"{capture.path}")
     known = sorted({name for name, _ in capture.keypoints})
-    if camera is None:
-        camera = max(known, key=lambda name: sum(one == name for one, _ in capture.keypoints))
+    camera = camera or best_camera(capture)
     rows = {frame: points for (name, frame), points in sorted(capture.keypoints.items())
             if name == camera and (frames is None or frame in frames)}
     if not rows:
@@ -137,3 +149,9 @@ def flat_motion(capture: Capture, camera: str | None = None, frames: set[int] | 
     return FlatMotion(torch.tensor(list(rows)), torch.stack(list(rows.values())).float(),
                       skeleton_named(capture.skeleton), capture.fps, capture.cameras[camera].size,
                       capture.path)
+
+
+def best_camera(capture: Capture) -> str:
+    """The camera that knows the most keypoints of a capture that has some."""
+    counts = Counter(name for name, _ in capture.keypoints)
+    return max(sorted(counts), key=counts.get)
