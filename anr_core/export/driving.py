@@ -23,8 +23,8 @@ from anr_core.skeleton import Skeleton
 
 Film = Callable[[float, tuple[int, int]], torch.Tensor]  # (1, 3, H, W) of a frame number, and a size (H, W)
 
-# Of how high the target's keypoints reach: what of a person, hair and soles, is beyond them.
-ROOM = 0.14
+# Of how high a person's keypoints reach, what is there beyond them: above the face, and around all others.
+ABOVE, AROUND = 0.14, 0.04
 MOST = 1.5  # of the picture's longer side, for a window: what is farther out is left there
 
 
@@ -71,13 +71,15 @@ def window(motion: FlatMotion, size: tuple[int, int] | None) -> tuple[torch.Tens
 
     size  (H, W) of the picture, if it is known; where there is room the square lies in it
     """
-    sure = motion.points[..., 2:] > SURE
-    lows = motion.points[..., :2].masked_fill(~sure, torch.inf).amin(1)
-    highs = motion.points[..., :2].masked_fill(~sure, -torch.inf).amax(1)
-    seen = sure[..., 0].any(1)
-    room = ROOM * float((highs - lows)[seen, 1].median())
-    low, high = lows[seen].amin(0), highs[seen].amax(0)
-    side = float((high - low).max()) + 2 * room
+    points, sure = motion.points[..., :2], motion.points[..., 2] > SURE
+    tall = float((points[..., 1].masked_fill(~sure, -torch.inf).amax(1)
+                  - points[..., 1].masked_fill(~sure, torch.inf).amin(1)).clamp(min=0).median())
+    face = torch.tensor([not {"nose", "eye", "ear"}.isdisjoint(name.split("_"))
+                         for name in motion.skeleton.names])
+    above = torch.stack([torch.full(face.shape, AROUND * tall), torch.where(face, ABOVE, AROUND) * tall], -1)
+    low = (points - above)[sure].amin(0)
+    high = (points + AROUND * tall)[sure].amax(0)
+    side = float((high - low).max())
     if size is None:
         return (low + high - side) / 2, side
     side = min(side, MOST * max(size))

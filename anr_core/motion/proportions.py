@@ -8,14 +8,14 @@ from anr_core.capture.keypoints import SURE
 from anr_core.motion.standing import UPRIGHT, both_sides
 from anr_core.skeleton import BODY25, Skeleton
 
-# What gets the person's own length; eyes, ears and toes go along as they are.
-LIMBS = (("middle_hip", "neck"), ("middle_hip", "hip"), ("neck", "shoulder"), ("neck", "nose"),
-         ("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+# What gets the person's own length; head and feet, whose length is how they are held, go along as they are.
+LIMBS = (("middle_hip", "neck"), ("middle_hip", "hip"), ("neck", "shoulder"), ("hip", "knee"),
+         ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 FEWEST = 5        # sights of a limb that tell its length
 SANE = 0.8, 1.25  # times: people of one height differ by less, what is beyond was seen foreshortened
-# Of a person's height, half of the shoulders' and the hips' width that show who was seen from the front: four
+# Of trunk and legs, half of the shoulders' and the hips' width that show who was seen from the front: four
 # fifths of the usual. Of who only walks past a camera no width is known.
-FRONTAL = {("neck", "shoulder"): 0.10, ("middle_hip", "hip"): 0.058}
+FRONTAL = {("neck", "shoulder"): 0.115, ("middle_hip", "hip"): 0.066}
 
 # What joints that BODY25 lacks hang on, by words in their names; those of the face on the nose
 HANG_ON = {"thumb": "wrist", "index": "wrist", "middle": "wrist", "ring": "wrist", "pinky": "wrist",

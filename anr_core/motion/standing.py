@@ -12,8 +12,9 @@ from anr_core.skeleton import BODY25
 
 # Joints that tell where the floor is, the best first: who is cut off at the knees stands on those.
 STANDS_ON = (("ankle", "big_toe", "small_toe", "heel"), ("knee",), ("hip",))
-# What adds up to how tall somebody is, the longer of both sides where there are two.
-TALL = (("nose", "neck"), ("neck", "middle_hip"), ("hip", "knee"), ("knee", "ankle"))
+# What adds up to how tall somebody is, each as long as it is ever seen. Not the head: from neck to nose one
+# man has 62 or 85 pixels, as he looks down or up, where his trunk and legs have 403 and 405.
+TALL = (("neck", "middle_hip"), ("hip", "knee"), ("knee", "ankle"))
 SEEN = 0.1       # share of frames in which something has to be seen to tell anything
 HOP = 0.5        # seconds to both sides: who is off the floor for less jumps, for more is farther away
 STEADY = 5       # frames whose median is looked at: one that is mistaken doesn't tell the floor
@@ -29,7 +30,7 @@ class Standing:
     """How somebody stands, far from the camera and near; both are alike for who stays at one distance.
 
     floor   (2,)  y of their feet, pixels
-    tall    (2,)  length along head, trunk and legs, pixels
+    tall    (2,)  length along trunk and legs, pixels
     line    (n,)  y of the floor where they are, frame by frame
     across  (n,)  x of their hips
     """
@@ -86,24 +87,24 @@ def standing(motion: FlatMotion, points: torch.Tensor, shown: set[str]) -> Stand
     if not limbs:
         raise ValueError(f"{motion.source} shows neither trunk nor legs of the person: nobody can be "
                          "measured by it. Use --align none, or a film of whole people.")
-    tall = sum(limb_length(points, limb, shown) for limb in limbs)
+    lengths = [limb_length(points, limb, shown) for limb in limbs]
     line = floor_line(lowest(points, feet), motion)
     across = points[:, _row("middle_hip"), 0]
     low, high = line.quantile(line.new_tensor([RARE, 1 - RARE]))
-    once = line.median().expand(2), tall.quantile(UPRIGHT).expand(2)
+    once = line.median().expand(2), sum(length.quantile(UPRIGHT) for length in lengths).expand(2)
     if high - low <= WALKS * once[1][0]:
         return Standing(*once, line, across)
-    ends = _ends(tall, line, low, high)
+    ends = sum(_ends(length, line, low, high) for length in lengths)
     if not ends[1] > GROWS * ends[0]:  # lower down, but no nearer: on stairs, or lying
         return Standing(*once, line, across)
     return Standing(torch.stack([low, high]), ends, line, across)
 
 
-def _ends(tall, line, low, high):
-    """(2,) how tall somebody is at both ends of a walk, by the frames near to them."""
+def _ends(length, line, low, high):
+    """(2,) how long something is at both ends of a walk, by the frames near to them."""
     far, near = line <= low + ENDS * (high - low), line >= high - ENDS * (high - low)
-    grows = (tall[near].median() - tall[far].median()) / (line[near].median() - line[far].median())
-    return torch.stack([(tall[part] + grows * (end - line[part])).quantile(UPRIGHT)
+    grows = (length[near].median() - length[far].median()) / (line[near].median() - line[far].median())
+    return torch.stack([(length[part] + grows * (end - line[part])).quantile(UPRIGHT)
                         for part, end in ((far, low), (near, high))])
 
 
