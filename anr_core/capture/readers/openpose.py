@@ -81,16 +81,16 @@ def read_keypoint_files(files: dict[int, Path], size: tuple[int, int] | None
     return {frame: points[places] for frame, points in followed.items()}, name
 
 
-def alike(found: dict[str, tuple[dict[int, np.ndarray], str | None]]
-          ) -> dict[str, tuple[dict[int, np.ndarray], str | None]]:
-    """Points by frame and their skeleton, by camera: with hands and face, of confidence 0 in a camera that
-    has seen none, where any of them has seen some.
+def alike(found: list[tuple[dict[int, np.ndarray], str | None]]
+          ) -> list[tuple[dict[int, np.ndarray], str | None]]:
+    """Points by frame and their skeleton of several clips: with hands and face, of confidence 0 in a clip
+    that shows none, where any of them shows some.
     """
-    if all(name != "body25_detailed" for _, name in found.values()):
+    if all(name != "body25_detailed" for _, name in found):
         return found
     more = ((0, sum(count - first for _, count, first in DETAILS)), (0, 0))
-    return {camera: ({frame: np.pad(one, more) for frame, one in points.items()}, "body25_detailed")
-            if name == "body25" else (points, name) for camera, (points, name) in found.items()}
+    return [({frame: np.pad(one, more) for frame, one in points.items()}, "body25_detailed")
+            if name == "body25" else (points, name) for points, name in found]
 
 
 def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], str]:

@@ -219,9 +219,9 @@ def _read_keypoints(source: Path, stations: list[_Station]):
         points, skeleton = read_keypoint_files(flat, stations[0].camera.size)
         by_camera = {station.name: points for station in stations}
     elif files := {name: found for name in full if (found := numbered(folder / name, (".json",)))}:
-        read = alike({name: read_keypoint_files(found, full[name]) for name, found in files.items()})
-        by_camera = {name: points for name, (points, _) in read.items()}
-        skeleton = next(iter(read.values()))[1]
+        read = alike([read_keypoint_files(found, full[name]) for name, found in files.items()])
+        by_camera = {name: points for name, (points, _) in zip(files, read, strict=True)}
+        skeleton = read[0][1]
     else:
         return {}, None
     found = {}

@@ -21,8 +21,9 @@ def footage_of(format: str, root: Path, clips: list[Clip], cameras: dict[str, Ca
                uncalibrated: frozenset[str] = frozenset()) -> Footage:
     """The footage of clips without a body; cameras and what the source says of them by the clips' names."""
     rate, assumed = frame_rate(clips, span)
-    points = alike({clip.name: (clip.keypoints, clip.skeleton) for clip in clips})
-    clips = [replace(clip, keypoints=points[clip.name][0], skeleton=points[clip.name][1]) for clip in clips]
+    told = alike([(clip.keypoints, clip.skeleton) for clip in clips])
+    clips = [replace(clip, keypoints=points, skeleton=name)
+             for clip, (points, name) in zip(clips, told, strict=True)]
     skeletons = {clip.skeleton for clip in clips if clip.keypoints}
     if len(skeletons) > 1:
         raise ValueError(f"{root}: its cameras' keypoints are of {' and '.join(sorted(skeletons))}. Detect "

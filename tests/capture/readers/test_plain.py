@@ -170,6 +170,11 @@ def test_treadmill_walkers_video_begins_with_frame_4_and_picture_3_is_before_it(
     assert np.isclose(clip.fps, 23.98)
 
 
+def test_treadmill_walkers_clips_of_one_camera_have_each_their_keypoints(treadmill, tmp_path):
+    made = prepare(treadmill, tmp_path / "capture")
+    assert len(made.keypoints) == len(made.shots) == 67 and made.skeleton == "body25_detailed"
+
+
 def test_treadmill_walkers_pictures_lie_where_the_video_has_them(treadmill, tmp_path):
     made = prepare(treadmill / "videos" / "32.mp4", tmp_path / "capture", start=0, end=0.3)
     truth = np.asarray(Image.open(treadmill / "frames" / "32" / "0006.jpg"), np.float32)
