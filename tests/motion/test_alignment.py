@@ -58,6 +58,15 @@ def test_who_walks_the_less_uses_the_middle_of_the_targets_walk():
     assert 330 < float(feet(found)[0]) < 420
 
 
+def test_who_walks_nearer_by_a_little_grows_by_as_little():
+    target = film(300 + 150 * STEPS, 150 + 150 * STEPS, 320)  # grows to twice the size
+    found = aligned(film(700 + 100 * STEPS, 400 + 100 * STEPS, 500, size=None), target)
+    height = feet(found) - joint(found, "nose")[:, 1]
+    assert float(height[-1] / height[0]) == pytest.approx(1.25, rel=0.03)
+    # on the floor that the target walked on: there y is as much larger as the person is taller
+    assert torch.allclose(feet(found), 150 + height / 0.93, atol=4)
+
+
 def test_who_walks_as_far_stands_where_the_target_stood_far_and_near():
     target = film(300 + 150 * STEPS, 150 + 150 * STEPS, 320)
     source = film(600 + 300 * STEPS.flip(0), 200 + 200 * STEPS.flip(0), 500, size=None)
