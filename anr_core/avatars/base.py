@@ -243,7 +243,11 @@ class Avatar(nn.Module):
 
         camera = scene.camera and replace(scene.camera, size=scene.size).resize(size)
         image = None if scene.image is None else resized(scene.image, size)
-        drawn = self(replace(scene, camera=camera, size=size, image=image))
+        keypoints = scene.keypoints
+        if keypoints is not None:
+            times = [new / old for new, old in zip(reversed(size), reversed(scene.size), strict=True)]
+            keypoints = keypoints * keypoints.new_tensor([*times, 1.0])
+        drawn = self(replace(scene, camera=camera, size=size, image=image, keypoints=keypoints))
         depth = None if drawn.depth is None else resized(drawn.depth)
         return Rendering(resized(drawn.rgb), resized(drawn.mask), depth,
                          {name: resized(layer) for name, layer in drawn.layers.items()})

@@ -67,7 +67,8 @@ def mix_from_keypoints(views: Iterable[tuple[View, Posed]], skeleton: Skeleton) 
         pixels = homogeneous[:, :2] / homogeneous[:, 2:].clamp(min=1e-6)
         depth = homogeneous[:, 2].mean()
         height = float((pixels.amax(0) - pixels.amin(0)).max())
-        for joint, (x, y, confidence) in enumerate(view.keypoints[0].tolist()):
+        # hands and face, which the skeleton may lack, come last
+        for joint, (x, y, confidence) in enumerate(view.keypoints[0, :len(skeleton)].tolist()):
             if confidence <= SURE or not np.isfinite([x, y]).all():
                 continue
             off = homogeneous[:, :2] - homogeneous.new_tensor([x, y]) * homogeneous[:, 2:]
@@ -115,6 +116,7 @@ def skeleton_of(name: str, surface: Surface | None) -> Skeleton:
 
 def skeleton_in(capture: Capture) -> str:
     """The set of keypoints that a capture's joints are best told by."""
+    capture = capture.of_body
     if is_anny(capture.body.surface):
         return capture.skeleton if capture.skeleton in ANNY_KNOWS else "coco23"
     if capture.skeleton is not None:

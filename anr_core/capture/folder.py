@@ -40,7 +40,7 @@ import torch
 from anr_core.body import Body, Pose
 from anr_core.camera import Camera
 from anr_core.capture.joints import Joints, read_joints
-from anr_core.capture.keypoints import Table, read_keypoints
+from anr_core.capture.keypoints import Table, of_body, read_keypoints
 from anr_core.capture.pictures import Memory, read_image
 from anr_core.capture.posing import read_posing
 from anr_core.capture.views import Views, as_floats
@@ -135,6 +135,14 @@ class Capture:
     def paired(self) -> bool:
         """Whether these are pairs of pictures, an input and what is to be drawn of it, and nothing else."""
         return self.registration is None and any(shot.input is not None for shot in self.shots)
+
+    @property
+    def of_body(self) -> Capture:
+        """The same capture with the keypoints of the body alone, without those of hands and face: for what
+        asks each of them alike whether it lies on the body.
+        """
+        keypoints, skeleton = of_body(self.keypoints, self.skeleton)
+        return self if skeleton == self.skeleton else replace(self, keypoints=keypoints, skeleton=skeleton)
 
     def views(self, cameras: Iterable[str] | None = None, frames: Iterable[int] | None = None,
               crop: str | None = None, size: int | tuple[int, int] | None = None) -> Views:

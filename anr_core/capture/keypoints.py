@@ -14,6 +14,17 @@ Table = dict[tuple[str, int], torch.Tensor]  # (camera name, frame) -> (K, 3) pi
 
 SURE = 0.3  # confidence above which a keypoint is a witness
 
+# Sets whose points begin with those of another one, the body's: hands and face come after it.
+BODIES = {"body25_detailed": ("body25", 25)}
+
+
+def of_body(table: Table, skeleton: str | None) -> tuple[Table, str | None]:
+    """Keypoints and the name of their set without hands and face; those of other sets as they are."""
+    if skeleton not in BODIES:
+        return table, skeleton
+    name, count = BODIES[skeleton]
+    return {place: points[:count] for place, points in table.items()}, name
+
 
 def write_keypoints(file: Path, table: Table) -> None:
     cameras, frames = zip(*table, strict=True)

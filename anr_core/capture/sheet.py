@@ -17,7 +17,7 @@ from anr_core.capture.bones import draw_bones
 from anr_core.capture.folder import Capture, Shot
 from anr_core.capture.pictures import write_image
 from anr_core.rasterizer import rasterize
-from anr_core.skeleton import KEYPOINT_SETS
+from anr_core.skeleton.named import SKELETONS
 
 HEIGHT = 200  # pixels of a picture
 HEAD = 14  # pixels of the line of words above it
@@ -75,8 +75,8 @@ def _tile(capture: Capture, shot: Shot) -> np.ndarray:
     if shot.input is not None:
         picture = np.concatenate([_pixels(view.input), picture if shot.known else 0 * picture], 1)
     picture = Image.fromarray(picture)
-    if view.keypoints is not None and capture.skeleton in KEYPOINT_SETS:
-        draw_bones(picture, view.keypoints[0].numpy(), KEYPOINT_SETS[capture.skeleton])
+    if view.keypoints is not None and capture.skeleton in SKELETONS:
+        draw_bones(picture, view.keypoints[0].numpy(), SKELETONS[capture.skeleton])
     tile = Image.new("RGB", (picture.width, HEAD + HEIGHT), "black")
     tile.paste(picture, (0, HEAD))
     words = f"{shot.camera} {shot.frame}" + ("" if shot.split == "train" else f" {shot.split}")

@@ -191,7 +191,8 @@ class Transfer:
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
     out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
-    # capture of who moves: a body's poses, or joints, as `lift` finds them
+    # capture of who moves: a body's poses, or joints, as `lift` finds them; for a dynamic-texture run also a
+    # film's keypoints: a capture, or a folder of OpenPose's JSON
     from_: Annotated[Path, arg(name="from", metavar="CAPTURE")]
     # whose looks, of a gaussian run: CAPTURE, CAPTURE:CAMERA:FRAME or a picture of a person
     looks: Annotated[str | None, optional("WHOSE")] = None
@@ -199,6 +200,13 @@ class Transfer:
     person: Annotated[str | None, optional("NAME")] = None
     # orbit (the camera circles), turn (the person turns) or a camera; the first camera if not given
     view: Annotated[str | None, optional("NAME")] = None
+    # how keypoints become the person's: limbs (as tall, standing where they stand, with limbs as long), scale
+    # (without the limbs) or none; limbs if not given
+    align: Annotated[str | None, optional("HOW")] = None
+    # sigma over which keypoints are smoothed in time, frames; 2 if not given
+    smooth: Annotated[float | None, optional("SIGMA")] = None
+    # frames a second of a folder of JSON, which doesn't tell it; 30 if not given
+    fps: Annotated[float | None, optional("F")] = None
     # picture to stand before; grey if not given
     background: Annotated[Path | None, optional("IMAGE")] = None
     # show the motion's film and the steps on the way side by side
@@ -208,11 +216,14 @@ class Transfer:
 
     def __call__(self) -> None:
         from anr_core.avatars.run import Run
-        from anr_core.capture import load_capture
         from anr_core.export.transfer import transfer
+        from anr_core.motion.keypoints import open_source
 
-        transfer(Run.open(self.run, self.person), self.out, load_capture(self.from_), self.looks, self.view,
-                 self.background, self.overview, self.size)
+        run, source = Run.open(self.run, self.person), open_source(self.from_, self.fps)
+        for note in getattr(source, "notes", ()):
+            print(f"  {note}")
+        transfer(run, self.out, source, self.looks, self.view, self.background, self.overview, self.size,
+                 self.align, self.smooth)
         print(f"written to {self.out}")
 
 

@@ -24,7 +24,11 @@ def evaluate_poses(avatar: Avatar, capture: Capture, splits: dict[str, list[Shot
     known, as it is of whoever an avatar was trained on. Empty where the avatar lifts nothing, or the capture
     has other keypoints. Prints a line a split.
     """
-    if getattr(avatar, "lifter", None) is None or capture.skeleton != avatar.config.skeleton:
+    if getattr(avatar, "lifter", None) is None:
+        return {}
+    wanted = avatar.config.skeleton
+    capture = capture if capture.skeleton == wanted else capture.of_body
+    if capture.skeleton != wanted:
         return {}
     lifter = Lifter(avatar.lifter, mean_pose(Examples(avatar.skeleton, avatar.config.seed)))
     results = {}

@@ -2,12 +2,12 @@
 
 Whoever has a body is moved by its rotations (motion/retargeting.py). Of whom a film tells joints alone,
 lifted from keypoints or known to its source, an avatar that draws bones is moved by those, with bones as long
-as its own person's.
+as its own person's. An avatar that is drawn out of keypoints is moved by a film's (driving.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,27 +17,32 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run, check_surface
 from anr_core.body import Pose, Surface, TrackedBody
 from anr_core.capture import Capture, resample
+from anr_core.export.driving import staged_keypoints
 from anr_core.export.lending import look_like
 from anr_core.export.staging import circling, turning, watching
 from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_name, staged_motion, write_scenes
 from anr_core.motion import read_motion
+from anr_core.motion.alignment import HOW, SMOOTH
+from anr_core.motion.keypoints import FlatMotion, best_camera
 from anr_core.skeleton.bones import as_skeleton, with_bones, without_gaps
 from anr_core.skeleton.named import skeleton_named
 
 AROUND = 0.12  # metres that a body reaches beyond its joints
 
 
-def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | None = None,
+def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str | Path | None = None,
              view: str | None = None, background: str | Path | None = None, overview: bool = False,
-             size: int | None = None) -> None:
+             size: int | None = None, align: str | None = None, smooth: float | None = None) -> None:
     """Draw a run's avatar as somebody moves in another capture.
 
     out     a name in .mp4; in .jpg or .png it becomes a strip of pictures
-    source  who moves
+    source  who moves: a capture, or where the avatar is drawn out of keypoints those of a film
     looks   whose looks an avatar takes that looks at pictures: a capture's folder, CAPTURE:CAMERA:FRAME, or a
             picture of one person; None for its own person's
     view    "orbit", "turn", or a camera: of the avatar's own capture, or where the motion is joints alone of
             the motion's; None for the first
+    align   how keypoints become the person's own: one of `alignment.HOW`, None for its first
+    smooth  sigma in frames by which keypoints are smoothed over time, None for `alignment.SMOOTH`
 
     Raises ValueError where there is no motion in the source, or no picture in looks.
     """
@@ -46,7 +51,15 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
     avatar, person = run.avatar(), run.capture()
     if looks is not None:
         person = look_like(avatar, str(looks), person)
-    if source.poses is not None and person.poses is not None:
+    asked = align is not None or smooth is not None
+    if "keypoints" in avatar.needs and (asked or not _have_bodies(source, person)):
+        _check_view(view, list(person.cameras))
+        many, scenes, beside = staged_keypoints(run, avatar, source, view, size, VIDEO_FPS, align or HOW[0],
+                                                SMOOTH if smooth is None else smooth, _film(source))
+        write_scenes(out, avatar, scenes, many, size, background, overview, beside)
+        return
+    _check_source(source, asked, avatar)
+    if _have_bodies(source, person):
         check_surface(person, avatar.surface)
         motion, known = read_motion(source.path), list(person.cameras)
         view = _view(view, person)
@@ -57,12 +70,38 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
     write_scenes(out, avatar, scenes, many, size, background, overview, Film(source))
 
 
+def _have_bodies(source: Capture | FlatMotion, person: Capture) -> bool:
+    return isinstance(source, Capture) and source.poses is not None and person.poses is not None
+
+
+def _film(source: Capture | FlatMotion) -> Callable | None:
+    """What the camera whose keypoints drive took at a frame number, where there are pictures."""
+    if isinstance(source, FlatMotion) or not source.keypoints:
+        return None
+    return Film(source, best_camera(source)).at
+
+
+def _check_source(source: Capture | FlatMotion, asked: bool, avatar: Avatar) -> None:
+    """Raise ValueError for what is of keypoints alone, where an avatar isn't moved by them."""
+    if asked:
+        raise ValueError(f"--align and --smooth are of keypoints; a {avatar.config.system} avatar is moved "
+                         "by a body or by joints in space. Leave them out.")
+    if isinstance(source, FlatMotion):
+        raise ValueError(f"{source.source} has keypoints alone, and a {avatar.config.system} avatar isn't "
+                         "moved by them. Prepare the film that they are of, and fit or lift it: python -m "
+                         "anr_core prepare SOURCE CAPTURE")
+
+
 def _view(view: str | None, capture: Capture) -> str:
     """A view that there is."""
     known = ["orbit", "turn", *capture.cameras]
+    _check_view(view, known)
+    return view or known[2]
+
+
+def _check_view(view: str | None, known: list[str]) -> None:
     if view is not None and view not in known:
         raise ValueError(f"There is no view {view!r}; use one of {', '.join(known)}.")
-    return view or known[2]
 
 
 def staged_joints(avatar: Avatar, source: Capture, view: str, size: int) -> tuple[int, Iterator[Scene]]:
@@ -111,11 +150,15 @@ def _of_joints(scene, confidence):
 
 
 class Film:
-    """What the motion's film shows at each picture of a video: the whole person, through one camera."""
+    """What the motion's film shows at each picture of a video: the whole person, through one camera.
 
-    def __init__(self, source: Capture):
+    camera  that with the most pictures if none is named
+    """
+
+    def __init__(self, source: Capture, camera: str | None = None):
         self.source = source
-        camera = max(source.cameras, key=lambda name: sum(shot.camera == name for shot in source.shots))
+        camera = camera or max(source.cameras,
+                               key=lambda name: sum(shot.camera == name for shot in source.shots))
         self.shots = sorted((shot for shot in source.shots if shot.camera == camera),
                             key=lambda shot: shot.frame)
         self.frames = [shot.frame for shot in self.shots]
@@ -124,9 +167,13 @@ class Film:
         """The picture (1, 3, H, W) of the moment that a video's picture `place` plays, in rounds."""
         lasts = max(self.frames[-1] - self.frames[0], 1)
         moment = self.frames[0] + place / VIDEO_FPS * self.source.fps % lasts
+        return {"motion": self.at(moment, scene.size)}
+
+    def at(self, moment: float, size: tuple[int, int]) -> torch.Tensor:
+        """The picture (1, 3, H, W) that was taken nearest to a frame number, as a square of max(size)."""
         shot = min(self.shots, key=lambda shot: abs(shot.frame - moment))
         view = replace(self.source, shots=[shot]).views()[0]
         side = max(view.size)
         window = resample(view, torch.tensor([view.size[::-1]]) / 2, torch.tensor([float(side)]),
-                          torch.zeros(1), max(scene.size))
-        return {"motion": window.image}
+                          torch.zeros(1), max(size))
+        return window.image

@@ -201,7 +201,9 @@ def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[tuple[Scene, Rend
     device = avatar.device
     for scene in scenes:
         posed = scene.posed and scene.posed.on(avatar.surface)
-        scene = replace(scene, posed=posed, camera=scene.camera.to(device))
+        keypoints = scene.keypoints
+        scene = replace(scene, posed=posed, camera=scene.camera.to(device),
+                        keypoints=None if keypoints is None else keypoints.to(device))
         yield scene, avatar.draw(scene)
 
 

@@ -44,15 +44,16 @@ def played(run: str | Path, motion: str | Path = "", overview: bool = False) -> 
 def transferred(run: str | Path, motion: str | Path, looks: str | Path = "") -> None:
     """Show a run's avatar, the first one of several people, as somebody moves in another capture's film.
 
+    motion  the capture; of an avatar that is drawn out of keypoints also a folder of OpenPose's JSON
     looks  whose looks it takes: a capture, CAPTURE:CAMERA:FRAME, or a picture of a person
     """
     from anr_core.avatars.run import Run, people_of
-    from anr_core.capture import load_capture
     from anr_core.export.transfer import transfer
+    from anr_core.motion.keypoints import open_source
 
     person = next(iter(people_of(run)))
     opened, out = Run.open(run, person or None), Path(run) / f"as-{Path(motion).name}.mp4"
-    transfer(opened, out, load_capture(motion), looks=looks or None, overview=True)
+    transfer(opened, out, open_source(motion), looks=looks or None, overview=True)
     film(out)
 
 

@@ -24,6 +24,7 @@ from anr_core.prepare import REPORT, report
 from anr_core.prepare.annotators import Annotator, Person, check_name, ready_annotator
 from anr_core.prepare.following import distance, follow, prominence
 from anr_core.skeleton import KEYPOINT_SETS, shared_joints
+from anr_core.skeleton.named import skeleton_named
 
 UNFINISHED = ".annotations"  # folder of a capture; of each annotator CAMERA/0008.npz: keypoints and masks
 MOST_PEOPLE = 8  # of a picture that are kept, the most prominent ones
@@ -90,7 +91,7 @@ def _complete(capture, shot):
 
 
 def _check_skeleton(capture, again):
-    if not again and capture.skeleton is not None and capture.skeleton not in KEYPOINT_SETS:
+    if not again and capture.skeleton is not None and capture.of_body.skeleton not in KEYPOINT_SETS:
         raise ValueError(f"{capture.path} has keypoints of the set {capture.skeleton!r}, which nothing can "
                          f"be added to; known are {', '.join(KEYPOINT_SETS)}. Make all anew with --again.")
 
@@ -218,7 +219,7 @@ def _best(agreements: Iterable[float]) -> list[int]:
 
 def _in_set(points: np.ndarray, name: str, other: str) -> np.ndarray:
     """Keypoints (K, 3) of one set as another's; those that it lacks have confidence 0."""
-    one, two = KEYPOINT_SETS[name], KEYPOINT_SETS[other]
+    one, two = skeleton_named(name), skeleton_named(other)
     taken, places = shared_joints(one, two)
     moved = np.zeros((len(two), 3), np.float32)
     moved[places] = points[taken]

@@ -81,6 +81,7 @@ def _volume(vertices, faces):
 
 def check(capture: Capture, overlap: dict[Shot, float], place: Path) -> list[Finding]:
     """All findings of a capture, which will be in `place`; `overlap` is what `mask_overlaps` told."""
+    capture = capture.of_body
     return [*_missing(capture, place), *_masks_elsewhere(capture, overlap), *_gaps(capture),
             *_keypoints(capture), *_reprojection(capture, place), *_lag(capture)]
 
@@ -93,7 +94,7 @@ def mask_overlaps(capture: Capture) -> dict[Shot, float]:
     With a body its intersection over union with the projected mesh, in the frames that were registered; else
     the share of sure keypoints that lie in it.
     """
-    found = {}
+    found, capture = {}, capture.of_body
     for shot in capture.shots:
         if shot.mask is None:
             continue

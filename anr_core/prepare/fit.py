@@ -34,7 +34,7 @@ def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
 
     Focal lengths that are guesses are found along. Raises ValueError where there is nothing to fit to.
     """
-    capture = load_capture(folder)
+    capture = load_capture(folder).of_body
     if body not in ("anny", *VERTICES):
         raise ValueError(f"A fit of the body {body!r} is unknown; use anny, {', '.join(VERTICES)}.")
     if to not in ("auto", "pictures", "meshes"):

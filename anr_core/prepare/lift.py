@@ -46,7 +46,7 @@ def lift(folder: Path, run: Path | None = None, cameras: Iterable[str] | None = 
     Where the body is known, says how far off each picture's joints are, beside the mean pose. Raises
     ValueError where nothing can be lifted.
     """
-    capture = load_capture(folder)
+    capture = load_capture(folder).of_body
     skeleton, names = _checked(capture, cameras, minutes, height)
     if capture.joints is not None and not capture.joints.lifted and not again:
         raise ValueError(f"{capture.path} has joints that its source knew. Lifted ones are worse; --again "

@@ -83,7 +83,7 @@ def _chosen(capture, cameras, plate):
     if plate != "auto" and len(names) > 1:
         raise ValueError(f"One plate is of one camera, but there are {len(names)}. Name it: --cameras "
                          f"{names[0]}")
-    if capture.skeleton not in KEYPOINT_SETS and capture.registration is None:
+    if capture.of_body.skeleton not in KEYPOINT_SETS and capture.registration is None:
         raise ValueError(f"{capture.path} has neither keypoints nor a body to tell where the person is. Lay "
                          "keypoints beside the pictures and prepare it again, or annotate it.")
     return names

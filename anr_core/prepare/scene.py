@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from anr_core.capture import Capture, Shot
+from anr_core.capture.keypoints import of_body
 from anr_core.capture.outline import drawn_mask
 from anr_core.capture.pictures import read_image
 from anr_core.prepare.guide import REACH, Guide, guide_of
@@ -133,11 +134,11 @@ def guide_for(capture: Capture, shot: Shot, shrink: int = 1) -> Guide | None:
     """Where the person can be in a shot's picture, shrunk by a whole number."""
     size = tuple(-(-side // shrink) for side in capture.cameras[shot.camera].size)
     points, names, body = capture.keypoints.get((shot.camera, shot.frame)), (), None
-    if capture.skeleton not in KEYPOINT_SETS:
-        points = None
+    found, skeleton = of_body({} if points is None else {shot: points}, capture.skeleton)
+    points = found.get(shot) if skeleton in KEYPOINT_SETS else None
     if points is not None:
         points = points.numpy() / np.float32([shrink, shrink, 1])
-        names = KEYPOINT_SETS[capture.skeleton].names
+        names = KEYPOINT_SETS[skeleton].names
     if capture.registration is not None:
         posed = capture.body(capture.pose(torch.tensor([shot.frame])))
         body = drawn_mask(posed.vertices, posed.surface.faces, capture.cameras[shot.camera].resize(size)) > 0

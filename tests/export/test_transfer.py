@@ -17,6 +17,7 @@ from anr_core.export.lending import lent, look_like
 from anr_core.export.transfer import transfer
 from anr_core.training import train
 from tests.avatars.test_gaussian import TINY
+from tests.motion.flat import film
 from tests.posed_capture import FRAMES, make_posed_capture
 
 
@@ -105,3 +106,6 @@ def test_what_cannot_be_says_so(run, capture, lifted, tmp_path):
     says("does not exist", looks=tmp_path / "none.png")
     says("no picture of camera 'moon'", looks=f"{capture.path}:moon")
     says("lift", source=replace(lifted, joints=None))
+    dance = film(torch.full((4,), 90.0), 60, 50)
+    says("has keypoints alone, and a gaussian avatar isn't moved by them", source=dance)
+    says("--align and --smooth are of keypoints; a gaussian avatar", align="limbs")

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.keypoints import BODIES
 from anr_core.capture.posing import read_posing
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
 from anr_core.capture.readers.clips import clip_names, numbered, open_clip
@@ -82,11 +83,13 @@ def _read_back(footage: Footage, source: Path) -> Footage:
         else:
             registered = {}
         cameras = {name: index["cameras"][name] for name in footage.cameras}
+        # hands and face may have been in pictures alone that aren't asked for
+        skeleton = footage.keypoints if index["keypoints"] in BODIES else index["keypoints"]
         return replace(
             footage, fps=index["fps"], up=tuple(index["up"]), person=index["person"],
             licence=index["licence"],
             originals={name: camera["original"] for name, camera in cameras.items()},
-            takes=_as_they_were(footage.takes, shots, folder), notes=[], keypoints=index["keypoints"],
+            takes=_as_they_were(footage.takes, shots, folder), notes=[], keypoints=skeleton,
             uncalibrated=frozenset(name for name, camera in cameras.items() if not camera["calibrated"]),
             **registered)
     except (KeyError, TypeError) as error:

@@ -3,7 +3,8 @@
     OpenPose   {"people": [{"pose_keypoints_2d": [x, y, confidence, ...]}]}
     EasyMocap  {"annots": [{"keypoints": [[x, y, confidence], ...]}], "height": ..., "width": ...}
 
-Neither says which points these are; their number does. OpenPose has two models of 25 points. Of its newer
+Beside the body both may have hands and a face (DETAILS): then points are those of "body25_detailed". Neither
+says which points these are; their number does. OpenPose has two models of 25 points. Of its newer
 one the second point is an eye; of BODY_25 it is the neck, which lies in the middle of the shoulders.
 """
 
@@ -31,23 +32,32 @@ LAYOUTS = {
     135: ("body25b", list(range(25))),
 }
 
+# What OpenPose and EasyMocap call the left hand, the right one and the face, how many points each has, and
+# which of them "body25_detailed" takes: a hand's first is the wrist, which the body has.
+DETAILS = ((("hand_left_keypoints_2d", "handl2d"), 21, 1), (("hand_right_keypoints_2d", "handr2d"), 21, 1),
+           (("face_keypoints_2d", "face2d"), 70, 0))
+DETAILED = 25  # points of a body that are known with hands and face
+
 # Of their height: nearer than this, the surer of two detections is taken, as one is a ghost of the other.
 NEAR = 0.05
 # A person can't be so many times their own size away in the next frame.
 FARTHEST_STEP = 1.0
 
 
-def read_keypoint_files(files: dict[int, Path], size: tuple[int, int]) -> tuple[dict[int, np.ndarray], str]:
+def read_keypoint_files(files: dict[int, Path], size: tuple[int, int] | None
+                        ) -> tuple[dict[int, np.ndarray], str]:
     """Points (K, 3), pixels of pictures of a size (H, W), of one person by frame number; and their skeleton.
 
     Frames without the person are left out. Who has a number in EasyMocap's files is told by it, the one who
-    is most often seen; else the largest and surest is followed from frame to frame.
+    is most often seen; else the largest and surest is followed from frame to frame. Hands and face are those
+    of who is followed; of what a frame lacks the confidence is 0. Without a size none is checked.
     """
     people, named, counts = {}, Counter(), {}
     for frame, file in sorted(files.items()):
-        people[frame] = _read_people(file, size)
-        named.update(person for person, _ in people[frame])
-        counts.update({len(points): file for _, points in people[frame]})
+        found = _read_people(file, size)
+        people[frame] = [(person, np.concatenate([body, details])) for person, body, details in found]
+        named.update(person for person, _, _ in found)
+        counts.update({len(body): file for _, body, _ in found})
     if len(counts) > 1:
         found = ", ".join(f"{count} in {file.name}" for count, file in sorted(counts.items()))
         raise ValueError(f"{next(iter(files.values())).parent} mixes skeletons: {found} points. Keep the "
@@ -60,13 +70,27 @@ def read_keypoint_files(files: dict[int, Path], size: tuple[int, int]) -> tuple[
                          "Detect again with BODY_25.")
     name, places = LAYOUTS[count]
     if None in named:
-        followed = follow({frame: [points for _, points in found] for frame, found in people.items()})
+        followed = follow({frame: [points for _, points in found] for frame, found in people.items()}, count)
     else:
         most = named.most_common(1)[0][0]
         followed = {frame: points for frame, found in people.items()
                     for person, points in found if person == most}
-    followed = {frame: points[places] for frame, points in followed.items()}
-    return followed, _told_apart(name, list(followed.values()))
+    name = _told_apart(name, list(followed.values()))
+    if name == "body25" and any(points[DETAILED:, 2].any() for points in followed.values()):
+        return followed, "body25_detailed"
+    return {frame: points[places] for frame, points in followed.items()}, name
+
+
+def alike(found: list[tuple[dict[int, np.ndarray], str | None]]
+          ) -> list[tuple[dict[int, np.ndarray], str | None]]:
+    """Points by frame and their skeleton of several clips: with hands and face, of confidence 0 in a clip
+    that shows none, where any of them shows some.
+    """
+    if all(name != "body25_detailed" for _, name in found):
+        return found
+    more = ((0, sum(count - first for _, count, first in DETAILS)), (0, 0))
+    return [({frame: np.pad(one, more) for frame, one in points.items()}, "body25_detailed")
+            if name == "body25" else (points, name) for points, name in found]
 
 
 def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], str]:
@@ -100,21 +124,30 @@ def _told_apart(name, people):
     return "body25b" if name == "body25" and not _is_body25(people) else name
 
 
-def follow(people: dict[int, list[np.ndarray]]) -> dict[int, np.ndarray]:
-    """One person's points (K, 3) by frame, out of all (K, 3) of each frame: the most prominent one's."""
+def follow(people: dict[int, list[np.ndarray]], body: int | None = None) -> dict[int, np.ndarray]:
+    """One person's points (K, 3) by frame, out of all (K, 3) of each frame: the most prominent one's.
+
+    body  how many of the points tell who is who: the first ones, not hands and face; None for all
+    """
+    def prominence(points):
+        return _prominence(points[:body])
+
+    def distance(points, last):
+        return _distance(points[:body], last[:body])
+
     frames = sorted(frame for frame, seen in people.items() if seen)
     if not frames:
         return {}
-    start = max(frames, key=lambda frame: max(map(_prominence, people[frame])))
-    chosen = {start: max(people[start], key=_prominence)}
+    start = max(frames, key=lambda frame: max(map(prominence, people[frame])))
+    chosen = {start: max(people[start], key=prominence)}
     place = frames.index(start)
     for direction in (frames[place + 1:], frames[:place][::-1]):
         last, since = chosen[start], start
         for frame in direction:
             nearest = min(people[frame], key=lambda points, last=last:
-                          (_distance(points, last) + NEAR) / max(_prominence(points), 1e-9))
+                          (distance(points, last) + NEAR) / max(prominence(points), 1e-9))
             # after a gap the person may be anywhere
-            if _distance(nearest, last) <= FARTHEST_STEP * max(1, abs(frame - since) / 10):
+            if distance(nearest, last) <= FARTHEST_STEP * max(1, abs(frame - since) / 10):
                 chosen[frame] = last = nearest
                 since = frame
     return dict(sorted(chosen.items()))
@@ -150,32 +183,50 @@ def _is_body25(people):
     return distance[0] <= distance[1]
 
 
-def _read_people(file: Path, size) -> list[tuple[int | None, np.ndarray]]:
-    """All people in a file: who, if that is told, and their points (K, 3)."""
+def _read_people(file: Path, size) -> list[tuple[int | None, np.ndarray, np.ndarray]]:
+    """All people in a file: who, if that is told, the body's points (K, 3), and those of hands and face."""
     content = read_json(file)
     people = _people(content)
     if people is None:
         raise ValueError(f'{file} holds no keypoints: expected OpenPose\'s {{"people": [...]}} or '
                          'EasyMocap\'s {"annots": [...]}.')
     found = []
-    for person, points in people:
-        try:
-            points = np.array(points, np.float64).reshape(-1, 3)
-        except (ValueError, TypeError):
-            raise ValueError(f"{file}: keypoints are not x, y and confidence, three numbers a "
-                             "point.") from None
-        if not measurable(points).all():
-            raise ValueError(f"{file} has points that are NaN, infinite or beyond {LARGEST:g}. Detect again, "
-                             "or remove the file.")
+    for person, body, record in people:
+        points = _points(body, file)
         if (points[:, 2] > 0).any():
-            found.append((person, points.astype(np.float32)))
-    if isinstance(content, dict) and {"height", "width"} <= content.keys():
+            found.append((person, points, _details(record, file)))
+    if isinstance(content, dict) and {"height", "width"} <= content.keys() and size is not None:
         _check_size(file, content, size)
     return found
 
 
+def _points(values, file: Path) -> np.ndarray:
+    """(K, 3) float32 of a list of numbers, or of points."""
+    try:
+        points = np.array(values, np.float64).reshape(-1, 3)
+    except (ValueError, TypeError):
+        raise ValueError(f"{file}: keypoints are not x, y and confidence, three numbers a point.") from None
+    if not measurable(points).all():
+        raise ValueError(f"{file} has points that are NaN, infinite or beyond {LARGEST:g}. Detect again, "
+                         "or remove the file.")
+    return points.astype(np.float32)
+
+
+def _details(record: dict, file: Path) -> np.ndarray:
+    """(110, 3) points of hands and face, confidence 0 where there are none."""
+    parts = []
+    for keys, count, first in DETAILS:
+        key = next((key for key in keys if record.get(key)), None)
+        points = np.zeros((count, 3), np.float32) if key is None else _points(record[key], file)
+        if len(points) != count:
+            raise ValueError(f"{file}: {key} has {len(points)} points, but {count} are known. Detect again "
+                             "with OpenPose's own models of hands and face, or remove them.")
+        parts.append(points[first:])
+    return np.concatenate(parts)
+
+
 def _people(content):
-    """Who, and the numbers of each, in a file; None where it is of neither format."""
+    """Who, the body's numbers, and all else of each in a file; None where it is of neither format."""
     content = {"annots": content} if isinstance(content, list) else content
     if not isinstance(content, dict):
         return None
@@ -184,7 +235,7 @@ def _people(content):
     key, who = ("pose_keypoints_2d", None) if openpose else ("keypoints", "personID")
     if not isinstance(people, list) or not all(isinstance(one, dict) and key in one for one in people):
         return None
-    return [(one.get(who), one[key]) for one in people if one[key]]
+    return [(one.get(who), one[key], one) for one in people if one[key]]
 
 
 def _check_size(file, content, size):

@@ -30,7 +30,7 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.clips import HIGHEST_RATE, numbered
-from anr_core.capture.readers.openpose import read_keypoint_files, read_keypoint_table
+from anr_core.capture.readers.openpose import alike, read_keypoint_files, read_keypoint_table
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
 from anr_core.capture.sources import (
     common_size,
@@ -219,9 +219,9 @@ def _read_keypoints(source: Path, stations: list[_Station]):
         points, skeleton = read_keypoint_files(flat, stations[0].camera.size)
         by_camera = {station.name: points for station in stations}
     elif files := {name: found for name in full if (found := numbered(folder / name, (".json",)))}:
-        read = {name: read_keypoint_files(found, full[name]) for name, found in files.items()}
-        by_camera = {name: points for name, (points, _) in read.items()}
-        skeleton = next(iter(read.values()))[1]
+        read = alike([read_keypoint_files(found, full[name]) for name, found in files.items()])
+        by_camera = {name: points for name, (points, _) in zip(files, read, strict=True)}
+        skeleton = read[0][1]
     else:
         return {}, None
     found = {}

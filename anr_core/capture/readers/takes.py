@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.readers.clips import Clip
+from anr_core.capture.readers.openpose import alike
 from anr_core.capture.readers.timing import Span, fullest, picture_rate
 from anr_core.capture.sources import decoded, stated_licence
 
@@ -20,6 +21,9 @@ def footage_of(format: str, root: Path, clips: list[Clip], cameras: dict[str, Ca
                uncalibrated: frozenset[str] = frozenset()) -> Footage:
     """The footage of clips without a body; cameras and what the source says of them by the clips' names."""
     rate, assumed = frame_rate(clips, span)
+    told = alike([(clip.keypoints, clip.skeleton) for clip in clips])
+    clips = [replace(clip, keypoints=points, skeleton=name)
+             for clip, (points, name) in zip(clips, told, strict=True)]
     skeletons = {clip.skeleton for clip in clips if clip.keypoints}
     if len(skeletons) > 1:
         raise ValueError(f"{root}: its cameras' keypoints are of {' and '.join(sorted(skeletons))}. Detect "

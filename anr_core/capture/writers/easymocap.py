@@ -14,9 +14,12 @@ import numpy as np
 
 from anr_core.camera import Camera
 from anr_core.capture.folder import Capture
+from anr_core.capture.keypoints import BODIES
 from anr_core.capture.readers.easymocap import FILES, OURS, PARAMETER_FOLDERS
+from anr_core.capture.readers.openpose import DETAILS
 from anr_core.capture.readers.smpl_json import FIELDS
 from anr_core.capture.sources import licence_files
+from anr_core.skeleton import BODY25
 
 KEPT = ("capture.json", "body.npz", "poses.npz", "certain", "truth")
 
@@ -30,8 +33,9 @@ def write(capture: Capture, folder: Path) -> list[str]:
             _copy(capture.path / shot.mask, (folder / "mask" / place).with_suffix(".png"))
         points = capture.keypoints.get((shot.camera, shot.frame))
         if points is not None:
-            _write_annotation((folder / "annots" / place).with_suffix(".json"), points.numpy(),
-                              capture.cameras[shot.camera].size, f"images/{place}{Path(shot.image).suffix}")
+            _write_annotation((folder / "annots" / place).with_suffix(".json"),
+                              _parted(points.numpy(), capture.skeleton), capture.cameras[shot.camera].size,
+                              f"images/{place}{Path(shot.image).suffix}")
     for name, picture in capture.backgrounds.items():
         _copy(capture.path / picture, folder / "background" / f"{name}{Path(picture).suffix}")
     for licence in licence_files(capture.path):
@@ -54,13 +58,27 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _write_annotation(file, points, size, picture):
+def _parted(points, skeleton):
+    """Keypoints (K, 3) by the names that EasyMocap has for them: there a hand begins with its wrist."""
+    if skeleton not in BODIES:
+        return {"keypoints": points.tolist()}
+    body, rest = np.split(points, [BODIES[skeleton][1]])
+    parted = {"keypoints": body.tolist()}
+    for (keys, count, first), place in zip(DETAILS, ("left_wrist", "right_wrist", None), strict=True):
+        part, rest = np.split(rest, [count - first])
+        wrist = body[[BODY25.names.index(place)]] if first else part[:0]
+        parted[keys[1]] = np.concatenate([wrist, part]).tolist()
+    return parted
+
+
+def _write_annotation(file, parted, size, picture):
+    points = np.array(parted["keypoints"])
     sure = points[points[:, 2] > 0, :2] if (points[:, 2] > 0).any() else points[:, :2]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({
         "filename": picture, "height": size[0], "width": size[1],
         "annots": [{"personID": 0, "bbox": [*sure.min(0).tolist(), *sure.max(0).tolist(), 1.0],
-                    "keypoints": points.tolist(), "isKeyframe": False}]}))
+                    **parted, "isKeyframe": False}]}))
 
 
 def _write_cameras(cameras: dict[str, Camera], folder: Path) -> None:

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from anr_core.capture.readers.openpose import follow, read_keypoint_files, read_keypoint_table
+from anr_core.capture.readers.openpose import alike, follow, read_keypoint_files, read_keypoint_table
 from anr_core.skeleton import BODY25, BODY25B
+from anr_core.skeleton.detailed import BODY25_DETAILED
 from tests.conftest import REAL_CAPTURES
 from tests.small_sources import SIZE, cameras, seen
 
@@ -120,4 +121,72 @@ def test_turning_persons_keypoints_are_halved_with_their_pictures(real_capture):
     view = made.views(["0000"])[0]
     points = view.keypoints[0][view.keypoints[0, :, 2] > 0.3]
     columns, rows = points[:, :2].long().T
-    assert made.skeleton == "body25" and (view.mask[0, 0, rows, columns] > 0.5).float().mean() > 0.9
+    assert made.skeleton == "body25_detailed" and made.of_body.skeleton == "body25"
+    assert (view.mask[0, 0, rows, columns] > 0.5).float().mean() > 0.9
+
+
+def detailed(points, hands=(), face=True, sure=0.5):
+    """One of OpenPose's people: a body with hands and a face, whose points count upwards."""
+    parts = {f"hand_{side}_keypoints_2d": (21, side in hands) for side in ("left", "right")}
+    parts["face_keypoints_2d"] = 70, face
+    person = {"pose_keypoints_2d": np.ravel(points).tolist()}
+    for key, (count, there) in parts.items():
+        numbers = np.stack([np.arange(count), np.arange(count), np.full(count, sure)], 1)
+        person[key] = numbers.ravel().tolist() if there else []
+    return person
+
+
+def write_people(folder, frames):
+    files = {}
+    for frame, people in enumerate(frames):
+        files[frame] = folder / f"{frame:04d}_keypoints.json"
+        files[frame].write_text(json.dumps({"people": people}))
+    return files
+
+
+def test_hands_and_face_are_those_of_who_is_followed(tmp_path):
+    bystander = detailed(person(60, 20), ("left", "right"))
+    frames = [[bystander, detailed(person(10 + frame), ("right",), frame > 0)] for frame in range(3)]
+    found, skeleton = read_keypoint_files(write_people(tmp_path, frames), SIZE)
+    assert skeleton == "body25_detailed" and found[0].shape == (135, 3)
+    names = BODY25_DETAILED.names
+    assert np.allclose(found[1][names.index("right_thumb1")], (1, 1, 0.5))  # the first point was the wrist
+    assert np.allclose(found[1][names.index("chin")], (8, 8, 0.5))
+    assert not found[1][names.index("left_index4")].any()  # the bystander has that hand
+    assert not found[0][names.index("chin")].any() and found[0][names.index("right_pinky4"), 2] > 0
+    bodies, plain = read_keypoint_files(write(tmp_path, [[person(10 + frame)] for frame in range(3)]), SIZE)
+    assert plain == "body25"
+    for frame in range(3):
+        assert np.array_equal(found[frame][:25], bodies[frame])
+
+
+def test_clips_that_show_no_hands_have_hands_that_are_not_known():
+    shown, plain = ({0: np.ones((135, 3))}, "body25_detailed"), ({1: np.ones((25, 3))}, "body25")
+    points, skeleton = alike([shown, plain])[1]
+    assert skeleton == "body25_detailed" and points[1].shape == (135, 3)
+    assert points[1][:25].all() and not points[1][25:].any()
+    assert alike([plain, plain]) == [plain, plain]
+
+
+def test_hands_and_faces_that_nobody_has_change_nothing(tmp_path):
+    files = write_people(tmp_path, [[detailed(person(10), ("left", "right"), sure=0.0)]])
+    found, skeleton = read_keypoint_files(files, None)
+    assert skeleton == "body25" and found[0].shape == (25, 3)
+
+
+def test_a_hand_of_another_model_is_refused(tmp_path):
+    one = detailed(person(10), ("left",)) | {"face_keypoints_2d": [1.0, 2.0, 0.5]}
+    with pytest.raises(ValueError, match="face_keypoints_2d has 1 points, but 70 are known"):
+        read_keypoint_files(write_people(tmp_path, [[one]]), SIZE)
+
+
+def test_easymocaps_hands_and_face_are_the_same_points(tmp_path):
+    one = detailed(person(10), ("left", "right"))
+    parts = {key: np.reshape(one[name], (-1, 3)).tolist() for key, name in
+             (("keypoints", "pose_keypoints_2d"), ("handl2d", "hand_left_keypoints_2d"),
+              ("handr2d", "hand_right_keypoints_2d"), ("face2d", "face_keypoints_2d"))}
+    file = tmp_path / "0.json"
+    file.write_text(json.dumps({"annots": [{"personID": 0} | parts]}))
+    here = read_keypoint_files({0: file}, None)
+    there = read_keypoint_files(write_people(tmp_path, [[one]]), None)
+    assert here[1] == there[1] == "body25_detailed" and np.array_equal(here[0][0], there[0][0])

@@ -166,8 +166,13 @@ def test_treadmill_walkers_video_begins_with_frame_4_and_picture_3_is_before_it(
     clip = open_clip(treadmill, "27")
     assert clip.first == 4 and min(clip.pictures) == 3 and clip.size == (618, 720)
     assert len(clip.masks) == len(clip.keypoints) == len(clip.pictures) == 34
-    assert clip.skeleton == "body25" and clip.background == treadmill / "background_plate.png"
+    assert clip.skeleton == "body25_detailed" and clip.background == treadmill / "background_plate.png"
     assert np.isclose(clip.fps, 23.98)
+
+
+def test_treadmill_walkers_clips_of_one_camera_have_each_their_keypoints(treadmill, tmp_path):
+    made = prepare(treadmill, tmp_path / "capture")
+    assert len(made.keypoints) == len(made.shots) == 67 and made.skeleton == "body25_detailed"
 
 
 def test_treadmill_walkers_pictures_lie_where_the_video_has_them(treadmill, tmp_path):
