@@ -11,7 +11,7 @@ LINE = [
     ["texture", "renderer", "gaussians", "volume", "losses", "lifting"],
     ["capture"],
     ["avatars"],
-    ["metrics"],
+    ["metrics", "layers"],
     ["training"],
     ["evaluation"],
     ["prepare", "motion"],

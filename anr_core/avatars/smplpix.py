@@ -40,7 +40,7 @@ from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import BlockUNet
-from anr_core.texture import Unwrapping, bilinear, chart_of, table
+from anr_core.texture import Unwrapping, bilinear, chart_of, sheet_of, table
 
 # The network's learning rate at first, and what a plateau multiplies it by.
 LEARN, PLATEAU = 1e-3, 0.1
@@ -258,6 +258,9 @@ class SMPLpix(Avatar):
         if self.training or torch.is_grad_enabled() or not self.config.residual or image.is_cuda:
             return nullcontext()
         return torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16)
+
+    def pictures(self) -> dict[str, torch.Tensor]:
+        return {} if self.surface is None else {"atlas": sheet_of(self.texels, self.size)}
 
     def initialize(self, rgb: torch.Tensor) -> None:
         if not self.config.freeze_texture:

@@ -15,8 +15,8 @@ from anr_core.avatars import Avatar, Rendering
 from anr_core.avatars.run import Run, check_surface
 from anr_core.capture import Capture, Shot, View
 from anr_core.evaluation.judging import coloured, soundly_drawn
-from anr_core.export.layers import beside, picture
 from anr_core.export.video import GREY, STRIP, read_background, write_strip, write_video
+from anr_core.layers import beside, picture
 from anr_core.training.pairs import drawn_whole
 
 VIDEOS = "videos"  # folder of a run

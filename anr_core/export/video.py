@@ -19,8 +19,7 @@ from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface, writing
 from anr_core.capture import Capture
 from anr_core.capture.pictures import read_image, write_image
-from anr_core.export.layers import Layers, picture
-from anr_core.export.looking import as_filmed, pictures_of
+from anr_core.export.looking import as_filmed
 from anr_core.export.staging import (
     circling,
     driven,
@@ -31,13 +30,14 @@ from anr_core.export.staging import (
     watching,
 )
 from anr_core.export.volumes import check_volume, choose_latent, hulled, limit_memory
+from anr_core.layers import GREY, Layers, picture
+from anr_core.layers.given import pictures_of
 from anr_core.motion import Motion, read_motion
 
 VIDEO_FPS = 25
 ROUND_SECONDS = 8  # a full turn takes at least so long
 WATCH_SECONDS = 2  # what a resting camera shows takes at least so long
 STRIP = 6  # pictures of a strip
-GREY = 0.5
 
 Beside = Callable[[int, Scene], dict[str, torch.Tensor]]
 

@@ -14,10 +14,10 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.wearing import wearing
 from anr_core.body import Body
 from anr_core.capture import Capture
-from anr_core.export.layers import STEPS, Layers, beside, picture
 from anr_core.export.lending import lent
-from anr_core.export.looking import GIVEN, pictures_of
 from anr_core.export.video import read_background
+from anr_core.layers import STEPS, Layers, beside, picture
+from anr_core.layers.given import GIVEN, pictures_of
 from anr_core.viewer.state import Around, State
 
 QUALITY = 85  # of a JPEG: at 512 pixels 12 to 16 kB

@@ -9,8 +9,8 @@ from anr_core.avatars import Rendering, Scene
 from anr_core.avatars.run import Run
 from anr_core.capture.pictures import write_image
 from anr_core.export import video
-from anr_core.export.layers import CAPTION_HEIGHT
 from anr_core.export.video import draw_frames, read_background, render, write_video
+from anr_core.layers import CAPTION_HEIGHT
 from anr_core.motion import read_motion
 from anr_core.training import train
 from tests.motion.made_up import bvh_text, walk

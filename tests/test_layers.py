@@ -1,10 +1,12 @@
 """Steps on the way to a picture, in colours that stay the same."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from anr_core.avatars import Rendering
-from anr_core.export.layers import Layers, main_colours
+from anr_core.layers import Layers, colour_of_parts, main_colours, taken_apart
 
 
 def test_main_colours_spread_along_the_directions_of_most_variance():
@@ -37,3 +39,29 @@ def test_depth_is_brightest_where_it_is_near_and_keeps_its_scale():
     later = layers.panel("depth", drawn([2.5, 9.0, 0.1, 5]), None, 0)[0, 0].flatten()
     assert later.tolist() == pytest.approx([float(middle), 0.15, 1, 0])
     assert "depth" in layers.steps(drawn([2.0, 2, 2, 2]))
+
+
+def test_iuv_gives_parts_and_uv_in_colours_that_tell_apart():
+    iuv = torch.zeros(1, 3, 2, 2)
+    iuv[0, :, 0, 0] = torch.tensor([3, 0.25, 1])
+    iuv[0, :, 0, 1] = torch.tensor([14, 0.5, 0.5])
+    rendering = taken_apart(Rendering(torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2), None, {"iuv": iuv}))
+    assert Layers.steps(rendering) == ["parts", "UV", "mask", "result"]
+    parts = Layers().panel("parts", rendering, None, 0)
+    assert not torch.equal(parts[0, :, 0, 0], parts[0, :, 0, 1]) and not parts[0, :, 1].any()
+    uv = Layers().panel("UV", rendering, None, 0)
+    assert uv[0, :, 0, 0].tolist() == [0.25, 1, 0.25] and not uv[0, :, 1].any()
+
+
+def test_neighbouring_parts_have_colours_that_differ():
+    colours = colour_of_parts(24)
+    apart = torch.cdist(colours, colours) + 9 * torch.eye(25)
+    assert float(apart.min()) > 0.1
+
+
+def test_a_foreground_is_a_step_of_its_own_where_there_is_a_background():
+    plain = Rendering(torch.ones(1, 3, 2, 2), torch.zeros(1, 1, 2, 2))
+    before = replace(plain, layers={"background": torch.zeros(1, 3, 2, 2)})
+    assert Layers.steps(plain) == ["mask", "result"]
+    assert Layers.steps(before) == ["mask", "foreground", "background", "result"]
+    assert float(Layers().panel("foreground", before, None, 0).min()) == 0.5
