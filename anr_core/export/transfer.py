@@ -17,9 +17,10 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run, check_surface
 from anr_core.body import Pose, Surface, TrackedBody
 from anr_core.capture import Capture, resample
+from anr_core.export.backgrounds import Own
 from anr_core.export.lending import look_like
 from anr_core.export.staging import circling, turning, watching
-from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_name, staged_motion, write_scenes
+from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_shown, staged_motion, write_scenes
 from anr_core.motion import read_motion
 from anr_core.skeleton.bones import as_skeleton, with_bones, without_gaps
 from anr_core.skeleton.named import skeleton_named
@@ -32,7 +33,7 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
              size: int | None = None) -> None:
     """Draw a run's avatar as somebody moves in another capture.
 
-    out     a name in .mp4; in .jpg or .png it becomes a strip of pictures
+    out     as `render` takes it, and so is the background
     source  who moves
     looks   whose looks an avatar takes that looks at pictures: a capture's folder, CAPTURE:CAMERA:FRAME, or a
             picture of one person; None for its own person's
@@ -41,8 +42,8 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
 
     Raises ValueError where there is no motion in the source, or no picture in looks.
     """
-    out, size = Path(out), size or run.config.size
-    check_name(out)
+    size = size or run.config.size
+    check_shown(out, background, overview)
     avatar, person = run.avatar(), run.capture()
     if looks is not None:
         person = look_like(avatar, str(looks), person)
@@ -51,10 +52,13 @@ def transfer(run: Run, out: str | Path, source: Capture, looks: str | Path | Non
         motion, known = read_motion(source.path), list(person.cameras)
         view = _view(view, person)
         many, scenes = staged_motion(person, motion, view, known[0], size)
+        stage = person
     else:
         view = _view(view, source)
         many, scenes = staged_joints(avatar, source, view, size)
-    write_scenes(out, avatar, scenes, many, size, background, overview, Film(source))
+        stage = source
+    own = Own(avatar, stage, view) if view in stage.cameras else None
+    write_scenes(out, avatar, scenes, many, size, background, overview, Film(source), own)
 
 
 def _view(view: str | None, capture: Capture) -> str:

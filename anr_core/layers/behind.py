@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from anr_core.avatars import Avatar
 from anr_core.camera import Camera
@@ -33,7 +34,7 @@ def own_background(avatar: Avatar, capture: Capture, name: str, window: Camera,
     if whole is None:
         return None
     camera = capture.cameras[name]
-    center, extent = window_of(camera, window, size)
-    # it may have been learned smaller than the camera's pictures are
-    scale = center.new_tensor([whole.shape[3] / camera.size[1], whole.shape[2] / camera.size[0]])
-    return sample(whole, center * scale, extent * scale, torch.zeros(1), size)
+    if whole.shape[2:] != camera.size:  # it may have been learned smaller; scaled so, its rim doesn't fade
+        whole = functional.interpolate(whole, size=camera.size, mode="bilinear", antialias=True,
+                                       align_corners=False)
+    return sample(whole, *window_of(camera, window, size), torch.zeros(1), size)
