@@ -45,7 +45,7 @@ class Deferred(Avatar):
         drawn = torch.sigmoid(self.network(sampled))
         return Rendering(drawn[:, :3], drawn[:, 3:], buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled, "texture": sampled[:, :3],
-                          "normals": buffer.image(buffer.normal), "coverage": buffer.coverage()})
+                          "normals": buffer.image(buffer.camera_normal), "coverage": buffer.coverage()})
 
     def pictures(self) -> dict[str, torch.Tensor]:
         return {"atlas": sheet(self.texture.image()[:, :3])}

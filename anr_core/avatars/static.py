@@ -28,7 +28,7 @@ class StaticTexture(Avatar):
         chart = chart_of(buffer.part, self.size[0])
         colour = buffer.image(bilinear(self.texels, self.size, chart, buffer.uv))
         return Rendering(colour, buffer.coverage(), buffer.image(buffer.depth),
-                         {"iuv": buffer.iuv(), "normals": buffer.image(buffer.normal)})
+                         {"iuv": buffer.iuv(), "normals": buffer.image(buffer.camera_normal)})
 
     def pictures(self) -> dict[str, torch.Tensor]:
         return {"atlas": sheet_of(self.texels, self.size)}
