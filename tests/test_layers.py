@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from anr_core.avatars import Rendering
+from anr_core.avatars import Avatar, Config, Rendering, Scene
 from anr_core.layers import Layers, colour_of_parts, main_colours, taken_apart
 
 
@@ -65,3 +65,17 @@ def test_a_foreground_is_a_step_of_its_own_where_there_is_a_background():
     assert Layers.steps(plain) == ["mask", "result"]
     assert Layers.steps(before) == ["mask", "foreground", "background", "result"]
     assert float(Layers().panel("foreground", before, None, 0).min()) == 0.5
+
+
+def test_parts_stay_whole_numbers_when_a_picture_is_drawn_much_larger_than_trained():
+    class Numbered(Avatar):
+        def forward(self, scene):
+            image = torch.zeros(1, 1, *scene.size)
+            image[..., scene.size[1] // 2:] = 7
+            return Rendering(image.expand(-1, 3, -1, -1), image / 7, None, {"parts": image, "other": image})
+
+    avatar = Numbered(Config(size=8), None)
+    avatar.register_buffer("somewhere", torch.zeros(1))
+    drawn = avatar.draw(Scene(None, None, (40, 40)))
+    assert set(drawn.layers["parts"].unique().tolist()) == {0, 7}
+    assert len(drawn.layers["other"].unique()) > 2

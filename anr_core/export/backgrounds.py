@@ -58,8 +58,8 @@ def chosen_background(given: str | Path | None, size: int | tuple[int, int], own
     """
     if given == OWN:
         if own is None:
-            raise ValueError("The background's own picture is what a camera saw, so --background own needs a "
-                             "--view that is a camera of the capture.")
+            raise ValueError("--background own is what a camera saw behind the person, so it needs a --view "
+                             "that is a camera of the capture.")
         own.check()
         return own
     shown = None if given == NONE else GREY if given is None else still_background(given, size)

@@ -162,7 +162,7 @@ class Trainer:
     def __iter__(self) -> Iterator[Progress]:
         if not self.stages[0]:  # nothing to learn: what was unwrapped is the avatar
             self.save()
-            self.state.averaged.eval()
+            self.state.averaged.to(self.fabric.device).eval()
             return self._write_page(whole=True)
         self.state.avatars.to(self.fabric.device)
         self.state.averaged.to(self.fabric.device).eval()

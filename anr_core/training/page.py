@@ -174,7 +174,7 @@ h2 { margin: 34px 0 10px; font-size: 18px } h3 { margin: 18px 0 6px; font-size: 
 p { margin: 4px 0; color: var(--dim) }
 .bar { height: 6px; margin: 12px 0; border-radius: 3px; background: var(--line); overflow: hidden }
 .bar div { height: 100%; background: var(--accent) }
-.now { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: 14px }
+.now { display: grid; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 14px }
 figure { margin: 0; padding: 8px; border: 1px solid var(--line); border-radius: 8px; background: var(--card) }
 figure img { display: block; width: 100%; border-radius: 4px }
 figcaption { padding-top: 6px; text-align: center; font-size: 13px }
