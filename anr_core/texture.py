@@ -11,6 +11,7 @@ top.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -59,6 +60,20 @@ def chart_of(part: torch.Tensor, charts: int) -> torch.Tensor:
 def table(picture: torch.Tensor) -> torch.Tensor:
     """A picture (P, C, h, w) as rows of texels (P * h * w, C), as `bilinear` takes them."""
     return picture.movedim(1, -1).flatten(0, 2)
+
+
+def sheet(picture: torch.Tensor) -> torch.Tensor:
+    """Charts (P, C, h, w) as one picture (C, H, W), in rows of as many as make it about square; rest is 0."""
+    across = math.ceil(math.sqrt(len(picture)))
+    rows = math.ceil(len(picture) / across)
+    filled = functional.pad(picture, (0, 0) * 3 + (0, rows * across - len(picture)))
+    charts = filled.unflatten(0, (rows, across)).permute(2, 0, 3, 1, 4)  # (C, rows, h, across, w)
+    return charts.flatten(3, 4).flatten(1, 2)
+
+
+def sheet_of(texels: torch.Tensor, size: tuple[int, int, int]) -> torch.Tensor:
+    """Rows of texels (P * h * w, C), which `table` made, as one picture (C, H, W)."""
+    return sheet(texels.unflatten(0, size).movedim(-1, 1))
 
 
 class Texture(nn.Module):

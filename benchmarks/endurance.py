@@ -35,7 +35,7 @@ from anr_core.body.anny import AnnyBody, Shape
 from anr_core.camera import Camera, orbit
 from anr_core.capture import load_capture
 from anr_core.capture.changing import write_registration
-from anr_core.export.video import write_video
+from anr_core.export.writing import write_video
 from anr_core.rasterizer import rasterize
 
 CYCLE = 30  # frames, after which the film repeats itself

@@ -88,7 +88,7 @@ shown(contact_sheet(capture))
 
 # %%
 from anr_core.export.glimpse import glimpse
-from anr_core.export.layers import beside
+from anr_core.layers import beside
 
 if capture.registration is None:
     print("There is no body yet: it needs keypoints. Choose an ANNOTATOR above, or lay them beside the pictures.")

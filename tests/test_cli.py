@@ -204,6 +204,7 @@ def test_progress_shows_loss_speed_time_left_and_where_previews_are(capsys):
         Progress(2, "renderers", 1.0, {"a": 0.125}, 12.34, 0, Path("runs/x/previews/2.jpg"))])
     told = capsys.readouterr()
     assert told.out.splitlines() == ["texture: losses a, b", "previews: runs/x/previews",
+                                     "page: runs/x/index.html",
                                      "renderers: losses a"]
     assert "loss 0.1250, 12.3 images/s, 00:00 left" in told.err and "100%" in told.err
 

@@ -12,7 +12,7 @@ LINE = [
     ["parts"],
     ["capture"],
     ["avatars"],
-    ["metrics"],
+    ["metrics", "layers"],
     ["training"],
     ["evaluation"],
     ["prepare", "motion"],

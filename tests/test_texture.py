@@ -10,7 +10,18 @@ from torch.nn import functional
 
 from anr_core.body import Posed, Surface
 from anr_core.camera import look_at
-from anr_core.texture import Texture, Unwrapping, belonging, bilinear, mix, on_texels, spread
+from anr_core.texture import (
+    Texture,
+    Unwrapping,
+    belonging,
+    bilinear,
+    mix,
+    on_texels,
+    sheet,
+    sheet_of,
+    spread,
+    table,
+)
 
 SIZE = 32
 
@@ -349,3 +360,12 @@ def test_a_mixture_is_the_others_where_it_belongs():
     expected = torch.lerp(mine.image(), other.image(), share)
     torch.testing.assert_close(mix(mine, other, share).image(), expected)
     assert torch.equal(mine.image(), before)
+
+
+def test_a_sheet_shows_every_chart_once_in_reading_order():
+    charts = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 2, 3, 4)
+    shown = sheet(charts)
+    assert shown.shape == (2, 6, 12)
+    assert shown[0, ::3, ::4].tolist() == [[0, 1, 2], [3, 4, 0]]
+    assert torch.equal(sheet_of(table(charts), (5, 3, 4)), shown)
+    assert torch.equal(sheet(charts[3:4]), charts[3])

@@ -44,7 +44,17 @@ from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import UNet
-from anr_core.texture import Texture, Unwrapping, belonging, bilinear, chart_of, mix, on_texels, table
+from anr_core.texture import (
+    Texture,
+    Unwrapping,
+    belonging,
+    bilinear,
+    chart_of,
+    mix,
+    on_texels,
+    sheet,
+    table,
+)
 
 LATENT = 16  # channels between R1 and R2
 
@@ -174,6 +184,9 @@ class ANR(Avatar):
             return sampled[:, :LATENT], torch.zeros_like(normals), torch.zeros_like(normals[:, :1])
         latent = self.r1(sampled) + sampled[:, :LATENT]
         return latent, *self.r2(torch.cat([latent, normals], 1)).split([3, 1], 1)
+
+    def pictures(self) -> dict[str, torch.Tensor]:
+        return {"atlas": sheet(self.texture.image()[:, :3])}
 
     def initialize(self, rgb: torch.Tensor) -> None:
         self.texture.write(rgb)  # unseen texels say nothing in the others

@@ -196,6 +196,14 @@ class Avatar(nn.Module):
         for name in looks:
             mine[name].copy_(theirs[name])
 
+    def background(self, camera_name: str) -> torch.Tensor | None:
+        """(1, 3, H, W) the picture behind the person that was learned of a camera, or None."""
+        return None
+
+    def pictures(self) -> dict[str, torch.Tensor]:
+        """By name, (3, H, W) each: what of this person is a picture, but not drawn, such as a texture."""
+        return {}
+
     def inputs(self, scene: Scene) -> list[torch.Tensor]:
         """For image pairs: the input (1, C, H, W) that this avatar draws of a training view, or several.
 
@@ -250,7 +258,8 @@ class Avatar(nn.Module):
         drawn = self(replace(scene, camera=camera, size=size, image=image, keypoints=keypoints))
         depth = None if drawn.depth is None else resized(drawn.depth)
         return Rendering(resized(drawn.rgb), resized(drawn.mask), depth,
-                         {name: resized(layer) for name, layer in drawn.layers.items()})
+                         {name: functional.interpolate(layer, size=scene.size, mode="nearest-exact")
+                          if name == "parts" else resized(layer) for name, layer in drawn.layers.items()})
 
     def render(self, pose: Pose, camera: Camera, size: tuple[int, int]) -> Rendering:
         """Draw a pose from a camera whose pictures have `size` (H, W)."""

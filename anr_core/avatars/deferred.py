@@ -18,7 +18,7 @@ from anr_core.body import Surface
 from anr_core.capture import View
 from anr_core.rasterizer import gbuffer
 from anr_core.renderer import UNet
-from anr_core.texture import Texture
+from anr_core.texture import Texture, sheet
 
 
 class Deferred(Avatar):
@@ -45,7 +45,10 @@ class Deferred(Avatar):
         drawn = torch.sigmoid(self.network(sampled))
         return Rendering(drawn[:, :3], drawn[:, 3:], buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled, "texture": sampled[:, :3],
-                          "normals": buffer.image(buffer.normal), "coverage": buffer.coverage()})
+                          "normals": buffer.image(buffer.camera_normal), "coverage": buffer.coverage()})
+
+    def pictures(self) -> dict[str, torch.Tensor]:
+        return {"atlas": sheet(self.texture.image()[:, :3])}
 
     def initialize(self, rgb: torch.Tensor) -> None:
         self.texture.initialize(rgb)

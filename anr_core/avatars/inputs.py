@@ -69,7 +69,7 @@ def draw_input(posed: Posed, camera: Camera, size: tuple[int, int],
 
 def surface_layers(buffer: GBuffer) -> dict[str, torch.Tensor]:
     """Depth, parts with their texture coordinates, and normals, of a surface drawn FINER times as large."""
-    columns = buffer.depth[:, None], buffer.part[:, None].to(buffer.uv), buffer.uv, buffer.normal
+    columns = buffer.depth[:, None], buffer.part[:, None].to(buffer.uv), buffer.uv, buffer.camera_normal
     depth, iuv, normals = buffer.image(torch.cat(columns, 1))[..., ::FINER, ::FINER].split([1, 3, 3], 1)
     return {"depth": depth, "iuv": iuv, "normals": normals}
 

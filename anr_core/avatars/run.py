@@ -6,9 +6,10 @@
                               pictures, which have no body, the mean colour alone
     training.pt               what going on needs: raw weights, optimiser, random state, place in the schedule
     metrics.jsonl             one line every few steps        previews/    pictures on the way
+    index.html                all of that to look at, with the pictures in page/
 
 A run of several people, who share what draws them, is a folder of such runs, people/NAME, whose config.json
-says who they are; training.pt, metrics.jsonl and previews/ are of all of them.
+says who they are; training.pt, metrics.jsonl, previews/ and index.html are of all of them.
 """
 
 from __future__ import annotations

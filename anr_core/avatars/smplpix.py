@@ -40,7 +40,7 @@ from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import BlockUNet
-from anr_core.texture import Unwrapping, bilinear, chart_of, table
+from anr_core.texture import Unwrapping, bilinear, chart_of, sheet_of, table
 
 # The network's learning rate at first, and what a plateau multiplies it by.
 LEARN, PLATEAU = 1e-3, 0.1
@@ -146,7 +146,7 @@ class SMPLpix(Avatar):
         super().__init__(config, surface)
         if config.drawn not in KINDS:
             raise ValueError(f"drawn {config.drawn!r} is unknown; use one of {', '.join(KINDS)}.")
-        self.folds, self.pictures = Folds(pictures), len(pictures)
+        self.folds, self.trained = Folds(pictures), len(pictures)
         if surface is None:
             self.needs, self.controls = ("image",), ()
         else:
@@ -174,8 +174,8 @@ class SMPLpix(Avatar):
             for view, posed in views(most):
                 yield replace(view, camera=self.projected(view.camera, posed)), posed
 
-        self.displacement.copy_(displacement(seen, self.pictures, len(self.displacement)))
-        for _ in range(ROUNDS if self.pictures >= ENOUGH else 0):
+        self.displacement.copy_(displacement(seen, self.trained, len(self.displacement)))
+        for _ in range(ROUNDS if self.trained >= ENOUGH else 0):
             self.texels.copy_(table(self._unwrapped(views()).texture()[0]))
             balance(self.conditions, self.light, self._beside_texture(views()))
         unwrapping = self._unwrapped(views(), self.folds)
@@ -259,6 +259,9 @@ class SMPLpix(Avatar):
             return nullcontext()
         return torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16)
 
+    def pictures(self) -> dict[str, torch.Tensor]:
+        return {} if self.surface is None else {"atlas": sheet_of(self.texels, self.size)}
+
     def initialize(self, rgb: torch.Tensor) -> None:
         if not self.config.freeze_texture:
             self.texels.copy_(table(rgb))
@@ -275,7 +278,7 @@ class SMPLpix(Avatar):
             terms["mask"] = MASK * losses.mask_entropy(rendering.mask, view.mask, certain)
         if self.has_surface and self.config.residual and not self.config.freeze_texture:
             unchecked = torch.maximum((coverage > 0).to(certain), 1 - certain)
-            held = HELD if self.pictures >= ENOUGH else HELD_OF_FEW
+            held = HELD if self.trained >= ENOUGH else HELD_OF_FEW
             terms["added"] = held * losses.weighted_mean(rendering.layers["added"].square(), unchecked)
         return terms | self._sharpness(rendering, view, certain, inside)
 

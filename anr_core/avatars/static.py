@@ -8,7 +8,7 @@ from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
 from anr_core.body import Surface
 from anr_core.rasterizer import gbuffer
-from anr_core.texture import bilinear, chart_of, table
+from anr_core.texture import bilinear, chart_of, sheet_of, table
 
 
 class StaticTexture(Avatar):
@@ -28,7 +28,10 @@ class StaticTexture(Avatar):
         chart = chart_of(buffer.part, self.size[0])
         colour = buffer.image(bilinear(self.texels, self.size, chart, buffer.uv))
         return Rendering(colour, buffer.coverage(), buffer.image(buffer.depth),
-                         {"iuv": buffer.iuv(), "normals": buffer.image(buffer.normal)})
+                         {"iuv": buffer.iuv(), "normals": buffer.image(buffer.camera_normal)})
+
+    def pictures(self) -> dict[str, torch.Tensor]:
+        return {"atlas": sheet_of(self.texels, self.size)}
 
     def stages(self, config: Config) -> list[Stage]:
         return []

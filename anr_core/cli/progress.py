@@ -48,6 +48,7 @@ def show_progress(training) -> None:
                 if progress.preview and not previews:
                     previews = progress.preview.parent
                     bar.write(f"previews: {previews}")
+                    bar.write(f"page: {previews.parent / 'index.html'}")
                 loss, left = sum(progress.losses.values()), tqdm.format_interval(progress.seconds_left)
                 rate = f"{progress.images_per_second:.1f} images/s, " if progress.images_per_second else ""
                 told = f"{progress.stage}, step {progress.step}, loss {loss:.4f}, {rate}{left} left"

@@ -114,8 +114,9 @@ class Render:
 
     # folder that `train` filled
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
-    out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
+    # video to write, .mp4, .webm or .mov; .jpg or .png becomes a strip of six pictures out of it, OUT/ a
+    # folder of all of them. All but .mp4 and .jpg can be transparent
+    out: Annotated[Positional[str], arg(metavar="OUT.mp4")]
     # who, in a run of several people
     person: Annotated[str | None, optional("NAME")] = None
     # PERSON:PART,PART: in parts of another one's texture, such as "subject 1:torso,thigh"; PERSON may also be
@@ -128,8 +129,9 @@ class Render:
     up: Annotated[str | None, optional("AXIS")] = None
     # orbit (the camera circles), turn (the person turns) or a camera of the capture
     view: Annotated[str, arg(metavar="NAME")] = "orbit"
-    # picture to stand before; grey if not given
-    background: Annotated[Path | None, optional("IMAGE")] = None
+    # what to stand before: a picture, a colour (white, #20a040), none (transparent, with straight alpha) or
+    # own (what the camera of --view saw behind the person); grey if not given
+    background: Annotated[str | None, optional("WHAT")] = None
     # show the steps on the way side by side
     overview: bool = False
     # another capture of the same body, whose poses are drawn
@@ -189,8 +191,9 @@ class Transfer:
 
     # folder that `train` filled
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    # video to write; a name in .jpg or .png becomes a strip of six pictures out of it
-    out: Annotated[Positional[Path], arg(metavar="OUT.mp4")]
+    # video to write, .mp4, .webm or .mov; .jpg or .png becomes a strip of six pictures out of it, OUT/ a
+    # folder of all of them. All but .mp4 and .jpg can be transparent
+    out: Annotated[Positional[str], arg(metavar="OUT.mp4")]
     # capture of who moves: a body's poses, or joints, as `lift` finds them; for a dynamic-texture run also a
     # film's keypoints: a capture, or a folder of OpenPose's JSON
     from_: Annotated[Path, arg(name="from", metavar="CAPTURE")]
@@ -207,8 +210,9 @@ class Transfer:
     smooth: Annotated[float | None, optional("SIGMA")] = None
     # frames a second of a folder of JSON, which doesn't tell it; 30 if not given
     fps: Annotated[float | None, optional("F")] = None
-    # picture to stand before; grey if not given
-    background: Annotated[Path | None, optional("IMAGE")] = None
+    # what to stand before: a picture, a colour (white, #20a040), none (transparent, with straight alpha) or
+    # own (what the camera of --view saw behind the person); grey if not given
+    background: Annotated[str | None, optional("WHAT")] = None
     # show the motion's film and the steps on the way side by side
     overview: bool = False
     # side of the picture, pixels; the run's own if not given

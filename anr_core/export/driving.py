@@ -34,8 +34,8 @@ def driven(run: Run, avatar: Avatar, source: Capture | FlatMotion, camera: str |
 
     how, smooth  of `aligned`
     """
-    person, known = run.capture(), dict.fromkeys(name for name, _ in run.trained)
-    camera = camera or next(name for name in known if name in person.cameras)
+    person = run.capture()
+    camera = camera or first_trained(run, person)
     trained = {frame for name, frame in run.trained if name == camera} or None
     target = flat_motion(person, camera, trained)
     skeleton = getattr(avatar, "skeleton", None)
@@ -43,6 +43,11 @@ def driven(run: Run, avatar: Avatar, source: Capture | FlatMotion, camera: str |
         target = target.of_skeleton(skeleton)
     motion = flat_motion(source) if isinstance(source, Capture) else source
     return camera, motion, aligned(motion, target, how, smooth)
+
+
+def first_trained(run: Run, person: Capture) -> str:
+    """The first camera of a capture that a run was trained on."""
+    return next(name for name, _ in run.trained if name in person.cameras)
 
 
 def staged_keypoints(run: Run, avatar: Avatar, source: Capture | FlatMotion, camera: str | None, size: int,

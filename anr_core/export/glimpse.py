@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anr_core.capture import Capture
-from anr_core.export.layers import iuv_colours, normal_colours, picture
+from anr_core.layers import iuv_colours, normal_colours, picture
 from anr_core.rasterizer import gbuffer
 from anr_core.texture import Unwrapping
 

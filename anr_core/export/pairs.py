@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from anr_core.avatars import Avatar, Rendering
+from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import Run, check_surface
 from anr_core.capture import Capture, Shot, View
 from anr_core.evaluation.judging import coloured, soundly_drawn
-from anr_core.export.layers import beside, picture
-from anr_core.export.video import GREY, STRIP, read_background, write_strip, write_video
+from anr_core.export.backgrounds import OWN, Behind, chosen_background, composed
+from anr_core.export.video import STRIP, check_shown
+from anr_core.export.writing import STRIPS, kind_of, write_pictures, write_video
+from anr_core.layers import GREY, beside, picture
 from anr_core.training.pairs import drawn_whole
 
 VIDEOS = "videos"  # folder of a run
@@ -83,42 +85,36 @@ def _drawn(avatar, capture, cameras, size) -> Iterator[tuple[Shot, View, Renderi
 def render_pairs(run: Run, capture: Capture, out: str | Path, frames: Iterable[int] | None = None,
                  size: int | None = None, background: str | Path | None = None,
                  overview: bool = False) -> None:
-    """Draw a capture's inputs as an MP4: those of test, or of validation or train where there are no others.
+    """Draw a capture's inputs as a video: those of test, or of validation or train where there are no others.
 
-    out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
+    out         a name as `export.video.render` takes it
     frames      these alone, of whatever split
     size        the longer side of the pictures, pixels; None for what was trained
-    background  a picture to stand before, where the run has learned masks; None for grey
+    background  what to stand before, where the run has learned masks, as `chosen_background` reads it
     overview    input and truth beside what is drawn
 
     Raises ValueError for another kind of name, and for a capture without inputs.
     """
-    out = Path(out)
-    if out.suffix.lower() not in (".mp4", ".jpg", ".png"):
-        raise ValueError(f"{out} is no name of a video; write one that ends in .mp4, or in .jpg for a strip "
-                         "of pictures out of it.")
+    check_shown(out, background, overview)
+    if background == OWN:
+        raise ValueError("Pairs of pictures have no background of their own: what is behind a person is in "
+                         "the picture, or left out of it. Choose a colour or a picture.")
     avatar = run.avatar()
     check_surface(capture, avatar.surface)
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
     shots = _played(capture, frames)
-    if out.suffix.lower() != ".mp4":
+    if kind_of(out) in STRIPS:
         shots = [shots[index * len(shots) // STRIP] for index in range(min(STRIP, len(shots)))]
     played = replace(capture, shots=shots)
     pictures = compared(avatar, played, (), size) if overview else \
-        _before(avatar, played, size, None if background is None else Path(background))
-    if out.suffix.lower() == ".mp4":
-        write_video(out, tqdm(pictures, "drawing", len(shots), unit=" pictures", leave=False),
-                    rate_of(capture))
-    else:
-        write_strip(out, list(pictures))
+        _before(avatar, played, size,
+                chosen_background(background, drawn_whole(played, avatar.config, size)[0].size))
+    write_pictures(out, pictures, len(shots), rate_of(capture))
 
 
-def _before(avatar: Avatar, capture: Capture, size: int | None, background: Path | None
-            ) -> Iterator[np.ndarray]:
-    """What is drawn, before a picture or grey."""
+def _before(avatar: Avatar, capture: Capture, size: int | None, behind: Behind) -> Iterator[np.ndarray]:
     for _, view, drawn in _drawn(avatar, capture, (), size):
-        behind = GREY if background is None else read_background(background, view.size).to(drawn.rgb)
-        yield picture(drawn.over(behind))
+        yield composed(drawn, behind(Scene(None, view.camera, view.size)))
 
 
 def _played(capture: Capture, frames: Iterable[int] | None) -> list[Shot]:

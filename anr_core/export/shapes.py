@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from anr_core.body.anny import AnnyBody
 from anr_core.camera import Camera, orbit
 from anr_core.capture.pictures import write_image
-from anr_core.export.video import VIDEO_FPS, write_video
+from anr_core.export.video import VIDEO_FPS
+from anr_core.export.writing import write_video
 from anr_core.gaussians import Solids, draw, side_colours, solids_of
 from anr_core.skeleton import ANNY
 

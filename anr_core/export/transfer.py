@@ -17,10 +17,11 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run, check_surface
 from anr_core.body import Pose, Surface, TrackedBody
 from anr_core.capture import Capture, resample
-from anr_core.export.driving import staged_keypoints
+from anr_core.export.backgrounds import Own
+from anr_core.export.driving import first_trained, staged_keypoints
 from anr_core.export.lending import look_like
 from anr_core.export.staging import circling, turning, watching
-from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_name, staged_motion, write_scenes
+from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_shown, staged_motion, write_scenes
 from anr_core.motion import read_motion
 from anr_core.motion.alignment import HOW, SMOOTH
 from anr_core.motion.keypoints import FlatMotion, best_camera
@@ -35,7 +36,7 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
              size: int | None = None, align: str | None = None, smooth: float | None = None) -> None:
     """Draw a run's avatar as somebody moves in another capture.
 
-    out     a name in .mp4; in .jpg or .png it becomes a strip of pictures
+    out     as `render` takes it, and so is the background
     source  who moves: a capture, or where the avatar is drawn out of keypoints those of a film
     looks   whose looks an avatar takes that looks at pictures: a capture's folder, CAPTURE:CAMERA:FRAME, or a
             picture of one person; None for its own person's
@@ -46,17 +47,20 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
 
     Raises ValueError where there is no motion in the source, or no picture in looks.
     """
-    out, size = Path(out), size or run.config.size
-    check_name(out)
+    size = size or run.config.size
+    check_shown(out, background, overview)
     avatar, person = run.avatar(), run.capture()
     if looks is not None:
         person = look_like(avatar, str(looks), person)
     asked = align is not None or smooth is not None
     if "keypoints" in avatar.needs and (asked or not _have_bodies(source, person)):
         _check_view(view, list(person.cameras))
+        view = view or first_trained(run, person)
         many, scenes, beside = staged_keypoints(run, avatar, source, view, size, VIDEO_FPS, align or HOW[0],
                                                 SMOOTH if smooth is None else smooth, _film(source))
-        write_scenes(out, avatar, scenes, many, size, background, overview, beside)
+        own = Own(avatar, person, view)
+        # who stays before their own camera stands where it saw them
+        write_scenes(out, avatar, scenes, many, size, background or "own", overview, beside, own)
         return
     _check_source(source, asked, avatar)
     if _have_bodies(source, person):
@@ -64,10 +68,13 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
         motion, known = read_motion(source.path), list(person.cameras)
         view = _view(view, person)
         many, scenes = staged_motion(person, motion, view, known[0], size)
+        stage = person
     else:
         view = _view(view, source)
         many, scenes = staged_joints(avatar, source, view, size)
-    write_scenes(out, avatar, scenes, many, size, background, overview, Film(source))
+        stage = source
+    own = Own(avatar, stage, view) if view in stage.cameras else None
+    write_scenes(out, avatar, scenes, many, size, background, overview, Film(source), own)
 
 
 def _have_bodies(source: Capture | FlatMotion, person: Capture) -> bool:

@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from anr_core.camera import look_at
 from anr_core.export.geometry import Extracted
-from anr_core.export.layers import normal_colours
 from anr_core.export.staging import ELEVATION, FIELD_OF_VIEW, rounds
-from anr_core.export.video import GREY, ROUND_SECONDS, STRIP, VIDEO_FPS, write_strip, write_video
+from anr_core.export.video import ROUND_SECONDS, STRIP, VIDEO_FPS
+from anr_core.export.writing import write_strip, write_video
+from anr_core.layers import GREY, normal_colours
 from anr_core.rasterizer import interpolate, rasterize, vertex_normals
 
 MARGIN = 1.05  # of the distance from which all of a mesh is seen

@@ -1,26 +1,20 @@
-"""Videos of an avatar: scenes drawn over a background, as H.264 that plays everywhere; or a strip of them."""
+"""Videos of an avatar: scenes drawn over a background, and what is to be seen in them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from dataclasses import replace
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import torch
-from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from anr_core.avatars import Avatar, Rendering, Scene
-from anr_core.avatars.run import Run, check_surface, writing
+from anr_core.avatars.run import Run, check_surface
 from anr_core.capture import Capture
-from anr_core.capture.pictures import read_image, write_image
-from anr_core.export.layers import Layers, picture
-from anr_core.export.looking import as_filmed, pictures_of
+from anr_core.export.backgrounds import NONE, Behind, Own, chosen_background, composed, on_device
+from anr_core.export.looking import as_filmed
 from anr_core.export.staging import (
     circling,
     driven,
@@ -31,13 +25,15 @@ from anr_core.export.staging import (
     watching,
 )
 from anr_core.export.volumes import check_volume, choose_latent, hulled, limit_memory
+from anr_core.export.writing import STRIPS, check_name, kind_of, write_pictures
+from anr_core.layers import Layers
+from anr_core.layers.given import pictures_of
 from anr_core.motion import Motion, read_motion
 
 VIDEO_FPS = 25
 ROUND_SECONDS = 8  # a full turn takes at least so long
 WATCH_SECONDS = 2  # what a resting camera shows takes at least so long
 STRIP = 6  # pictures of a strip
-GREY = 0.5
 
 Beside = Callable[[int, Scene], dict[str, torch.Tensor]]
 
@@ -47,11 +43,12 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
            frames: Iterable[int] | None = None, avatar: Avatar | None = None,
            motion: str | Path | Motion | None = None, up: str | None = None, hull: bool = False,
            memory: float | None = None, latent: int | None = None) -> None:
-    """Draw a run's avatar in the poses of a capture, played there and back, or of a motion, as an MP4.
+    """Draw a run's avatar in the poses of a capture, played there and back, or of a motion, as a video.
 
-    out         a name in .mp4; in .jpg or .png it becomes a strip of pictures, evenly taken out of the video
+    out         a name in .mp4, .webm or .mov; in .jpg or .png it becomes a strip of pictures, evenly taken
+                out of the video; a folder's, without a suffix or ending in /, gets all of them
     view        "orbit" (the camera circles once), "turn" (the person turns once) or a camera of the capture
-    background  a picture to stand before, or None for grey
+    background  what to stand before, as `chosen_background` reads it
     overview    show what happens on the way side by side
     size        side of the picture, pixels; None for what the run was trained for
     frames      play these frames alone
@@ -62,11 +59,12 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     memory      GiB that drawing a volume may take; None for what its settings say
     latent      the trained frame whose latent a volume is drawn with; None for the nearest
 
-    Raises ValueError for another kind of name, an unknown view, a capture of another surface, a motion that
-    can't be read or is for a body that can't be posed, and a hull or a memory for what is no volume.
+    Raises ValueError for another kind of name, an unknown view or background, a capture of another surface, a
+    motion that can't be read or is for a body that can't be posed, and a hull or a memory for what is no
+    volume.
     """
-    out, size = Path(out), size or run.config.size
-    check_name(out)
+    size = size or run.config.size
+    check_shown(out, background, overview)
     if view not in ("orbit", "turn", *capture.cameras):
         raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
                          f"{', '.join(capture.cameras)}.")
@@ -95,35 +93,35 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
                 return {"truth": as_filmed(capture, view, float(moments[place]), scene)}
     else:
         many, scenes = staged_motion(capture, motion, view, known[0], size, up)
-    write_scenes(out, avatar, scenes, many, size, background, overview, beside)
+    own = Own(avatar, capture, view) if view in capture.cameras else None
+    write_scenes(out, avatar, scenes, many, size, background, overview, beside, own)
 
 
-def write_scenes(out: Path, avatar: Avatar, scenes: Iterable[Scene], many: int, size: int,
+def write_scenes(out: str | Path, avatar: Avatar, scenes: Iterable[Scene], many: int, size: int,
                  background: str | Path | None = None, overview: bool = False,
-                 beside: Beside | None = None) -> None:
-    """Draw so many scenes as a video, or six of them as a strip.
+                 beside: Beside | None = None, own: Own | None = None) -> None:
+    """Draw so many scenes as a video or a folder, or six of them as a strip.
 
     beside  what an overview shows of a scene by its place besides its drawing, (1, 3, H, W) by name; or None
+    own     what the background "own" is, where a known camera looks
     """
-    behind = GREY if background is None else read_background(Path(background), size)
+    behind = chosen_background(background, size, own)
     places = range(many)
-    if out.suffix.lower() != ".mp4":
+    if kind_of(out) in STRIPS:
         places = sorted({index * many // STRIP for index in range(STRIP)})
         scenes = (scene for index, scene in enumerate(scenes) if index in places)
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
     pictures = draw_overview(avatar, scenes, behind, beside, places) if overview \
         else draw_frames(avatar, scenes, behind)
-    if out.suffix.lower() == ".mp4":
-        write_video(out, tqdm(pictures, "drawing", many, unit=" pictures", leave=False), VIDEO_FPS)
-    else:
-        write_strip(out, list(pictures))
+    write_pictures(out, pictures, many, VIDEO_FPS)
 
 
-def check_name(out: Path) -> None:
-    """Raise ValueError for a name that is neither of a video nor of a picture."""
-    if out.suffix.lower() not in (".mp4", ".jpg", ".png"):
-        raise ValueError(f"{out} is no name of a video; write one that ends in .mp4, or in .jpg for a strip "
-                         "of pictures out of it.")
+def check_shown(out: str | Path, background: str | Path | None, overview: bool) -> None:
+    """Raise ValueError where a name, a background and an overview don't go together."""
+    check_name(out, transparent=background == NONE)
+    if overview and background == NONE:
+        raise ValueError("An overview has no transparent background: its other pictures have none. Leave out "
+                         "--overview, or --background none.")
 
 
 def staged(capture: Capture, view: str, first: str, size: int,
@@ -162,26 +160,16 @@ def staged_motion(capture: Capture, motion: Motion, view: str, first: str, size:
     return len(poses), stage(body, poses, capture.cameras[first], up, size, VIDEO_FPS, loops=False)
 
 
-def read_background(file: Path, size: int | tuple[int, int]) -> torch.Tensor:
-    """A picture (1, 3, H, W) that is scaled and cut to fill a square of that size, or (H, W)."""
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist. Give a picture to stand before, or leave it out.")
-    height, width = (size, size) if isinstance(size, int) else size
-    picture = ImageOps.fit(Image.fromarray(read_image(file)), (width, height), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255
-
-
 # drawing
 
 
-def draw_frames(avatar: Avatar, scenes: Iterable[Scene],
-                background: torch.Tensor | float) -> Iterator[np.ndarray]:
-    """The avatar over a background, (H, W, 3) uint8 a scene."""
-    for _, rendering in drawn(avatar, scenes):
-        yield picture(rendering.over(on_device(background, rendering)))
+def draw_frames(avatar: Avatar, scenes: Iterable[Scene], behind: Behind) -> Iterator[np.ndarray]:
+    """The avatar before a background, (H, W, 3) uint8 a scene, or (H, W, 4) before none."""
+    for scene, rendering in drawn(avatar, scenes):
+        yield composed(rendering, behind(scene))
 
 
-def draw_overview(avatar: Avatar, scenes: Iterable[Scene], background: torch.Tensor | float,
+def draw_overview(avatar: Avatar, scenes: Iterable[Scene], behind: Behind,
                   beside: Beside | None = None, places: Iterable[int] | None = None) -> Iterator[np.ndarray]:
     """Input, steps on the way and result side by side under their names, (H, W, 3) uint8 a scene.
 
@@ -193,7 +181,7 @@ def draw_overview(avatar: Avatar, scenes: Iterable[Scene], background: torch.Ten
                                          strict=False):
         others = pictures_of(avatar, scene) | ({} if beside is None else beside(place, scene))
         rendering = replace(rendering, layers=rendering.layers | others)
-        yield layers.overview(rendering, avatar.surface, on_device(background, rendering))
+        yield layers.overview(rendering, avatar.surface, on_device(behind(scene), rendering))
 
 
 def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[tuple[Scene, Rendering]]:
@@ -205,62 +193,3 @@ def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[tuple[Scene, Rend
         scene = replace(scene, posed=posed, camera=scene.camera.to(device),
                         keypoints=None if keypoints is None else keypoints.to(device))
         yield scene, avatar.draw(scene)
-
-
-def on_device(background: torch.Tensor | float, rendering: Rendering) -> torch.Tensor | float:
-    return background.to(rendering.rgb) if torch.is_tensor(background) else background
-
-
-# writing
-
-
-def write_video(file: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
-    """Write pictures (H, W, 3) uint8 of one size as MP4; the file is there as a whole, or as it was before.
-
-    An odd row or column is doubled: H.264 with colours at half resolution needs even sizes.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.stem}.new.mp4")
-    try:
-        if _encode(fresh, pictures, fps) != _playable(fresh):
-            raise OSError("not all of it arrived")
-        os.replace(fresh, file)
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{file} could not be written ({reason}); what was there is kept. Make room or name "
-                         "another place, then draw it again.") from None
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def write_strip(file: Path, pictures: list[np.ndarray]) -> None:
-    """Write pictures (H, W, 3) uint8 of one height side by side as one."""
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_image(file, np.concatenate(pictures, 1))
-
-
-def _encode(file, pictures, fps):
-    """Write the pictures and return how many there were."""
-    even = (np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), "edge")
-            for frame in pictures)
-    first = next(even)
-    # crf 18: no loss that is seen; faststart: a browser plays while it loads
-    writer = imageio_ffmpeg.write_frames(
-        str(file), first.shape[1::-1], fps=fps, codec="libx264", quality=None, macro_block_size=1,
-        ffmpeg_log_level="quiet", output_params=["-crf", "18", "-movflags", "+faststart"])
-    count = 0
-    with closing(writer):
-        writer.send(None)
-        for frame in chain([first], even):
-            writer.send(frame)
-            count += 1
-    return count
-
-
-def _playable(file):
-    """How many pictures a player finds: ffmpeg tells nobody when the disk was full at its end."""
-    try:
-        return imageio_ffmpeg.count_frames_and_secs(file)[0]
-    except RuntimeError:
-        return 0

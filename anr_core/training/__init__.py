@@ -48,6 +48,7 @@ from anr_core.training.beginning import (
 )
 from anr_core.training.consecutive import Consecutive
 from anr_core.training.inputs import DrawnInputs
+from anr_core.training.page import Drawn, Page
 from anr_core.training.pairs import as_pairs_are, drawn_whole
 from anr_core.training.plateau import Plateau, steps_between_looks
 from anr_core.training.rays import Rays
@@ -153,6 +154,7 @@ class Trainer:
         self.clip: float | None = None
         self.saved, self.previewed = state.seconds, state.seconds + FIRST_PREVIEW - PREVIEWS
         self.preview: Path | None = None
+        self.page = Page(path, people, state.step) if fabric.is_global_zero else None
 
     @property
     def done(self) -> float:
@@ -160,7 +162,9 @@ class Trainer:
 
     def __iter__(self) -> Iterator[Progress]:
         if not self.stages[0]:  # nothing to learn: what was unwrapped is the avatar
-            return self.save()
+            self.save()
+            self.state.averaged.to(self.fabric.device).eval()
+            return self._write_page(whole=True)
         self.state.avatars.to(self.fabric.device)
         self.state.averaged.to(self.fabric.device).eval()
         with Record(self.path, self.state.step) if self.fabric.is_global_zero else nullcontext() as record:
@@ -170,6 +174,7 @@ class Trainer:
                         if record:
                             record.write(progress)
                         yield progress
+        self._write_page(whole=True)
 
     def _stage(self) -> Iterator[Progress]:
         """Train until the stage's share of the budget is used up; the next begins from averaged weights."""
@@ -218,6 +223,7 @@ class Trainer:
         except (KeyboardInterrupt, GeneratorExit):
             if between_steps:  # else the last checkpoint is the newest that is sound
                 self.save()
+                self._write_page()
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
@@ -325,6 +331,7 @@ class Trainer:
         seconds = self.state.seconds
         if seconds - self.previewed >= PREVIEWS or self.done == 1:
             self.preview, self.previewed = self._draw_preview(), seconds
+            self.page.write(self.done)
         if seconds - self.saved >= SAVES:
             self.save()
 
@@ -333,13 +340,31 @@ class Trainer:
             self.state.save(self.path, self.people, self.optimizer, self.adversary)
         self.saved = self.state.seconds
 
+    def _write_page(self, whole: bool = False) -> None:
+        """The page as it stays, for now; whole: with a row of the last step."""
+        if self.page is None:
+            return
+        if whole and self.state.step not in (row.step for row in self.page.rows):
+            self._draw()
+        self.page.write(1.0 if whole else self.done, going=False)
+
     @torch.no_grad()
-    def _draw_preview(self) -> Path:
-        """A few training views as the averaged weights draw them: see `preview_row`."""
-        rows, count = [], math.ceil(PREVIEW_ROWS / len(self.people))
+    def _draw(self) -> list[Drawn]:
+        """A few training views as the averaged weights draw them; each person's first goes to the page."""
+        views, firsts = [], []
         for person, avatar in zip(self.people, self.state.averaged, strict=True):
-            for view, posed in self._views(avatar, person.training, count):
-                rows.append(preview_row(view, avatar(scene_of(view, posed))))
+            firsts.append(len(views))
+            for view, posed in self._views(avatar, person.training,
+                                           math.ceil(PREVIEW_ROWS / len(self.people))):
+                scene = scene_of(view, posed)
+                views.append(Drawn(avatar, person.training, view, scene, avatar(scene)))
+        stage = self.stages[0][self.state.stage].name if self.stages[0] else ""
+        self.page.add(self.state.step, stage, self.state.seconds, [views[first] for first in firsts])
+        return views
+
+    def _draw_preview(self) -> Path:
+        """A picture of a few training views: see `preview_row`."""
+        rows = [preview_row(one.view, one.rendering) for one in self._draw()]
         picture = torch.cat(rows, 1).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
         path = self.path / "previews" / f"{self.state.step:07d}.jpg"
         with writing(path):

@@ -14,14 +14,15 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.wearing import wearing
 from anr_core.body import Body
 from anr_core.capture import Capture
-from anr_core.export.layers import STEPS, Layers, beside, picture
+from anr_core.export.backgrounds import NONE, cut_out, on_device, read_background
 from anr_core.export.lending import lent
-from anr_core.export.looking import GIVEN, pictures_of
-from anr_core.export.video import read_background
+from anr_core.layers import STEPS, Layers, beside, picture
+from anr_core.layers.given import GIVEN, pictures_of
 from anr_core.viewer.state import Around, State
 
 QUALITY = 85  # of a JPEG: at 512 pixels 12 to 16 kB
 CELLS = 12    # of the stamp: white, ten bits from the lowest, black
+SQUARES = 32  # a side, where nothing is behind the person
 GLANCE = 64   # pixels of a picture that is looked at for what it has
 PLATE = "camera "  # begins the names of the capture's own backgrounds
 
@@ -44,6 +45,14 @@ class Artist:
         drawn = {name: self._drawn(name, state, size) for name in self.avatars}
         return beside(drawn) if len(drawn) > 1 else next(iter(drawn.values()))
 
+    def cut_out(self, state: State, size: int) -> np.ndarray:
+        """(size, n * size, 4) uint8: the persons alone, in straight colour, and alpha."""
+        drawn = []
+        for name in self.avatars:
+            avatar, scene = self._staged(name, state, size)
+            drawn.append(cut_out(avatar.draw(scene)))
+        return np.concatenate(drawn, 1)
+
     def steps(self, state: State) -> list[str]:
         """What can be shown of the way to a picture, of any of the avatars, in its order."""
         found = set()
@@ -59,7 +68,7 @@ class Artist:
             given = pictures_of(avatar, scene).get(state.layer)
             return _nothing(state.layer, size) if given is None else picture(given)
         rendering = avatar.draw(scene)
-        background = self.background(state.background, size).to(rendering.rgb)
+        background = on_device(self.background(state.background, size), rendering)
         panel = self._layers[name].panel(state.layer, rendering, self.avatars[name].surface, background)
         return _nothing(state.layer, size) if panel is None else picture(panel)
 
@@ -100,7 +109,9 @@ class Artist:
         return self._worn[name, worn]
 
     def background(self, name: str, size: int) -> torch.Tensor:
-        """A colour (1, 3, 1, 1) or a picture (1, 3, size, size)."""
+        """A colour (1, 3, 1, 1) or a picture (1, 3, size, size); of nothing, the usual squares."""
+        if name == NONE:
+            return squares(size)
         if name.startswith("#"):
             return torch.tensor(ImageColor.getrgb(name)[:3])[None, :, None, None] / 255
         if (name, size) not in self._backgrounds:
@@ -109,6 +120,12 @@ class Artist:
                 else Path(name)
             self._backgrounds[name, size] = read_background(file, size)
         return self._backgrounds[name, size]
+
+
+def squares(size: int) -> torch.Tensor:
+    """(1, 3, size, size) light and dark grey in turns, which stand for nothing behind."""
+    place = torch.arange(size) * SQUARES // size % 2
+    return (0.8 - 0.2 * (place[:, None] ^ place)).expand(1, 3, -1, -1)
 
 
 def _nothing(layer, size):

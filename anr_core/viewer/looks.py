@@ -7,12 +7,14 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from anr_core.avatars.run import people_of
+from anr_core.export.backgrounds import NONE
 from anr_core.viewer.drawing import PLATE
 from anr_core.viewer.sliders import Showing
 from anr_core.viewer.state import State
 from anr_core.viewer.uploading import upload_button
 
-COLOURS = {"grey": "#808080", "white": "#ffffff", "black": "#000000", "green": "#00b140"}
+COLOURS = {"grey": "#808080", "white": "#ffffff", "black": "#000000", "green": "#00b140",
+           "transparent": NONE}
 NAMES = {"latent": "latent image", "features": "sampled features"}
 LARGEST = 1024
 SHARED = "Wear parts of another person's texture, who was trained with the same renderers:"

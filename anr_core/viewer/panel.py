@@ -142,6 +142,11 @@ class Viewer:
         with self.drawing:
             return self.artist.picture(state or self._state, size or self.size)
 
+    def cut_out(self, state: State | None = None, size: int | None = None):
+        """(H, W, 4) uint8 of a state: the person alone, in straight colour, and alpha."""
+        with self.drawing:
+            return self.artist.cut_out(state or self._state, size or self.size)
+
     def close(self) -> None:
         """Take the panel away, and let go of its avatars."""
         self.latest.close()

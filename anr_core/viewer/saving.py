@@ -9,9 +9,12 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from anr_core.capture.pictures import write_image
-from anr_core.export.video import VIDEO_FPS, write_video
+from anr_core.export.backgrounds import NONE
+from anr_core.export.video import VIDEO_FPS
+from anr_core.export.writing import CODECS, check_name, write_video
 from anr_core.viewer.state import State, within_limits
 
+PLAYED = ".mp4", ".webm"  # what browsers play
 TURN = 4.0  # seconds in which the camera goes round once
 
 
@@ -55,13 +58,20 @@ class Saving:
 
     def _save_picture(self):
         file = _named(self.picture.value, (".png", ".jpg", ".jpeg"), "picture")
-        write_image(file, self.viewer.draw())
+        clear = self._clear() and file.suffix.lower() == ".png"
+        write_image(file, self.viewer.cut_out() if clear else self.viewer.draw())
         self.viewer.say(f"written to {file}")
+
+    def _clear(self) -> bool:
+        """Whether the person stands before nothing."""
+        state = self.viewer.state
+        return state.background == NONE and state.layer == "result"
 
     def _save_video(self):
         if self._thread is not None and self._thread.is_alive():
             raise ValueError("A video is being saved already; wait for it.")
-        file = _named(self.video.value, (".mp4",), "video")
+        file = _named(self.video.value, tuple(CODECS), "video")
+        check_name(file, transparent=self._clear())
         states, fps = self._states()
         self._thread = threading.Thread(target=self._film, args=(file, states, fps), daemon=True)
         self._thread.start()
@@ -80,15 +90,18 @@ class Saving:
 
     def _film(self, file, states, fps):
         size = self.viewer.size  # which may be changed on the way
+        draw = self.viewer.cut_out if self._clear() else self.viewer.draw
 
         def drawn():
             for index, state in enumerate(states):
-                yield self.viewer.draw(state, size)
+                yield draw(state, size)
                 self.bar.value = (index + 1) / len(states)
 
         try:
             write_video(file, drawn(), fps)
-            self.player.value, self.player.layout.display = file.read_bytes(), ""
+            if file.suffix.lower() in PLAYED:
+                self.player.format = file.suffix.lower()[1:]
+                self.player.value, self.player.layout.display = file.read_bytes(), ""
             self.viewer.say(f"written to {file}: {len(states)} pictures, {len(states) / fps:.1f} s")
         except Exception as error:  # in a thread: else nobody hears of it
             self.viewer.failed(error)

@@ -42,7 +42,7 @@ class State:
     """Everything that a picture follows from, but for the avatar.
 
     pose        a batch of one
-    background  "#rrggbb", or the name of a picture
+    background  "#rrggbb", "none" for a transparent one, or the name of a picture
     layer       what is shown: "result", or a step on the way by its name
     worn        parts of another's texture, as `wearing` reads it; nothing where the person wears their own
     source      whose looks an avatar takes that looks at a picture: CAMERA:FRAME, or another's; nothing for

@@ -9,8 +9,11 @@ from anr_core.avatars import Rendering, Scene
 from anr_core.avatars.run import Run
 from anr_core.capture.pictures import write_image
 from anr_core.export import video
-from anr_core.export.layers import CAPTION_HEIGHT
-from anr_core.export.video import draw_frames, read_background, render, write_video
+from anr_core.export import writing as files
+from anr_core.export.backgrounds import read_background
+from anr_core.export.video import draw_frames, render
+from anr_core.export.writing import write_video
+from anr_core.layers import CAPTION_HEIGHT
 from anr_core.motion import read_motion
 from anr_core.training import train
 from tests.motion.made_up import bvh_text, walk
@@ -132,8 +135,8 @@ def test_what_is_drawn_lies_over_the_background(run, small_capture, monkeypatch)
     monkeypatch.setattr(avatar, "draw", lambda scene: drawn)
     view = small_capture.views()[0]
     scene = Scene(avatar.body(view.pose), view.camera, (2, 2))
-    over_black, = draw_frames(avatar, [scene], 0.0)
-    over_red, = draw_frames(avatar, [scene], torch.tensor([1.0, 0, 0])[:, None, None])
+    over_black, = draw_frames(avatar, [scene], lambda scene: 0.0)
+    over_red, = draw_frames(avatar, [scene], lambda scene: torch.tensor([1.0, 0, 0])[:, None, None])
     assert over_black[..., 0].tolist() == [[255, 128], [0, 0]]
     assert over_red[..., 0].min() == 255 and over_red[..., 1].tolist() == over_black[..., 1].tolist()
 
@@ -176,7 +179,7 @@ def test_a_video_that_fails_midway_leaves_the_old_one(tmp_path):
 
 
 def test_a_video_that_did_not_arrive_as_a_whole_leaves_the_old_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(video.imageio_ffmpeg, "count_frames_and_secs", lambda _: (7, 0.28))
+    monkeypatch.setattr(files.imageio_ffmpeg, "count_frames_and_secs", lambda _: (7, 0.28))
     (tmp_path / "out.mp4").write_bytes(b"old")
     with pytest.raises(ValueError, match="what was there is kept"):
         write_video(tmp_path / "out.mp4", pictures(8), 25)

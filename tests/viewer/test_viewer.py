@@ -269,6 +269,27 @@ def test_a_picture_and_a_video_are_saved(viewer, tmp_path):
     assert "no name of a picture" in viewer.words.value
 
 
+def test_before_nothing_the_person_is_saved_with_alpha_and_shown_over_squares(viewer, tmp_path):
+    saving, looks = viewer.parts["Save"], viewer.parts["Looks"]
+    looks.background.value = "none"
+    picture = shown(viewer)
+    assert abs(picture[62, 1] - picture[62, 3]).max() > 20 and not viewer.words.value
+    saving.picture.value, saving.video.value = str(tmp_path / "a.png"), str(tmp_path / "a.mp4")
+    click(saving.widget, "save picture")
+    saved = Image.open(tmp_path / "a.png")
+    assert saved.mode == "RGBA" and saved.getpixel((0, 0))[3] == 0
+    click(saving.widget, "save video")
+    assert ".webm" in viewer.words.value
+    viewer.parts["Motion"].motion = Played(viewer.capture.recording, 10.0)
+    saving.what.value, saving.video.value = saving.what.options[1], str(tmp_path / "a.webm")
+    click(saving.widget, "save video")
+    saving.wait()
+    assert "written to" in viewer.words.value and saving.player.format == "webm"
+    viewer.change(layer="mask")
+    click(saving.widget, "save picture")
+    assert Image.open(tmp_path / "a.png").mode == "RGB"
+
+
 def test_an_error_in_a_frame_is_shown_and_the_panel_lives_on(viewer):
     good = viewer.artist.picture
     viewer.artist.picture = lambda *_: 1 / 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -12,10 +15,12 @@ from anr_core.avatars import Rendering
 from anr_core.body import Surface
 
 CAPTION_HEIGHT = 16  # pixels
+GREY = 0.5
 # What is shown of a rendering, in the order in which it comes to be.
-STEPS = ("motion", "source", "skeleton", "primitives", "IUV", "texture", "features", "latent",
-         "normals", "depth", "mask", "result", "truth")
-AS_THEY_ARE = ("motion", "source", "skeleton", "primitives", "texture", "truth")
+STEPS = ("motion", "source", "skeleton", "primitives", "parts", "UV", "IUV", "texture", "features", "latent",
+         "normals", "depth", "mask", "foreground", "background", "result", "truth")
+AS_THEY_ARE = ("motion", "source", "skeleton", "primitives", "texture", "background", "truth")
+ALWAYS = ("mask", "result")  # what every rendering has
 
 
 class Layers:
@@ -31,11 +36,17 @@ class Layers:
             return rendering.over(background)
         if step == "mask":
             return rendering.mask.expand(-1, 3, -1, -1)
+        if step == "foreground":  # else it is the result
+            return rendering.over(GREY) if "background" in rendering.layers else None
         layer = rendering.layers.get(step.lower())
         if layer is None or step in AS_THEY_ARE:
             return layer
         if step == "IUV":
             return iuv_colours(layer, surface)
+        if step == "parts":
+            return part_colours(layer)
+        if step == "UV":
+            return uv_colours(layer)
         if step == "normals":
             return normal_colours(layer)
         if step == "depth":
@@ -49,7 +60,8 @@ class Layers:
     @staticmethod
     def steps(rendering: Rendering) -> list[str]:
         """Those of STEPS that a rendering has."""
-        return [step for step in STEPS if step in ("mask", "result") or step.lower() in rendering.layers]
+        there = {*ALWAYS, *rendering.layers, *(["foreground"] if "background" in rendering.layers else [])}
+        return [step for step in STEPS if step.lower() in there]
 
     def overview(self, rendering: Rendering, surface: Surface, background: torch.Tensor | float
                  ) -> np.ndarray:
@@ -62,6 +74,35 @@ def iuv_colours(iuv: torch.Tensor, surface: Surface) -> torch.Tensor:
     """Part, u and v (B, 3, H, W) as red, green and blue; black beside the mesh."""
     part, uv = iuv.split([1, 2], 1)
     return torch.cat([part / surface.part.max(), uv], 1)
+
+
+def taken_apart(rendering: Rendering) -> Rendering:
+    """The same with its layer "iuv" as two, "parts" and "uv", where it has one."""
+    if "iuv" not in rendering.layers:
+        return rendering
+    layers = dict(rendering.layers)
+    layers["parts"], layers["uv"] = layers.pop("iuv").split([1, 2], 1)
+    return replace(rendering, layers=layers)
+
+
+def part_colours(parts: torch.Tensor) -> torch.Tensor:
+    """Part numbers (B, 1, H, W) as colours (B, 3, H, W) that tell neighbours apart; black for 0."""
+    number = parts[:, 0].round().long()
+    return colour_of_parts(int(number.max())).to(parts)[number].movedim(-1, 1)
+
+
+@cache
+def colour_of_parts(count: int) -> torch.Tensor:
+    """(count + 1, 3) colours by part number."""
+    # hues a golden section apart never come back; saturation and brightness in turns tell near ones apart
+    hues = ((part * 0.618034 % 1, (0.75, 0.5)[part % 2], (1.0, 0.7, 0.85)[part % 3]) for part in range(count))
+    return torch.tensor([(0.0, 0.0, 0.0), *(colorsys.hsv_to_rgb(*hue) for hue in hues)])
+
+
+def uv_colours(uv: torch.Tensor) -> torch.Tensor:
+    """u and v (B, 2, H, W) as red and green, with a little blue; black where both are 0, as beside a body."""
+    blue = 0.25 * (uv > 0).any(1, keepdim=True)
+    return torch.cat([uv, blue.to(uv)], 1)
 
 
 def normal_colours(normals: torch.Tensor) -> torch.Tensor:
