@@ -89,8 +89,8 @@ class Settings(Config):
     kept: int = 1
     # weight of how much a frame differs from the one before it, moved along the flow
     temporal: float = 5.0
-    # learning rate of generator and network
-    rate: float = 2e-3
+    # learning rate of the generator; the network's is a third of it
+    rate: float = 3e-3
 
 
 PRESETS = {
@@ -171,11 +171,11 @@ class DynamicTexture(Avatar):
             raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
         chosen = [name for name in SHARES if name in chosen and (self.known or name != LABELS)]
         total = sum(SHARES[name] for name in chosen)
-        fast = (config.rate, config.rate / 10)
+        slow = (config.rate / 3, config.rate / 30)
         person = {"texture": (5e-3, 5e-4), "backgrounds": (1e-2, 1e-3)}
         groups = {LABELS: {"generator": (config.rate, config.rate / 2)},
-                  STATIC: person | {"generator": fast},
-                  DYNAMIC: person | {"generator": (config.rate / 2, config.rate / 20), "network": fast}}
+                  STATIC: person | {"generator": (config.rate / 2, config.rate / 10)},
+                  DYNAMIC: person | {"generator": slow, "network": slow}}
         if config.freeze_renderers:
             groups = {STATIC: person, DYNAMIC: person}
             chosen = [name for name in chosen if name in groups]
@@ -258,6 +258,17 @@ class DynamicTexture(Avatar):
         shown[pixels[first]] = torch.cat([chosen[first, None].to(uv), uv[first]], 1).detach()
         shown = shown.view(count, height, width, 3).permute(0, 3, 1, 2)
         return sampled, covered.view(count, 1, height, width).to(sampled), shown.split([1, 2], 1)
+
+    def pictures(self) -> dict[str, torch.Tensor]:
+        """The texture's colours, part by part from the left and from above, and what is behind the person."""
+        with torch.no_grad():
+            rows = self.texture.image()[:, :3].clamp(0, 1).split(6)
+            rows = [functional.pad(row, (0, 0, 0, 0, 0, 0, 0, 6 - len(row))) for row in rows]
+            found = {"texture parts": torch.cat([torch.cat(list(row), 2) for row in rows], 1)}
+            for name in self.backgrounds.names[:4]:
+                behind = self.background(name)
+                found |= {} if behind is None else {f"background of {name}": behind[0]}
+        return found
 
     def background(self, camera_name: str) -> torch.Tensor | None:
         """(1, 3, H, W) what a camera that it was trained on sees without the person; None for another."""

@@ -20,7 +20,7 @@ class Train:
     capture: Annotated[Positional[Path], arg(metavar="CAPTURE")]
     # folder to fill
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    # what draws: anr, smplpix, gaussian, neural-body, deferred or static
+    # what draws: anr, smplpix, gaussian, neural-body, dynamic-texture, deferred or static
     system: Annotated[str, arg(metavar="NAME")] = "anr"
     # quick (two CPU cores), base (a small GPU) or large
     preset: Annotated[str, arg(metavar="NAME")] = "quick"

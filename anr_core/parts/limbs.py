@@ -13,6 +13,9 @@ from anr_core.skeleton import Skeleton
 
 RADIUS = 0.025  # of a picture's longer side: how far from a limb its channel falls to 1 / e
 FINE = 0.5      # of that, for fingers and the face's lines
+# Maps are nearly empty: what a network's first layer makes of them is of size 1 only if what is there is so
+# large. With 1, after 300 steps of a generator's training, parts had a cross-entropy of 0.33, with 10 0.25.
+STRENGTH = 10.0
 FARTHEST = 1e3  # radii from the picture's corner that a joint is drawn at
 LEAST = 0.05    # confidence at and below which nothing is drawn
 SURE = 0.3      # from which on it is drawn in full
@@ -69,7 +72,7 @@ class Limbs:
         groups = [_segments(places, known, edges, grid, FINE)[0].amax(1) if edges
                   else torch.zeros_like(spots[:, 0]) for edges in self.fine.values()]
         maps = torch.cat([near, near * along, near * across, spots, torch.stack(groups, 1)], 1)
-        return maps.unflatten(2, (height, width))
+        return STRENGTH * maps.unflatten(2, (height, width))
 
 
 def _segments(places, known, edges, grid, radius=1.0):

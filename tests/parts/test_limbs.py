@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from anr_core.parts import Limbs
-from anr_core.parts.limbs import COARSE, RADIUS
+from anr_core.parts.limbs import COARSE, RADIUS, STRENGTH
 from anr_core.skeleton import BODY25, COCO23
 from anr_core.skeleton.detailed import BODY25_DETAILED
 
@@ -38,8 +38,9 @@ def test_a_limb_is_drawn_from_joint_to_joint_in_its_own_channel():
     assert not maps[others].any()
     row, column = 40 // COARSE, 40 // COARSE
     offset = (row * COARSE + COARSE / 2 - 40) / (RADIUS * max(SIZE))
-    assert maps[mine, row, column] == pytest.approx(float(torch.tensor(-offset**2).exp()), abs=1e-5)
-    assert maps[mine, 0, 0] < 1e-3
+    assert maps[mine, row, column] == pytest.approx(STRENGTH * float(torch.tensor(-offset**2).exp()),
+                                                    abs=1e-4)
+    assert maps[mine, 0, 0] < 1e-2
 
 
 def test_how_far_along_rises_from_one_end_to_the_other_and_across_changes_sides():
