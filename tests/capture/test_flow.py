@@ -94,7 +94,8 @@ def capture(tmp_path):
     """What moves 2 pixels right and 1 down from frame 4 to 5."""
     for frame, times in ((4, 0), (5, 1)):
         Image.fromarray(textured(right=2 * times, down=times)).save(tmp_path / f"{frame}.png")
-    return SimpleNamespace(path=tmp_path, cameras={"camera": SimpleNamespace(size=SIZE)})
+    return SimpleNamespace(path=tmp_path, cameras={"camera": SimpleNamespace(size=SIZE)},
+                           truth=lambda shot, name: np.load(tmp_path / shot.truth)[name])
 
 
 def filed(capture, size=SIZE, **others):
