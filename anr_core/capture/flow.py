@@ -161,10 +161,7 @@ class Flows:
     def _filed(self, earlier, later):
         """Whether the source had the flow."""
         # numbers that leave some out were thinned by `prepare`, and flow leads from one picture to the next
-        if later.truth is None or later.frame - earlier.frame != 1:
-            return False
-        with np.load(self.capture.path / later.truth) as arrays:
-            return {"flow", "flow_inv"} <= {*arrays}
+        return later.frame - earlier.frame == 1 and self.capture.knows(later, "flow", "flow_inv")
 
     def _read(self, later):
         """What the source had: from the later picture to the one before it, and back; (1, 2, h, w) both."""

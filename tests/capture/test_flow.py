@@ -1,14 +1,14 @@
 """Optical flow: what is warped, believed, resized, computed, and read of a capture."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from anr_core.capture import Shot, flow
+from anr_core.camera import Camera
+from anr_core.capture import Capture, Shot, flow
 from anr_core.capture.flow import Flows, computed, consistent, lands, resized, warped
 
 SIZE = (60, 80)
@@ -94,8 +94,8 @@ def capture(tmp_path):
     """What moves 2 pixels right and 1 down from frame 4 to 5."""
     for frame, times in ((4, 0), (5, 1)):
         Image.fromarray(textured(right=2 * times, down=times)).save(tmp_path / f"{frame}.png")
-    return SimpleNamespace(path=tmp_path, cameras={"camera": SimpleNamespace(size=SIZE)},
-                           truth=lambda shot, name: np.load(tmp_path / shot.truth)[name])
+    camera = Camera(torch.eye(3)[None], torch.eye(3)[None], torch.zeros(1, 3), size=SIZE)
+    return Capture(tmp_path, {"camera": camera}, [], None, "test", "none", 30.0, torch.zeros(3), "nobody", {})
 
 
 def filed(capture, size=SIZE, **others):
