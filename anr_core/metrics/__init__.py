@@ -15,9 +15,9 @@ import torch
 from flip_evaluator import evaluate as evaluate_flip
 from scipy.ndimage import binary_erosion, laplace, minimum_filter
 from skimage.metrics import structural_similarity
+from torch.nn import functional
 
 from anr_core import losses
-from anr_core.capture.flow import warped
 from anr_core.metrics.joints import mpjpe, n_mpjpe, p_mpjpe
 
 __all__ = ["FIGURES", "OF_WHOLE_PICTURES", "PROTOCOLS", "PSNR_CAP", "Comparison", "Truth", "flicker", "flip",
@@ -171,19 +171,23 @@ def warp_error(drawn: tuple[np.ndarray, np.ndarray], taken: tuple[np.ndarray, np
     does; blur makes it negative, so look at `sharpness` too.
     Source: Lai et al., Learning blind video temporal consistency, 2018, with true flow and less the truth's.
     """
-    known = np.isfinite(flow).all(-1)
-    steps = np.where(known[..., None], flow, 0).astype(np.float32)
-    both = known & pixels[1] & (_moved(pixels[0][..., None].astype(np.float32), steps)[..., 0] > 0.999)
+    now = np.isfinite(flow[..., 0]) & pixels[1]
+    rows, columns = np.nonzero(now)
+    places = np.stack([columns + 0.5, rows + 0.5], 1) + flow[now]
+    was = _seen_at(np.concatenate([drawn[0], taken[0], pixels[0][..., None]], 2), places)
+    both = was[:, 6] > 0.999
     if not both.any():
         return None
-    found, true = (np.abs(now - _moved(before, steps))[both].mean() for before, now in (drawn, taken))
+    found, true = (np.abs(picture[now] - before)[both].mean(dtype=np.float64) for picture, before in
+                   ((drawn[1], was[:, :3]), (taken[1], was[:, 3:6])))
     return float(found - true)
 
 
-def _moved(picture, flow):
-    """(H, W, C) what a picture shows where a flow (H, W, 2) leads."""
-    planes, steps = (torch.from_numpy(array).permute(2, 0, 1)[None] for array in (picture, flow))
-    return warped(planes.to(steps), steps)[0].permute(1, 2, 0).numpy()
+def _seen_at(picture, places):
+    """(N, C) what a picture (H, W, C) shows at places (N, 2), pixels; bilinear, 0 outside."""
+    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    grid = torch.from_numpy(places).float() * 2 / planes.new_tensor(picture.shape[1::-1]) - 1
+    return functional.grid_sample(planes, grid[None, None], align_corners=False)[0, :, 0].T.numpy()
 
 
 def sharpness(prediction: np.ndarray, target: np.ndarray, pixels: np.ndarray) -> float | None:
@@ -192,10 +196,13 @@ def sharpness(prediction: np.ndarray, target: np.ndarray, pixels: np.ndarray) ->
     Over pixels whose four neighbours are in `pixels` too, so that no outline counts. None where the truth is
     flat. Source: Pech-Pacheco et al. 2000.
     """
-    inner = binary_erosion(pixels)
+    if not pixels.any():
+        return None
+    box = _around(pixels, 1)  # no neighbour is further
+    inner = binary_erosion(pixels[box])
     if not inner.any():
         return None
-    found, true = (laplace(_blacken(picture, pixels).mean(-1).astype(np.float64))[inner].var()
+    found, true = (laplace(picture[box].mean(-1, dtype=np.float64))[inner].var()
                    for picture in (prediction, target))
     return float(found / true) if true > 1e-12 else None
 
