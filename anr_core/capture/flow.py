@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.utils.data import get_worker_info
 
 from anr_core.capture.pictures import Memory, read_image
 from anr_core.pretrained import asked_once, had
@@ -116,11 +117,13 @@ def _by_raft(one, other):
 
 
 @asked_once
-def _method(gpu: bool) -> str:
+def _method() -> str:
     """How flow is computed: "raft", or "dis"; one printed line says so."""
-    if gpu and torch.cuda.is_available() and _raft() is not None:
+    worker = get_worker_info()
+    if worker is None and torch.cuda.is_available() and _raft() is not None:  # a worker process has no GPU
         return "raft"
-    print("Optical flow by OpenCV's DIS is used.", file=sys.stderr)
+    if worker is None or worker.id == 0:
+        print("Optical flow by OpenCV's DIS is used.", file=sys.stderr)
     return "dis"
 
 
@@ -130,13 +133,11 @@ def _method(gpu: bool) -> str:
 class Flows:
     """Flow between shots of one camera, from the capture's own files where it has any, else computed.
 
-    gpu  whether a network may be used: not in worker processes, which have no GPU
-
     The truth of studio captures takes no part: it is for judging.
     """
 
-    def __init__(self, capture: Capture, gpu: bool = False):
-        self.capture, self.gpu, self.memory = capture, gpu, Memory(MEMORY)
+    def __init__(self, capture: Capture):
+        self.capture, self.memory = capture, Memory(MEMORY)
 
     def back(self, earlier: Shot, later: Shot, box: Box) -> torch.Tensor:
         """(1, 3, h, w) flow from the later picture to the earlier one in a box of both, pixels, and trust.
@@ -179,7 +180,7 @@ class Flows:
             pictures = [_shrunk(picture, size) for picture in pictures]
         if min(size) < LEAST["dis"]:  # too few pixels: nothing returns to where it began
             return [torch.full((1, 2, *size), torch.nan)] * 2
-        network = _method(self.gpu) == "raft" and min(size) >= LEAST["raft"]
+        network = _method() == "raft" and min(size) >= LEAST["raft"]
         find = _by_raft if network else computed
         return [_as_planes(find(*pair)) for pair in (pictures, pictures[::-1])]
 
