@@ -14,7 +14,7 @@ from anr_core.camera import Camera, pixel_centres
 from anr_core.capture import Capture, Shot
 from anr_core.capture.flow import warped
 from anr_core.capture.pictures import write_image, write_mask
-from anr_core.training import train, windows
+from anr_core.training import consecutive, train, windows
 from anr_core.training.consecutive import Consecutive, neighbours
 
 CONFIG = Config(size=96, window=80, batch=4, seed=3)
@@ -158,6 +158,26 @@ def test_the_flow_of_a_person_who_goes_through_the_picture_lies_on_the_person(st
             found.append(((flow[:2, there] - moved[:, None]).norm(dim=0) < 1.0).float().mean())
             assert there.float().sum() > 0.7 * inner[row].sum()
     assert np.mean(found) > 0.95
+
+
+def test_flow_is_asked_for_where_both_loose_crops_are_and_laid_where_the_later_one_is(stroll, monkeypatch):
+    class Places:
+        def back(self, earlier, later, box):
+            left, top, right, bottom = box
+            columns, rows = torch.arange(left, right), torch.arange(top, bottom)
+            shape = len(rows), len(columns)
+            return torch.stack([columns.expand(shape), rows[:, None].expand(shape), torch.ones(shape)])[None]
+
+    laid = []
+    monkeypatch.setattr(consecutive, "resample", lambda view, *window: laid.append(view) or view)
+    seen = batches(stroll)
+    seen.flows = [Places()]
+    seen.drawn(0, 2, np.random.default_rng(0))
+    (left, top, _, _), (_, _, right, bottom) = seen.people[0].box(2), seen.people[0].box(1)
+    flow, height, width = laid[1].flow[0], bottom - top, right - left
+    assert (flow[2, :height, :width] == 1).all() and flow[2].sum() == height * width < flow[2].numel()
+    assert flow[0, 0, :width].tolist() == [*range(left, right)]
+    assert flow[1, :height, 0].tolist() == [*range(top, bottom)]
 
 
 def test_a_lone_frame_sees_itself_twice_and_no_flow(small_capture):
