@@ -164,6 +164,27 @@ def on_texels(values: torch.Tensor, surface: Surface, size: int, charts: int = 1
     return picture
 
 
+@torch.no_grad()
+def weave(rgb: torch.Tensor, surface: Surface, charts: Surface, size: int, count: int) -> torch.Tensor:
+    """An atlas, or charts, as other charts: of a picture (P, C, h, w) what it shows, (count, C, size, size).
+
+    surface  whose coordinates the picture has
+    charts   the same triangles, with those that are wanted, a chart a part
+    """
+    source, shape = table(rgb), (len(rgb), *rgb.shape[-2:])
+    woven = rgb.new_zeros(count, rgb.shape[1], size, size)
+    for chart in range(count):
+        texels = _texels(charts, size, chart + 1)
+        if not len(texels.place):
+            continue
+        corners = surface.uv[surface.uv_faces[texels.face]]
+        uv = (corners * texels.barycentric[..., None]).sum(1)
+        part = surface.part[texels.face]
+        woven[chart].flatten(1)[:, texels.place] = bilinear(source, shape, chart_of(part, len(rgb)), uv).T
+        _extend(woven[chart], texels.place)
+    return woven
+
+
 # from frames to texture
 
 

@@ -9,6 +9,7 @@ LINE = [
     ["body"],
     ["rasterizer"],
     ["texture", "renderer", "gaussians", "volume", "losses", "lifting"],
+    ["parts"],
     ["capture"],
     ["avatars"],
     ["metrics"],

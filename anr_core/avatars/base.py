@@ -165,6 +165,9 @@ class Avatar(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(tuple(stage.groups)))
 
+    def look_at(self, capture: Capture) -> None:
+        """Take from what it is to be trained on, once, before all stages, what is read off it as a whole."""
+
     def initialize(self, rgb: torch.Tensor) -> None:
         """Start from the unwrapped texture (P, 3, h, w)."""
         raise NotImplementedError

@@ -13,6 +13,7 @@ from typing import ClassVar
 SYSTEMS = {
     "anr": ("anr_core.avatars.anr", "ANR"),
     "deferred": ("anr_core.avatars.deferred", "Deferred"),
+    "dynamic-texture": ("anr_core.avatars.dynamic_texture", "DynamicTexture"),
     "gaussian": ("anr_core.avatars.gaussian", "Gaussian"),
     "neural-body": ("anr_core.avatars.neural_body", "NeuralBody"),
     "smplpix": ("anr_core.avatars.smplpix", "SMPLpix"),

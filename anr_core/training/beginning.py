@@ -237,6 +237,7 @@ def _initialize(avatar: Avatar, person: Person) -> None:
         mean = _mean(drawn_whole(person.training, person.run.config))
         write_tensors(person.run.path / "static.safetensors", {"mean": mean})
         return
+    avatar.look_at(person.training)
     if avatar.refinement is not None:
         avatar.refinement.fit(person.training, person.run.config.size)
     static = make_avatar(replace(person.run.config, system="static"), person.training.body.surface, [])

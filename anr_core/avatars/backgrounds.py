@@ -1,0 +1,121 @@
+"""The scene behind a person, as each camera that rests sees it: one picture a camera, which is learned.
+
+It begins with the plate that the capture has, with what the pictures show where the person is not, or with
+any picture at all; training mends it wherever the person is seen not to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt, maximum_filter
+from torch import nn
+from torch.nn import functional
+
+from anr_core.camera import Camera
+from anr_core.capture import Capture
+
+BEGINNINGS = ("plate", "median", "frame")
+MEDIAN_OF = 25  # pictures, at the most, of a camera
+APART = 9       # pixels, an odd number: the person is taken out of a median with so wide a margin
+
+
+class Backgrounds(nn.Module):
+    """Pictures of side x side pixels of what cameras see, whatever the shape of theirs.
+
+    names  of the cameras
+    K, R   (C, 3, 3), and `sizes` (C, 2), width and height: of the pictures as a whole
+    """
+
+    def __init__(self, names: Iterable[str], side: int):
+        super().__init__()
+        self.names, self.side = list(names), side
+        count = len(self.names)
+        self.pictures = nn.ParameterList(nn.Parameter(torch.full((3, side, side), 0.5)) for _ in self.names)
+        for name, shape in (("K", (count, 3, 3)), ("R", (count, 3, 3)), ("sizes", (count, 2))):
+            self.register_buffer(name, torch.zeros(shape))
+
+    @torch.no_grad()
+    def begin(self, capture: Capture, beginning: str) -> None:
+        """Take cameras and first pictures from a capture, as one of BEGINNINGS says.
+
+        A camera without a plate begins with the median; so does every one whose plate is not wanted.
+        """
+        if beginning not in BEGINNINGS:
+            raise ValueError(f"background {beginning!r} is unknown; use one of {', '.join(BEGINNINGS)}.")
+        for row, name in enumerate(self.names):
+            camera = capture.cameras[name]
+            self.K[row], self.R[row] = camera.K[0], camera.R[0]
+            self.sizes[row] = torch.tensor(camera.size[::-1], dtype=torch.float32)
+            plate = capture.background(name) if beginning == "plate" else None
+            if plate is None:
+                views = capture.views([name])
+                plate = views[0].image if beginning == "frame" else self._median(views)
+            self.pictures[row].copy_(self._fitted(plate)[0])
+
+    def _fitted(self, pictures):
+        return functional.interpolate(pictures, size=(self.side, self.side), mode="bilinear",
+                                      align_corners=False, antialias=True)
+
+    def _median(self, views):
+        """(1, 3, side, side) of each pixel the median of what is seen there while the person is elsewhere.
+
+        Where they always are it is the nearest colour.
+        """
+        rows = np.unique(np.linspace(0, len(views) - 1, MEDIAN_OF).round().astype(int))
+        seen = []
+        for row in rows:
+            view = views[int(row)]
+            person = maximum_filter(((view.mask > 0.01) | ~view.certain)[0, 0].numpy(), APART)
+            picture = self._fitted(view.image)[0].numpy()
+            away = self._fitted(torch.from_numpy(person).float()[None, None])[0, 0].numpy() == 0
+            seen.append(np.where(away, picture, np.nan).astype(np.float32))
+        stacked = np.stack(seen)
+        known = np.isfinite(stacked[:, 0]).any(0)
+        median = np.full(stacked.shape[1:], 0.5, np.float32)
+        if known.any():
+            median[:, known] = np.nanmedian(stacked[:, :, known], 0)
+            nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+            median = median[(slice(None), *nearest)]
+        return torch.from_numpy(median)[None]
+
+    def picture(self, name: str) -> torch.Tensor | None:
+        """(1, 3, H, W) the whole picture of a camera without the person, or None for one that is unknown."""
+        if name not in self.names or not bool(self.sizes[self.names.index(name)].all()):
+            return None
+        row = self.names.index(name)
+        width, height = self.sizes[row].int().tolist()
+        return functional.interpolate(self.pictures[row].clamp(0, 1)[None], size=(height, width),
+                                      mode="bilinear", align_corners=False, antialias=True)
+
+    def forward(self, camera: Camera, names: list[str | None] | None,
+                size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What lies behind in windows of the cameras' pictures of size (H, W), and where that is known.
+
+        camera   B cameras, of windows: shifted, scaled or turned, but standing where the named ones do
+        returns  (B, 3, H, W), grey where nothing is known; (B, 1, H, W) 1 or 0
+        """
+        drawn = camera.K.new_full((len(camera), 3, *size), 0.5)
+        known = torch.zeros_like(drawn[:, :1])
+        grid = [torch.arange(pixels, device=drawn.device) + 0.5 for pixels in size]
+        y, x = torch.meshgrid(*grid, indexing="ij")
+        pixels = torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)
+        found = []
+        for index, name in enumerate(names or [None] * len(camera)):
+            if name not in self.names:
+                found.append((drawn[index], known[index]))
+                continue
+            row = self.names.index(name)
+            whole_from_window = self.K[row] @ self.R[row] @ camera.R[index].mT @ camera.K[index].inverse()
+            there = pixels @ whole_from_window.T
+            places = 2 * there[:, :2] / there[:, 2:] / self.sizes[row] - 1
+            sampled = functional.grid_sample(self.pictures[row][None], places.view(1, *size, 2),
+                                             padding_mode="border", align_corners=False)[0]
+            inside = (places.abs() < 1).all(-1).view(1, *size).to(drawn)
+            found.append((sampled, inside))
+        drawn, known = (torch.stack(planes) for planes in zip(*found, strict=True))
+        return drawn.clamp(0, 1) if not torch.is_grad_enabled() else drawn, known
+
+

@@ -1,0 +1,78 @@
+"""One chart a part: texture coordinates in which each of a body's parts fills a square of its own.
+
+An atlas has a part in several islands, between which coordinates jump; a network can't tell where. Here each
+half of Anny's limbs, torso and head is unrolled around the axis of the whole, and hands and feet, which have
+no halves, are seen along their thinnest side, palm and back one over the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from anr_core.body import Surface
+from anr_core.body.anny import PARTS, baked
+
+EDGE = 0.03  # of a chart, left free on every side: what is sampled there blends with nothing
+# How far behind the middle of a limb's cross-section the axis is that its front is unrolled around, standard
+# deviations: between the legs the torso's front reaches behind the middle.
+BEHIND = 1.0
+HALVES = ("front", "back", "inner", "outer", "left", "right")
+UPRIGHT = ("torso", "head")  # unrolled about the vertical
+
+
+def is_anny(surface: Surface) -> bool:
+    """Whether these are the faces of Anny's mesh, registered or posed."""
+    mine, faces = surface.faces.cpu(), baked()["faces"]
+    return mine.shape == faces.shape and torch.equal(mine, faces.to(mine.dtype))
+
+
+def charted(surface: Surface) -> Surface:
+    """The surface with a chart a part, by `part`; any other than Anny's keeps the coordinates that it has."""
+    if not is_anny(surface):
+        return surface
+    vertices, faces = baked()["mean_vertices"].float().T.contiguous(), baked()["faces"].long()
+    uv, uv_faces = torch.zeros(0, 2), torch.zeros_like(faces)
+    part = baked()["part"].long()
+    for number, name in enumerate(PARTS, 1):
+        mine = part == number
+        used, corners = faces[mine].unique(return_inverse=True)
+        whole = torch.isin(part, torch.tensor(_whole(number)))
+        uv_faces[mine] = corners + len(uv)
+        uv = torch.cat([uv, _chart(vertices, used, faces[whole].unique(), name)])
+    device = surface.faces.device
+    return replace(surface, uv=uv.to(device), uv_faces=uv_faces.to(device))
+
+
+def _limb(name):
+    words = name.split("_")
+    return "_".join(words[:-1]) if words[-1] in HALVES and len(words) > 1 else name
+
+
+def _whole(number):
+    """The numbers of the parts that are halves of the same limb."""
+    return [other for other, name in enumerate(PARTS, 1) if _limb(name) == _limb(PARTS[number - 1])]
+
+
+def _chart(vertices, used, whole, name):
+    """(n, 2) coordinates of vertices `used`, a half of the vertices `whole`, each in [0, 1]."""
+    points, around = vertices[used], vertices[whole]
+    middle = (around.amax(0) + around.amin(0)) / 2
+    if _limb(name) == name:  # no halves
+        axes = torch.linalg.eigh((points - middle).T @ (points - middle)).eigenvectors
+        return _filled((points - middle) @ axes[:, [1, 2]])
+    spread = (around - middle).T @ (around - middle)
+    axis = torch.tensor([0.0, 0, 1]) if _limb(name) in UPRIGHT else \
+        torch.linalg.eigh(spread).eigenvectors[:, 2]
+    outward = (points - middle).mean(0)
+    outward = torch.nn.functional.normalize(outward - outward @ axis * axis, dim=0)
+    across = torch.linalg.cross(axis, outward)
+    flat = [(points - middle) @ way / ((around - middle) @ way).square().mean().sqrt()
+            for way in (across, outward)]
+    return _filled(torch.stack([torch.atan2(flat[0], flat[1] + BEHIND), (points - middle) @ axis], 1))
+
+
+def _filled(places):
+    low, high = places.aminmax(dim=0)
+    return EDGE + (1 - 2 * EDGE) * (places - low) / (high - low)

@@ -1,0 +1,151 @@
+"""The UV generator: which part of a body is seen at every pixel, and where on it, told by a 2D pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from anr_core.parts.limbs import COARSE
+from anr_core.renderer.convolutions import conv
+
+LEVELS = 4  # of the maps' resolution: at 256 pixels the last sees the picture as 8 x 8
+FINER = 2   # times finer than the maps, what the network says of a pixel
+STEP = COARSE // FINER
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What is seen where in B pictures.
+
+    logits     (B, 1 + P, H, W)  of the background and parts 1 to P
+    coarse_uv  (B, P, 2, h, w)   in [0, 1], on the chart of each part, were it the one that is seen; of
+                                 pictures `scale` times smaller, rounded up
+    """
+
+    logits: torch.Tensor
+    coarse_uv: torch.Tensor
+    scale: int
+
+    def foreground(self) -> torch.Tensor:
+        """(B, 1, H, W) the logit of seeing any part: the logarithm of (1 - P0) / P0."""
+        return self.logits[:, 1:].logsumexp(1, keepdim=True) - self.logits[:, :1]
+
+    def uv(self, pixels: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+        """(N, 2) where on the charts of parts (N,), from 1, pixels (N,) lie: flat indices into (B, H, W).
+
+        Bilinear, of the few that are asked for: interpolating every part's everywhere would take longer than
+        the network.
+        """
+        height, width = self.logits.shape[-2:]
+        count, parts, _, rows, columns = self.coarse_uv.shape
+        table = self.coarse_uv.permute(0, 1, 3, 4, 2).reshape(-1, 2)
+        x = ((pixels % width + 0.5) / self.scale - 0.5).clamp(0, columns - 1)
+        y = ((pixels // width % height + 0.5) / self.scale - 0.5).clamp(0, rows - 1)
+        left, top = x.floor().long(), y.floor().long()
+        right, low = (left + 1).clamp(max=columns - 1), (top + 1).clamp(max=rows - 1)
+        start = (pixels // (width * height) * parts + part - 1) * rows
+        taps = torch.stack([(start + row) * columns + column for row in (top, low)
+                            for column in (left, right)], 1)
+        x, y = x - left, y - top
+        shares = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], 1)
+        return functional.embedding_bag(taps, table, mode="sum", per_sample_weights=shares.to(table))
+
+
+class Generator(nn.Module):
+    """An encoder and decoder with skip connections and residual blocks in between.
+
+    inputs  channels of the maps
+    parts   P
+    width   channels of the first level; each further one has twice as many, at most four times
+    depth   residual blocks at the coarsest level
+
+    Of two generators the smaller one fits into the larger: `take` lets this one say what the other says.
+    There is no normalisation: a window is labelled as it would be within the whole picture. Sun et al.'s is
+    pix2pixHD's global generator, with 182.7 million parameters.
+    """
+
+    def __init__(self, inputs: int, parts: int, width: int = 32, depth: int = 2):
+        super().__init__()
+        self.parts = parts
+        widths = [width, 2 * width, 4 * width, 4 * width]
+        self.enter = conv(inputs, width)
+        self.down = nn.ModuleList(conv(a, b, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.ModuleList(Block(widths[-1]) for _ in range(depth))
+        pairs = list(reversed(list(zip(widths, widths[1:], strict=False))))
+        self.up = nn.ModuleList(conv(b, a) for a, b in pairs)
+        self.skip = nn.ModuleList(conv(a, a, 1) for a, _ in pairs)
+        self.merge = nn.ModuleList(conv(a, a) for a, _ in pairs)
+        self.widen = conv(width, 2 * width)
+        self.leave = conv(2 * width, (1 + 3 * parts) * FINER**2, 1)
+        nn.init.zeros_(self.leave.weight)
+        self.to(memory_format=torch.channels_last)  # faster on CPUs
+
+    def forward(self, maps: torch.Tensor, size: tuple[int, int]) -> Labelling:
+        """Of maps (B, inputs, h, w) of pictures of size (H, W)."""
+        coarse = self.coarse(maps)
+        logits = functional.interpolate(coarse.logits, scale_factor=STEP, mode="bilinear",
+                                        align_corners=False)
+        return Labelling(logits[..., :size[0], :size[1]], coarse.coarse_uv, STEP)
+
+    def coarse(self, maps: torch.Tensor) -> Labelling:
+        """The same as it is said: STEP times smaller than the pictures, rounded up."""
+        logits, uv = self._said(maps).float().split([1 + self.parts, 2 * self.parts], 1)
+        return Labelling(logits, torch.sigmoid(uv).unflatten(1, (self.parts, 2)), 1)
+
+    def _said(self, maps):
+        """(B, 1 + 3 P, FINER h, FINER w) logits and what becomes coordinates."""
+        height, width = maps.shape[-2:]
+        stride = 1 << (LEVELS - 1)
+        padded = functional.pad(maps, (0, -width % stride, 0, -height % stride))
+        skips = [functional.silu(self.enter(padded.contiguous(memory_format=torch.channels_last)))]
+        for layer in self.down:
+            skips.append(functional.silu(layer(skips[-1])))
+        x = skips.pop()
+        for block in self.blocks:
+            x = block(x)
+        for up, skip, merge in zip(self.up, self.skip, self.merge, strict=True):
+            x = functional.interpolate(up(x), scale_factor=2, mode="nearest")
+            x = functional.silu(x + skip(skips.pop()))
+            x = x + functional.silu(merge(x))
+        x = self.leave(functional.silu(self.widen(x)))
+        return functional.pixel_shuffle(x, FINER)[..., :FINER * height, :FINER * width]
+
+    @torch.no_grad()
+    def take(self, other: Generator) -> None:
+        """Say what another generator says, of the same maps and parts.
+
+        It may be narrower and have fewer blocks: channels and blocks that it lacks begin without a say.
+        Raises ValueError where it is wider or deeper.
+        """
+        mine, theirs = self.state_dict(), other.state_dict()
+        if len(self.blocks) < len(other.blocks) or any(
+                a > b for name, value in theirs.items() for a, b in zip(value.shape, mine[name].shape,
+                                                                        strict=True)):
+            raise ValueError(f"A generator of width {self.enter.out_channels} and depth {len(self.blocks)} "
+                             f"can't hold one of width {other.enter.out_channels} and depth "
+                             f"{len(other.blocks)}. Give it at least these.")
+        for name, value in mine.items():
+            if name not in theirs:
+                if ".second." in name:
+                    value.zero_()
+                continue
+            corner = tuple(slice(side) for side in theirs[name].shape)
+            if value.ndim == 4:  # what only this one has doesn't speak to what both have
+                value[:theirs[name].shape[0], theirs[name].shape[1]:] = 0
+            value[corner] = theirs[name]
+
+
+class Block(nn.Module):
+    """Two convolutions whose result is added to what came in; it begins by adding nothing."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first, self.second = conv(channels, channels), conv(channels, channels)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(functional.silu(self.first(functional.silu(x))))
+
