@@ -5,12 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from anr_core.avatars import Config
 from anr_core.avatars.deferred import Deferred
-from anr_core.capture import Shot
+from anr_core.body import Surface, TrackedBody
+from anr_core.camera import Camera, pixel_centres
+from anr_core.capture import Capture, Shot
 from anr_core.capture.flow import warped
-from anr_core.training import train
+from anr_core.capture.pictures import write_image, write_mask
+from anr_core.training import consecutive, train, windows
 from anr_core.training.consecutive import Consecutive, neighbours
 
 CONFIG = Config(size=96, window=80, batch=4, seed=3)
@@ -19,6 +23,35 @@ CONFIG = Config(size=96, window=80, batch=4, seed=3)
 def shots(**frames):
     return [Shot(camera, frame, f"{camera}/{frame}.png", None) for camera, numbers in frames.items()
             for frame in numbers]
+
+
+@pytest.fixture(scope="module")
+def stroll(tmp_path_factory):
+    """Read only: a quad of 24 pixels in soft waves that goes 4 to the right and 1 down each frame."""
+    folder, size, frames = tmp_path_factory.mktemp("stroll"), (100, 200), 4
+    rows, columns = (np.arange(count) for count in size)
+    quad = torch.tensor([[-0.5, -0.5, 0.0], [0.5, -0.5, 0.0], [0.5, 0.5, 0.0], [-0.5, 0.5, 0.0]])
+    surface = Surface(torch.tensor([[0, 1, 2], [0, 2, 3]]), torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1]]),
+                      torch.tensor([[0, 1, 2], [0, 2, 3]]), torch.tensor([1, 1]))
+
+    def waves(x, y):
+        shades = [np.sin(x / 3 + y / 6) + np.cos(y / 3 - x / 8), np.sin(x / 4 - y / 5), np.cos(x / 5 + y / 4)]
+        return np.stack([128 + 55 * shade for shade in np.broadcast_arrays(*shades)], -1).astype(np.uint8)
+
+    for frame in range(frames):
+        right, down = 4 * frame, frame
+        picture, mask = waves(columns / 3, rows[:, None] / 3), np.zeros(size, np.uint8)
+        there = slice(38 + down, 62 + down), slice(48 + right, 72 + right)
+        picture[there] = waves(columns - right, rows[:, None] - down)[there]
+        mask[there] = 255
+        write_image(folder / f"{frame}.png", picture)
+        write_mask(folder / f"{frame}-mask.png", mask)
+    K = torch.tensor([[[48.0, 0, 60], [0, 48, 50], [0, 0, 1]]])
+    camera = Camera(K, torch.eye(3)[None], torch.tensor([[0.0, 0.0, 2.0]]), size=size)
+    places = quad + torch.arange(frames)[:, None, None] * torch.tensor([4.0, 1.0, 0.0]) / 24
+    taken = [Shot("a", frame, f"{frame}.png", f"{frame}-mask.png") for frame in range(frames)]
+    return Capture(folder, {"a": camera}, taken, TrackedBody(torch.arange(frames), places, surface), "test",
+                   "none", 30.0, torch.tensor([0.0, -1.0, 0.0]), "nobody", {})
 
 
 def batches(capture, config=CONFIG, count=50):
@@ -93,6 +126,58 @@ def test_bodies_project_to_where_they_are_seen(small_capture):
         seen = where[((where > 2) & (where < 78)).all(1)]
         low, high = torch.stack([columns, rows], 1).amin(0), torch.stack([columns, rows], 1).amax(0)
         assert ((seen > low - 4) & (seen < high + 5)).float().mean() > 0.98
+
+
+def test_of_a_person_who_goes_through_the_picture_each_frame_is_where_its_camera_says(stroll):
+    views = stroll.views(crop="loose")
+    assert len({views.box(row) for row in range(4)}) == 4
+    for batch in (batches(stroll)[step] for step in range(8)):
+        middles = batch.camera.project(stroll.body(batch.pose).vertices)[0].mean(1)
+        for mask, middle in zip(batch.mask[:, 0], middles, strict=True):
+            seen = pixel_centres(mask.shape)[0][mask.flatten() > 0.5].mean(0)
+            if mask[[0, -1]].max() == mask[:, [0, -1]].max() == 0:  # seen as a whole
+                torch.testing.assert_close(seen, middle, atol=0.5, rtol=0)
+
+
+def test_a_window_holds_both_bodies(stroll, monkeypatch):
+    monkeypatch.setattr(windows, "SCALES", 1.0)
+    monkeypatch.setattr(windows, "ROLL", 0.0)
+    for batch in (batches(stroll, replace(CONFIG, window=96))[step] for step in range(4)):
+        corners = batch.camera.project(stroll.body(batch.pose).vertices)[0]
+        assert (corners > 4).all() and (corners < 92).all() and (batch.mask.flatten(1).mean(1) > 0.35).all()
+
+
+def test_the_flow_of_a_person_who_goes_through_the_picture_lies_on_the_person(stroll):
+    found = []
+    for batch in (batches(stroll)[step] for step in range(8)):
+        corners = batch.camera.project(stroll.body(batch.pose).vertices)[0]
+        inner = functional.avg_pool2d(batch.mask[2:], 9, 1, 4) > 0.999
+        for row, (moved, flow) in enumerate(zip((corners[:2] - corners[2:]).mean(1), batch.flow[2:],
+                                                strict=True)):
+            there = inner[row, 0] & (flow[2] > 0)
+            found.append(((flow[:2, there] - moved[:, None]).norm(dim=0) < 1.0).float().mean())
+            assert there.float().sum() > 0.7 * inner[row].sum()
+    assert np.mean(found) > 0.95
+
+
+def test_flow_is_asked_for_where_both_loose_crops_are_and_laid_where_the_later_one_is(stroll, monkeypatch):
+    class Places:
+        def back(self, earlier, later, box):
+            left, top, right, bottom = box
+            columns, rows = torch.arange(left, right), torch.arange(top, bottom)
+            shape = len(rows), len(columns)
+            return torch.stack([columns.expand(shape), rows[:, None].expand(shape), torch.ones(shape)])[None]
+
+    laid = []
+    monkeypatch.setattr(consecutive, "resample", lambda view, *window: laid.append(view) or view)
+    seen = batches(stroll)
+    seen.flows = [Places()]
+    seen.drawn(0, 2, np.random.default_rng(0))
+    (left, top, _, _), (_, _, right, bottom) = seen.people[0].box(2), seen.people[0].box(1)
+    flow, height, width = laid[1].flow[0], bottom - top, right - left
+    assert (flow[2, :height, :width] == 1).all() and flow[2].sum() == height * width < flow[2].numel()
+    assert flow[0, 0, :width].tolist() == [*range(left, right)]
+    assert flow[1, :height, 0].tolist() == [*range(top, bottom)]
 
 
 def test_a_lone_frame_sees_itself_twice_and_no_flow(small_capture):

@@ -25,7 +25,7 @@ def block(size=(24, 20), rows=slice(2, 20), columns=slice(3, 18)):
 
 
 ALL = np.ones((24, 20), bool)
-FIGURES = [metrics.psnr, metrics.psnr_aligned, metrics.ssim, metrics.flip,
+FIGURES = [metrics.psnr, metrics.psnr_aligned, metrics.ssim, metrics.flip, metrics.sharpness,
            lambda *arguments: metrics.ssim_in_box(*arguments, ALL)]
 
 
@@ -177,6 +177,80 @@ def test_flicker_is_the_change_that_did_not_take_place():
         errors = tuple(p - t for p, t in zip(predictions, truth, strict=True))
         assert metrics.flicker(errors, tuple(pixels)) == pytest.approx(expected, abs=1e-6)
     assert metrics.flicker(errors, (ALL, ~ALL)) is None
+
+
+# in time, along the true flow
+
+
+def ramp(shift=0.0):
+    """A picture that rises by 0.04 from column to column, moved so many pixels to the right."""
+    return np.broadcast_to(((np.arange(20) - shift) * 0.04)[:, None], (24, 20, 3)).astype(np.float32)
+
+
+def even_flow(right, down=0.0):
+    return np.broadcast_to(np.float32([right, down]), (24, 20, 2)).copy()
+
+
+def test_what_moves_along_the_flow_has_no_warp_error():
+    taken = ramp(), ramp(2)
+    assert metrics.warp_error(taken, taken, (ALL, ALL), even_flow(-2)) == 0
+    other = 1 - ramp() / 2, 1 - ramp(2) / 2  # whatever it shows
+    assert metrics.warp_error(other, taken, (ALL, ALL), even_flow(-2)) == pytest.approx(0, abs=1e-6)
+
+
+def test_what_stands_while_the_person_moves_has_the_difference_that_the_way_makes():
+    still, taken = (ramp(), ramp()), (ramp(), ramp(2))
+    assert metrics.warp_error(still, taken, (ALL, ALL), even_flow(-2)) == pytest.approx(2 * 0.04, abs=1e-6)
+    half = metrics.warp_error(still, taken, (ALL, ALL), even_flow(-0.5))  # of which 1.5 were never travelled
+    assert half == pytest.approx(0.5 * 0.04 - 1.5 * 0.04, abs=1e-6)
+
+
+def test_light_that_changes_on_the_person_is_no_warp_error_but_what_is_drawn_too_much_is():
+    taken = ramp(), ramp(2) + 0.1
+    assert metrics.warp_error(taken, taken, (ALL, ALL), even_flow(-2)) == 0
+    dark = ramp(), ramp(2) + 0.25
+    assert metrics.warp_error(dark, taken, (ALL, ALL), even_flow(-2)) == pytest.approx(0.15, abs=1e-6)
+    assert metrics.warp_error((ramp(), ramp(2)), taken, (ALL, ALL), even_flow(-2)) == \
+        pytest.approx(-0.1, abs=1e-6)
+
+
+def test_warp_error_counts_pixels_of_both_frames_whose_flow_is_known():
+    still, taken = [ramp(), ramp()], [ramp(), ramp(2)]
+    now, before, flow = block(), block(columns=slice(3, 12)), even_flow(-2)
+    flow[:, 8] = np.nan
+    counted = np.zeros((24, 20), bool)
+    counted[2:20, 5:14] = True  # from here two columns to the left are in `before`
+    counted[:, 8] = False
+    for frames in (still, taken):
+        frames[1] = np.where(counted[..., None], frames[1], 7).astype(np.float32)
+    assert metrics.warp_error(still, taken, (before, now), flow) == pytest.approx(0.08, abs=1e-6)
+    assert metrics.warp_error(still, taken, (before, now), np.full_like(flow, np.nan)) is None
+    assert metrics.warp_error(still, taken, (~ALL, ALL), flow) is None
+
+
+# sharpness
+
+
+def test_sharpness_is_the_share_of_the_laplacians_variance():
+    target = picture(0)
+    assert metrics.sharpness(target, target, ALL) == 1
+    assert metrics.sharpness(0.5 * target + 0.2, target, ALL) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_sharpness_agrees_with_a_loop():
+    pictures, pixels, found = (picture(0), picture(1)), some_pixels(2, share=0.9), []
+    for shown in (p.mean(-1) for p in pictures):
+        values = [shown[r - 1, c] + shown[r + 1, c] + shown[r, c - 1] + shown[r, c + 1] - 4 * shown[r, c]
+                  for r in range(1, 23) for c in range(1, 19) if pixels[r, c] and pixels[r - 1, c]
+                  and pixels[r + 1, c] and pixels[r, c - 1] and pixels[r, c + 1]]
+        found.append(np.var(values))
+    assert metrics.sharpness(*pictures, pixels) == pytest.approx(found[0] / found[1], rel=1e-4)
+
+
+def test_a_blurred_picture_is_less_sharp_and_a_flat_truth_has_no_sharpness():
+    blurred = (picture(0) + np.roll(picture(0), 1, 0) + np.roll(picture(0), 1, 1)) / 3
+    assert metrics.sharpness(blurred, picture(0), block()) < 0.5
+    assert metrics.sharpness(picture(0), np.full_like(picture(0), 0.3), block()) is None
 
 
 def test_lpips_is_none_without_its_network(monkeypatch):

@@ -178,7 +178,7 @@ def test_a_static_texture_is_drawn_alike_as_a_crop_and_at_once(static_run, small
 
 def test_whole_pictures_are_judged_in_the_box_that_is_padded_upright(static_run, small_capture, monkeypatch):
     asked = []
-    monkeypatch.setattr(evaluation, "measure", lambda *given: asked.append(given[-1]) or iter(()))
+    monkeypatch.setattr(evaluation, "measure", lambda *given: asked.append(given[3]) or iter(()))
     monkeypatch.setattr(evaluation, "average", lambda figures: {})
     run = Run.open(static_run)
     contestants = evaluation.Contestants("static", run.avatar(), *run.static(), frozenset())

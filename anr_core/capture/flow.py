@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.utils.data import get_worker_info
 
 from anr_core.capture.pictures import Memory, read_image
 from anr_core.pretrained import asked_once, had
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 # Source: Sun et al. 2021, at 512 pixels a side.
 RETURNS = 1.0
 
-# Pixels of the longer side at which flow is computed: larger pictures are shrunk. DIS takes 35 ms a flow.
+# Pixels of the longer side at which flow is computed: larger pictures are shrunk. DIS takes 0.15 s a flow.
 LONGEST = 512
 
-# Decoded flows that are kept, bytes: 200 pairs of loose crops.
+# Decoded flows that are kept, bytes: 200 pairs.
 MEMORY = 256 * 2**20
 
 LEAST = {"dis": 12, "raft": 128}  # pixels a side, of which one finds anything
@@ -87,7 +88,9 @@ def computed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     cv2.setNumThreads(1)  # torch has the others
     grey = [cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY) for picture in (one, other)]
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)  # every pixel: four times as long as every second, and half the error on clothes
+    return search.calc(*grey, None)
 
 
 @asked_once
@@ -114,11 +117,13 @@ def _by_raft(one, other):
 
 
 @asked_once
-def _method(gpu: bool) -> str:
+def _method() -> str:
     """How flow is computed: "raft", or "dis"; one printed line says so."""
-    if gpu and torch.cuda.is_available() and _raft() is not None:
+    worker = get_worker_info()
+    if worker is None and torch.cuda.is_available() and _raft() is not None:  # a worker process has no GPU
         return "raft"
-    print("Optical flow by OpenCV's DIS is used.", file=sys.stderr)
+    if worker is None or worker.id == 0:
+        print("Optical flow by OpenCV's DIS is used.", file=sys.stderr)
     return "dis"
 
 
@@ -128,13 +133,11 @@ def _method(gpu: bool) -> str:
 class Flows:
     """Flow between shots of one camera, from the capture's own files where it has any, else computed.
 
-    gpu  whether a network may be used: not in worker processes, which have no GPU
-
     The truth of studio captures takes no part: it is for judging.
     """
 
-    def __init__(self, capture: Capture, gpu: bool = False):
-        self.capture, self.gpu, self.memory = capture, gpu, Memory(MEMORY)
+    def __init__(self, capture: Capture):
+        self.capture, self.memory = capture, Memory(MEMORY)
 
     def back(self, earlier: Shot, later: Shot, box: Box) -> torch.Tensor:
         """(1, 3, h, w) flow from the later picture to the earlier one in a box of both, pixels, and trust.
@@ -142,30 +145,28 @@ class Flows:
         Trust is 1 where the way there and back ends where it began, in the box, else 0, and the flow is 0
         there. Masks have no say in it.
         """
-        flow, trusted = self.memory.get((earlier.image, later.image, box),
-                                        lambda: self._read(earlier, later, box))
-        return torch.cat([torch.from_numpy(flow).float(), torch.from_numpy(trusted)[None].float()])[None]
-
-    def _read(self, earlier, later, box):
         left, top, right, bottom = box
-        known = self._filed(earlier, later)
-        if known is None:
-            planes = _trusted(*self._computed(earlier, later, box), (bottom - top, right - left))
-        else:
-            whole = self.capture.cameras[later.camera].size
-            planes = _trusted(*known, whole)[..., top:bottom, left:right]
-        flow = planes[:, :2]
-        trusted = (planes[:, 2:] > 0.999) & lands(flow)
-        return torch.where(trusted, flow, 0)[0].half().numpy(), trusted[0, 0].numpy()
+        known, size = self._filed(earlier, later), (bottom - top, right - left)
+        if known:  # of the picture as a whole
+            size, box = self.capture.cameras[later.camera].size, None
+        planes = self.memory.get((earlier.image, later.image, box),
+                                 lambda: _trusted(*(self._read(later) if known else
+                                                    self._computed(earlier, later, box))))
+        flow, share = (torch.from_numpy(plane).float() for plane in planes)
+        flow, share = resized(flow, size), _scaled(share, size)
+        if known:
+            flow, share = (plane[..., top:bottom, left:right] for plane in (flow, share))
+        trusted = (share > 0.999) & lands(flow)
+        return torch.cat([torch.where(trusted, flow, 0), trusted.to(flow)], 1)
 
     def _filed(self, earlier, later):
-        """What the source had: from the later picture to the one before it, and back; or None."""
+        """Whether the source had the flow."""
         # numbers that leave some out were thinned by `prepare`, and flow leads from one picture to the next
-        if later.truth is None or later.frame - earlier.frame != 1:
-            return None
-        with np.load(self.capture.path / later.truth) as arrays:
-            names = ("flow_inv", "flow")
-            return [_as_planes(arrays[name]) for name in names] if {*names} <= {*arrays} else None
+        return later.frame - earlier.frame == 1 and self.capture.knows(later, "flow", "flow_inv")
+
+    def _read(self, later):
+        """What the source had: from the later picture to the one before it, and back; (1, 2, h, w) both."""
+        return [_as_planes(self.capture.truth(later, name)) for name in ("flow_inv", "flow")]
 
     def _computed(self, earlier, later, box):
         """The same of a box, at the resolution at which it is computed."""
@@ -179,7 +180,7 @@ class Flows:
             pictures = [_shrunk(picture, size) for picture in pictures]
         if min(size) < LEAST["dis"]:  # too few pixels: nothing returns to where it began
             return [torch.full((1, 2, *size), torch.nan)] * 2
-        network = _method(self.gpu) == "raft" and min(size) >= LEAST["raft"]
+        network = _method() == "raft" and min(size) >= LEAST["raft"]
         find = _by_raft if network else computed
         return [_as_planes(find(*pair)) for pair in (pictures, pictures[::-1])]
 
@@ -189,10 +190,10 @@ def _as_planes(flow):
     return torch.from_numpy(flow).float().permute(2, 0, 1)[None]
 
 
-def _trusted(flow, back, size):
-    """(1, 3, H, W) flow and which share of it returns, for pictures of another size (H, W)."""
+def _trusted(flow, back):
+    """A flow (1, 2, H, W) float16, 0 where it doesn't return, and (1, 1, H, W) bool where it does."""
     trusted = consistent(flow, back)
-    return torch.cat([resized(torch.where(trusted, flow, 0), size), _scaled(trusted.float(), size)], 1)
+    return torch.where(trusted, flow, 0).half().numpy(), trusted.numpy()
 
 
 def _shrunk(picture, size):

@@ -189,6 +189,13 @@ class Capture:
         places = (np.arange(count) + np.arange(count) * GOLDEN % 1) * len(self.shots) / max(count, 1)
         return replace(self, shots=[self.shots[int(place)] for place in places])
 
+    def knows(self, shot: Shot, *names: str) -> bool:
+        """Whether `truth` has all these of a picture."""
+        if shot.truth is None:
+            return False
+        with np.load(self.path / shot.truth) as arrays:
+            return set(names) <= set(arrays)
+
     def truth(self, shot: Shot, name: str) -> np.ndarray:
         """One array of what else is known of a picture; only this one is read."""
         if shot.truth is None:

@@ -40,6 +40,7 @@ from anr_core.evaluation.reporting import (
     spread,
     table,
 )
+from anr_core.evaluation.true_flow import TrueFlow
 
 __all__ = ["SHEET_COLUMNS", "SHEET_TILE", "Contestants", "average", "evaluate", "evaluate_capture",
            "evaluate_published", "extend", "measure", "scene_for", "split_of"]
@@ -84,7 +85,7 @@ def evaluate_capture(contestants: Contestants, trained: Iterable[tuple[str, int]
         views = replace(capture, shots=shots).views(crop="body", size=size)
         title = f"{split}: {len(shots)} views at {size}x{size} pixels"
         results[split] = _judge(split, title, _posed(views, capture, contestants.avatar.surface), len(shots),
-                                contestants, protocols, folder)
+                                contestants, protocols, TrueFlow(capture), folder)
     return results
 
 
@@ -103,7 +104,7 @@ def evaluate_published(contestants: Contestants, trained: Iterable[tuple[str, in
         sizes = ", ".join(f"{width}x{height}" for height, width in views.sizes)
         results[split] = _judge(split, f"{split}: {len(shots)} whole pictures at {sizes} pixels",
                                 _posed(views, capture, contestants.avatar.surface), len(shots), contestants,
-                                metrics.OF_WHOLE_PICTURES, folder, views.padding)
+                                metrics.OF_WHOLE_PICTURES, TrueFlow(capture), folder, views.padding)
         known = published_for(capture, split, shots)
         if known is not None:
             differences = known.differences(trained, shots, views.sizes, PUBLISHED_SIZE)
@@ -121,14 +122,14 @@ def _splits(contestants, trained, capture):
     return splits
 
 
-def _judge(split, title, views, count, contestants, protocols, folder, padding=None):
+def _judge(split, title, views, count, contestants, protocols, flow, folder, padding=None):
     """The mean figures of one split, whose table is printed and whose picture is written.
 
     padding  of the box around the mesh where whole pictures are judged
     """
     draws = contestants if padding is None else Framed(contestants)
     shown, rows, figures = set(spread(count, SHEET_ROWS)), [], []
-    judged = measure(views, draws, protocols, padding or BOX_PADDING)
+    judged = measure(views, draws, protocols, padding or BOX_PADDING, flow)
     for index, (truth, drawn, numbers) in enumerate(tqdm(judged, split, count, leave=False)):
         figures.append(numbers)
         if index in shown:

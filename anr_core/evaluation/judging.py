@@ -133,36 +133,54 @@ def extend(rgb: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
 # the figures
 
 
+def unknown_flow(before: View, now: View) -> None:
+    """Where nobody knows how the picture moved."""
+
+
 def measure(views: Iterable[tuple[View, Posed | None]], contestants: Draws,
             protocols: dict[str, Callable] = metrics.PROTOCOLS, padding: tuple[float, ...] = BOX_PADDING,
+            flow: Callable[[View, View], np.ndarray | None] = unknown_flow,
             ) -> Iterator[tuple[metrics.Truth, dict[str, Rendering], dict]]:
     """Draw and compare views, each a batch of one, ordered by camera and time.
 
+    flow  from a view to the one before it, as TrueFlow gives it, where that is known
+
     Yields for each its truth, the renderings by method, and {protocol: {method: {figure: number or None}}}.
-    `mask_iou` compares the masks over all certain pixels, whatever the protocol. `flicker` compares a view
-    with the one before it where that is of the same camera and at most 0.2 s older.
+    `mask_iou` compares the masks over all certain pixels, whatever the protocol; `sharpness` leaves out what
+    the true mask doesn't cover. `flicker` and `warp` compare a view with the one before it where that is of
+    the same camera and at most 0.2 s older.
     """
-    before, errors_before = None, {}
+    before, compared_before = None, {}
     with ThreadPoolExecutor() as pool:  # FLIP takes most of the time, and lets others run meanwhile
         for view, posed in views:
-            truth, drawn, errors = truth_of(view, posed, padding), contestants.draw(view, posed), {}
+            truth, drawn = truth_of(view, posed, padding), contestants.draw(view, posed)
             neighbours = before is not None and before.camera_name == view.camera_name and \
                 0 < float(view.time - before.time) <= NEIGHBOURS
+            steps = flow(before, view) if neighbours else None
             figures = {name: {} for name in protocols}
             pictures = {method: (as_array(rendering.rgb), as_plane(rendering.mask))
                         for method, rendering in drawn.items()}
             pairs = [(name, method) for method in pictures for name in protocols]
-            compared = [protocols[name](truth, *pictures[method]) for name, method in pairs]
-            computed = pool.map(metrics.Comparison.figures, compared)
-            for (name, method), comparison, numbers in zip(pairs, compared, computed, strict=True):
-                error = comparison.prediction - comparison.truth, comparison.pixels
-                errors[name, method] = error
-                flicker = metrics.flicker(*zip(errors_before[name, method], error, strict=True)) \
-                    if neighbours else None
+            compared = {pair: protocols[pair[0]](truth, *pictures[pair[1]]) for pair in pairs}
+            computed = pool.map(metrics.Comparison.figures, compared.values())
+            for (name, method), numbers in zip(pairs, computed, strict=True):
+                now, last = compared[name, method], compared_before.get((name, method))
                 overlap = metrics.mask_iou(pictures[method][1], truth.mask, truth.certain)
-                figures[name][method] = numbers | {"mask_iou": overlap, "flicker": flicker}
-            before, errors_before = view, errors
+                sharp = metrics.sharpness(now.prediction, now.truth, now.pixels & (truth.mask > 0.999))
+                changed = in_time(last, now, steps) if neighbours else dict.fromkeys(("flicker", "warp"))
+                figures[name][method] = numbers | {"mask_iou": overlap, "sharpness": sharp} | changed
+            before, compared_before = view, compared
             yield truth, drawn, figures
+
+
+def in_time(before: metrics.Comparison, now: metrics.Comparison, flow: np.ndarray | None) -> dict:
+    """The figures of one frame after another; flow (H, W, 2) leads back, or is None."""
+    frames = before, now
+    pixels = before.pixels, now.pixels
+    warp = None if flow is None else metrics.warp_error(
+        tuple(frame.prediction for frame in frames), tuple(frame.truth for frame in frames), pixels, flow)
+    return {"flicker": metrics.flicker(tuple(frame.prediction - frame.truth for frame in frames), pixels),
+            "warp": warp}
 
 
 def average(figures: list[dict]) -> dict:

@@ -14,8 +14,9 @@ from anr_core import metrics
 from anr_core.avatars.base import Rendering
 from anr_core.evaluation.judging import as_array, as_plane
 
-DIGITS = {"psnr": 2, "psnr_aligned": 2}
-SOME_PROTOCOLS = {"ssim_range_1"}  # figures that only some protocols have: no column of n/a in the others
+DIGITS = {"psnr": 2, "psnr_aligned": 2, "flicker": 4, "warp": 4}
+# figures that only some protocols or captures have: no column of n/a in the others
+ONLY_SOME = {"ssim_range_1", "warp"}
 
 SHEET_COLUMNS = ("input IUV", "static texture", "prediction", "predicted mask", "truth", "error, twice")
 PAIR_COLUMNS = ("input", "prediction", "truth", "error, twice")
@@ -32,7 +33,7 @@ def table(title: str, figures: dict, protocols: dict[str, Callable]) -> str:
     """Figures of one split as text, each protocol under its own words; n/a is what can't be had."""
     lines = ["", title]
     for protocol, methods in figures.items():
-        told = [name for name in metrics.FIGURES if name not in SOME_PROTOCOLS
+        told = [name for name in metrics.FIGURES if name not in ONLY_SOME
                 or any(numbers[name] is not None for numbers in methods.values())]
         stated = f"{protocol}: " + " ".join(inspect.getdoc(protocols[protocol]).split())
         lines += textwrap.wrap(stated, 100, initial_indent="  ", subsequent_indent="    ")

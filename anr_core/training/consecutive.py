@@ -36,8 +36,7 @@ class Consecutive(Turns):
     def __init__(self, people: Sequence[Views], config: Config, steps: range):
         super().__init__(people, config, steps)
         self.pairs = [neighbours(views.shots, views.capture.fps) for views in people]
-        # worker processes have no GPU
-        self.flows = [Flows(views.capture, gpu=config.workers == 0) for views in people]
+        self.flows = [Flows(views.capture) for views in people]
 
     @property
     def turns(self) -> int:

@@ -1,14 +1,14 @@
 """Optical flow: what is warped, believed, resized, computed, and read of a capture."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from anr_core.capture import Shot, flow
+from anr_core.camera import Camera
+from anr_core.capture import Capture, Shot, flow
 from anr_core.capture.flow import Flows, computed, consistent, lands, resized, warped
 
 SIZE = (60, 80)
@@ -94,7 +94,8 @@ def capture(tmp_path):
     """What moves 2 pixels right and 1 down from frame 4 to 5."""
     for frame, times in ((4, 0), (5, 1)):
         Image.fromarray(textured(right=2 * times, down=times)).save(tmp_path / f"{frame}.png")
-    return SimpleNamespace(path=tmp_path, cameras={"camera": SimpleNamespace(size=SIZE)})
+    camera = Camera(torch.eye(3)[None], torch.eye(3)[None], torch.zeros(1, 3), size=SIZE)
+    return Capture(tmp_path, {"camera": camera}, [], None, "test", "none", 30.0, torch.zeros(3), "nobody", {})
 
 
 def filed(capture, size=SIZE, **others):
@@ -105,7 +106,8 @@ def filed(capture, size=SIZE, **others):
     return shot(4), shot(5, "5.npz")
 
 
-def test_flow_is_computed_where_the_source_had_none(capture, capsys):
+def test_flow_is_computed_where_the_source_had_none(capture, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     flow._method.cache_clear()
     flows, box = Flows(capture), (10, 5, 70, 55)
     found = flows.back(shot(4), shot(5), box)
@@ -173,13 +175,13 @@ def test_a_network_is_used_where_it_can_be_had(capture, monkeypatch):
         return [torch.zeros(1, 2, 56, 64), even(-2.0 if later else 2.0, 0.0, (56, 64))]
 
     network.parameters = lambda: iter([torch.zeros(1)])
-    monkeypatch.setattr(flow, "_method", lambda gpu: "raft" if gpu else "dis")
+    monkeypatch.setattr(flow, "_method", lambda: "raft")
     monkeypatch.setattr(flow, "_raft", lambda: network)
     monkeypatch.setattr(flow, "LEAST", {"dis": 12, "raft": 40})
     pictures = {4: np.full((*SIZE, 3), 50, np.uint8), 5: np.full((*SIZE, 3), 60, np.uint8)}
     for frame, picture in pictures.items():
         Image.fromarray(picture).save(capture.path / f"{frame}.png")
-    found = Flows(capture, gpu=True).back(shot(4), shot(5), (0, 0, 60, 50))
+    found = Flows(capture).back(shot(4), shot(5), (0, 0, 60, 50))
     assert found.shape == (1, 3, 50, 60)
     assert (found[0, 0, :, 2:] == -2).all() and not found[0, 2, :, :2].any()
 
@@ -191,7 +193,7 @@ def test_where_its_weights_cannot_be_had_one_line_says_so(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(flow, "_raft", lambda: flow.had("Optical flow by RAFT", broken))
     flow._method.cache_clear()
-    assert flow._method(True) == "dis"
+    assert flow._method() == "dis"
     assert capsys.readouterr().err.splitlines() == ["Optical flow by RAFT is left out: OSError: no network",
                                                    "Optical flow by OpenCV's DIS is used."]
     flow._method.cache_clear()

@@ -13,13 +13,20 @@ from functools import partial
 import numpy as np
 import torch
 from flip_evaluator import evaluate as evaluate_flip
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import binary_erosion, laplace, minimum_filter
 from skimage.metrics import structural_similarity
+from torch.nn import functional
 
 from anr_core import losses
+from anr_core.metrics.joints import mpjpe, n_mpjpe, p_mpjpe
+
+__all__ = ["FIGURES", "OF_WHOLE_PICTURES", "PROTOCOLS", "PSNR_CAP", "Comparison", "Truth", "flicker", "flip",
+           "inside", "lpips", "mask_iou", "mpjpe", "n_mpjpe", "neuralbody", "p_mpjpe", "psnr", "psnr_aligned",
+           "published", "published_whole", "sharpness", "ssim", "ssim_in_box", "warp_error", "whole"]
 
 # `ssim_range_1` is SSIM at data range 1 where a protocol's own takes the range to be 2, else None.
-FIGURES = ("psnr", "psnr_aligned", "ssim", "ssim_range_1", "lpips", "flip", "mask_iou", "flicker")
+FIGURES = ("psnr", "psnr_aligned", "ssim", "ssim_range_1", "lpips", "flip", "mask_iou", "sharpness",
+           "flicker", "warp")
 
 # dB. Equal pictures' PSNR is infinite, which neither averages nor is JSON; rounding to 8 bits alone is 59.
 PSNR_CAP = 100.0
@@ -150,55 +157,54 @@ def flicker(errors: tuple[np.ndarray, np.ndarray], pixels: tuple[np.ndarray, np.
     return float(np.abs(errors[1] - errors[0])[both].mean()) if both.any() else None
 
 
-# joints in space: (n, J, 3) metres, counted from the same root as the truth; returns (n,) metres
+def warp_error(drawn: tuple[np.ndarray, np.ndarray], taken: tuple[np.ndarray, np.ndarray],
+               pixels: tuple[np.ndarray, np.ndarray], flow: np.ndarray) -> float | None:
+    """How much more a picture differs from the one before, moved along the true flow, than it truly does.
 
+    drawn, taken  two pictures each, of one frame and the next
+    pixels        of both, that are compared
+    flow          (H, W, 2) from the second frame's pixels to the first, right and down; NaN where it isn't
+                  known, or leads to what is hidden there
 
-def mpjpe(joints: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None) -> np.ndarray:
-    """Mean distance of joints from the truth, weighed by how visible (n, J) each is; NaN where none is.
-
-    Source: Ionescu et al. 2014; weighed: Rochette et al. 2021.
+    The mean absolute difference of what was drawn, less that of what was taken: shading that moves over the
+    person is in both. A texture that stays on the body costs nothing, whatever it shows, and one that swims
+    does; blur makes it negative, so look at `sharpness` too.
+    Source: Lai et al., Learning blind video temporal consistency, 2018, with true flow and less the truth's.
     """
-    joints, truth, weight = _poses(joints, truth, visible)
-    return (weight[..., 0] * np.linalg.norm(joints - truth, axis=-1)).sum(1)
+    now = np.isfinite(flow[..., 0]) & pixels[1]
+    rows, columns = np.nonzero(now)
+    places = np.stack([columns + 0.5, rows + 0.5], 1) + flow[now]
+    was = _seen_at(np.concatenate([drawn[0], taken[0], pixels[0][..., None]], 2), places)
+    both = was[:, 6] > 0.999
+    if not both.any():
+        return None
+    found, true = (np.abs(picture[now] - before)[both].mean(dtype=np.float64) for picture, before in
+                   ((drawn[1], was[:, :3]), (taken[1], was[:, 3:6])))
+    return float(found - true)
 
 
-def n_mpjpe(joints: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None) -> np.ndarray:
-    """The same after the scale about the root that brings each pose closest in squares; 0 of a point.
+def _seen_at(picture, places):
+    """(N, C) what a picture (H, W, C) shows at places (N, 2), pixels; bilinear, 0 outside."""
+    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    grid = torch.from_numpy(places).float() * 2 / planes.new_tensor(picture.shape[1::-1]) - 1
+    return functional.grid_sample(planes, grid[None, None], align_corners=False)[0, :, 0].T.numpy()
 
-    Source: Rhodin et al. 2018.
+
+def sharpness(prediction: np.ndarray, target: np.ndarray, pixels: np.ndarray) -> float | None:
+    """The variance of the Laplacian of the grey picture, as a share of the truth's: below 1 is blurred.
+
+    Over pixels whose four neighbours are in `pixels` too, so that no outline counts. None where the truth is
+    flat. Source: Pech-Pacheco et al. 2000.
     """
-    joints, truth, weight = _poses(joints, truth, visible)
-    size = (weight * joints**2).sum((1, 2))
-    scale = (weight * joints * truth).sum((1, 2)) / np.where(size > 1e-18, size, np.inf)
-    return mpjpe(scale[:, None, None] * joints, truth, visible)
-
-
-def p_mpjpe(joints: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None) -> np.ndarray:
-    """The same after the turn, scale and shift that bring each pose closest in squares, never a reflection.
-
-    A pose that is one point is shifted to the truth's middle; one that is a line or flat is turned in one of
-    the ways that are equally good. Source: Umeyama 1991.
-    """
-    joints, truth, weight = _poses(joints, truth, visible)
-    middle = (weight * truth).sum(1, keepdims=True)
-    one, other = joints - (weight * joints).sum(1, keepdims=True), truth - middle
-    left, stretch, right = np.linalg.svd(np.nan_to_num((weight * other).swapaxes(1, 2) @ one))
-    sign = np.where(np.linalg.det(left) * np.linalg.det(right) < 0, -1, 1)
-    stretch[:, 2] *= sign
-    left[:, :, 2] *= sign[:, None]
-    size = (weight * one**2).sum((1, 2))
-    scale = stretch.sum(1) / np.where(size > 1e-18, size, np.inf)
-    return mpjpe(scale[:, None, None] * (one @ (left @ right).swapaxes(1, 2)) + middle, truth, visible)
-
-
-def _poses(joints, truth, visible):
-    """Both in double precision, and weights (n, J, 1) that sum to 1 over a pose, or are NaN."""
-    joints, truth = np.asarray(joints, np.float64), np.asarray(truth, np.float64)
-    if joints.shape != truth.shape or joints.ndim != 3 or joints.shape[2] != 3:
-        raise ValueError(f"Joints are {joints.shape}, the truth {truth.shape}; expected (n, J, 3) of both.")
-    weight = np.ones(joints.shape[:2]) if visible is None else np.asarray(visible, np.float64)
-    total = weight.sum(1, keepdims=True)
-    return joints, truth, (weight / np.where(total > 0, total, np.nan))[..., None]
+    if not pixels.any():
+        return None
+    box = _around(pixels, 1)  # no neighbour is further
+    inner = binary_erosion(pixels[box])
+    if not inner.any():
+        return None
+    found, true = (laplace(picture[box].mean(-1, dtype=np.float64))[inner].var()
+                   for picture in (prediction, target))
+    return float(found / true) if true > 1e-12 else None
 
 
 # protocols: what is compared over which pixels
