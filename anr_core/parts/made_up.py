@@ -90,7 +90,8 @@ class MadeUp:
         if self._pool is None or self._pool[0] != pool:
             random = _random(self.seed, pool)
             rest = rest_from_shape(random_shapes(SHAPES, random))
-            apart = zip(rest.vertices.split(1), rest.steps.split(1), rest.joint_from_rest.split(1), strict=True)
+            apart = zip(*(value.split(1) for value in (rest.vertices, rest.steps, rest.joint_from_rest)),
+                        strict=True)
             shapes = [Rest(*values) for values in apart]
             self._pool = pool, shapes, random_poses(POSES, random)
         return self._pool[1:]
