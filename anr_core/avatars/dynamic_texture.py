@@ -235,6 +235,7 @@ class DynamicTexture(Avatar):
             self._labelled = labelled, probability
             return Rendering(rgb, mask, None, layers)
         part, uv = top
+        layers["texture"] = texture * torch.sigmoid(labelled.foreground())
         return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None,
                          layers | {"parts": part, "uv": uv, "iuv": torch.cat([part, uv], 1)})
 
