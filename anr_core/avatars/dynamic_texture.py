@@ -47,6 +47,7 @@ from anr_core.skeleton.named import skeleton_named
 from anr_core.texture import Texture, weave
 
 LABELS, STATIC, DYNAMIC = "labels", "static", "dynamic"
+WHOLE, STARTED = f"{LABELS}, {STATIC}, {DYNAMIC}", f"{STATIC}, {DYNAMIC}"
 SHARES = {LABELS: 0.3, STATIC: 0.3, DYNAMIC: 0.4}
 
 LEAST, SECOND = 0.04, 0.1  # probabilities below which the likeliest part, and the next, are not sampled
@@ -66,9 +67,9 @@ class Settings(Config):
 
     system: str = "dynamic-texture"
     # the stages it goes through: "labels" (the generator learns of people whom nobody filmed), "static" (the
-    # person, with the texture's colours alone) and "dynamic" (all of it, smooth in time). Another run's
-    # generator and network come along with --init
-    course: str = "labels, static, dynamic"
+    # person, with the texture's colours alone) and "dynamic" (all of it, smooth in time). With --init, which
+    # brings another run's generator and network along, the first is left out
+    course: str = WHOLE
     # the set of keypoints that tells a pose; nothing takes the capture's
     skeleton: str = ""
     # what training takes poses from: "keypoints" as they were detected, the "body", or "both" in turn
@@ -140,6 +141,11 @@ class DynamicTexture(Avatar):
         largest = max(max(camera.size) for capture in captures for camera in capture.cameras.values())
         return replace(config, skeleton=config.skeleton or names.pop(),
                        background_size=config.background_size or min(largest, 1024))
+
+    @staticmethod
+    def started(config: Settings) -> Settings:
+        """Another's generator knows people already; who says otherwise names another course."""
+        return replace(config, course=STARTED) if config.course == WHOLE else config
 
     # what training begins with
 
