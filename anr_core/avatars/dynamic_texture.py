@@ -91,7 +91,7 @@ class Settings(Config):
     kept: int = 1
     # weight of how much a frame differs from the one before it, moved along the flow
     temporal: float = 5.0
-    # learning rate of the generator; the network's is a third of it
+    # learning rate of the generator while it practises; later, and of the network, half of it or less
     rate: float = 3e-3
 
 
@@ -183,7 +183,7 @@ class DynamicTexture(Avatar):
         person = {"texture": (1e-3, 1e-4), "backgrounds": (4e-3, 4e-4)}
         groups = {LABELS: {"generator": (config.rate, config.rate / 2)},
                   STATIC: person | {"generator": (config.rate / 2, config.rate / 10)},
-                  DYNAMIC: person | {"generator": slow, "network": slow}}
+                  DYNAMIC: person | {"generator": slow, "network": (config.rate / 2, config.rate / 20)}}
         if config.freeze_renderers:
             groups = {STATIC: person, DYNAMIC: person}
             chosen = [name for name in chosen if name in groups]
@@ -312,6 +312,7 @@ class DynamicTexture(Avatar):
         if stage == DYNAMIC:
             drawn = rendering.over(layers["behind"])
             terms |= {"drawn": COMPOSITE * losses.mse(drawn, view.image, known),
+                      "drawn colour": COLOUR * losses.mse(rendering.rgb, view.image, inside),
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
             if view.flow is not None and self.config.temporal:
                 terms["temporal"] = self.config.temporal * _flickering(drawn, view)
