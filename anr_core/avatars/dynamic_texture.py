@@ -189,7 +189,7 @@ class DynamicTexture(Avatar):
             chosen = [name for name in chosen if name in groups]
         return [Stage(name, SHARES[name] / total, groups[name],
                       (4e-4, 4e-5) if name == DYNAMIC and config.adversary else None,
-                      practice=name == LABELS) for name in chosen]
+                      practice=name == LABELS, draws="view" if name == STATIC else None) for name in chosen]
 
     # drawing
 
