@@ -83,7 +83,7 @@ class Stage:
                factor after more than so many looks in a row that find the loss no lower; None: the schedule
     practice   it learns from made-up examples, not from views: `Avatar.practise`
     clip       bound of each gradient's absolute value, or None
-    draws      what a batch holds, if not what the avatar's others do: "view" where no frame needs the one before
+    draws      what a batch holds, if not what the avatar's others do: "view" where no frame needs another
     """
 
     name: str
