@@ -254,8 +254,9 @@ class Trainer:
         if draws == "rays":
             windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps)
         elif draws == "consecutive":
-            windows = Consecutive([person.training.views(crop="loose") for person in self.people], config,
-                                  steps)
+            labelled = self.state.avatars[0].wants_labels
+            windows = Consecutive([person.training.views(crop="loose", labelled=labelled)
+                                   for person in self.people], config, steps)
         else:
             windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
                                for person in self.people], config, steps, self._inputs(), self._sources())
