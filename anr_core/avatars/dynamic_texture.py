@@ -32,6 +32,7 @@ from anr_core.avatars.backgrounds import Backgrounds
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
 from anr_core.avatars.joints import mix_from_keypoints
+from anr_core.avatars.labels import DENSEPOSE, densepose_texture, kind_of_labels
 from anr_core.avatars.rims import beyond
 from anr_core.body import Surface
 from anr_core.capture import Capture
@@ -39,6 +40,7 @@ from anr_core.capture.flow import warped
 from anr_core.capture.view import View
 from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix
 from anr_core.parts.charts import is_anny
+from anr_core.parts.densepose import PARTS
 from anr_core.parts.generator import STEP
 from anr_core.rasterizer import gbuffer, rasterize
 from anr_core.renderer import UNet
@@ -61,13 +63,18 @@ MASK = {"static": 0.3, "dynamic": 0.05}
 class Settings(Config):
     """A dynamic texture's settings; `width` and `levels` are those of the network that adds to colours."""
 
-    network_settings: ClassVar[tuple[str, ...]] = ("skeleton", "features", "width", "levels", "fold")
+    network_settings: ClassVar[tuple[str, ...]] = ("labels", "skeleton", "features", "width", "levels",
+                                                    "fold")
 
     system: str = "dynamic-texture"
     # the stages it goes through: "labels" (the generator learns of people whom nobody filmed), "static" (the
     # person, with the texture's colours alone) and "dynamic" (all of it, smooth in time). Another run's
     # generator and network come along with --init
     course: str = "labels, static, dynamic"
+    # whose parts and charts: "surface", the registered body's, whose labels made-up people have too, or
+    # "densepose", out of pictures that came along and are then learned from in "labels"; nothing takes
+    # DensePose's where every training picture has them
+    labels: str = ""
     # the set of keypoints that tells a pose; nothing takes the capture's
     skeleton: str = ""
     # what training takes poses from: "keypoints" as they were detected, the "body", or "both" in turn
@@ -115,7 +122,8 @@ class DynamicTexture(Avatar):
         super().__init__(config, surface)
         self.skeleton = skeleton_named(config.skeleton or "coco23")
         self.charts = charted(surface)
-        self.limbs, self.parts = Limbs(self.skeleton), int(surface.part.max())
+        self.wants_labels = config.labels == DENSEPOSE
+        self.limbs, self.parts = Limbs(self.skeleton), PARTS if self.wants_labels else int(surface.part.max())
         self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
         self.known = is_anny(surface)
         if self.known:
@@ -131,13 +139,14 @@ class DynamicTexture(Avatar):
 
     @staticmethod
     def decided(config: Settings, captures: list[Capture]) -> Settings:
-        """The settings with the skeleton and the pictures' size that these captures have."""
+        """The settings with the skeleton, the pictures' size and the labels that these captures have."""
         names = {capture.skeleton or "coco23" for capture in captures}
         if len(names) > 1 and not config.skeleton:
             raise ValueError(f"These captures have the skeletons {', '.join(sorted(names))}; people who are "
                              "trained together need one. Set \"skeleton\" in --config.")
         largest = max(max(camera.size) for capture in captures for camera in capture.cameras.values())
-        return replace(config, skeleton=config.skeleton or names.pop(),
+        return replace(config, labels=kind_of_labels(config.labels, captures),
+                       skeleton=config.skeleton or names.pop(),
                        background_size=config.background_size or min(largest, 1024))
 
     # what training begins with
@@ -148,9 +157,12 @@ class DynamicTexture(Avatar):
             views = capture.evenly(60).views(crop="body", size=self.config.size)
             self.mix.copy_(mix_from_keypoints(((view, capture.body(view.pose)) for view in views),
                                               self.skeleton))
+        if self.wants_labels:
+            self.texture.write(densepose_texture(capture, self.config.chart_size))
 
     def initialize(self, rgb: torch.Tensor) -> None:
-        self.texture.write(weave(rgb, self.surface, self.charts, self.config.chart_size, self.parts))
+        if not self.wants_labels:  # else it was looked at
+            self.texture.write(weave(rgb, self.surface, self.charts, self.config.chart_size, self.parts))
 
     def take_over(self, other: Avatar) -> None:
         """Start from another's generator, which may be smaller, and its network."""
@@ -162,14 +174,15 @@ class DynamicTexture(Avatar):
     def begin(self, stage: Stage, views) -> None:
         super().begin(stage, views)
         self.stage = stage.name
-        if self.known:
+        if self.known and not self.wants_labels:
             self.examples = MadeUp(self.mix, self.charts, self.config.seed)
 
     def stages(self, config: Settings) -> list[Stage]:
         chosen = [name.strip() for name in config.course.split(",")]
         if wrong := [name for name in chosen if name not in SHARES]:
             raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
-        chosen = [name for name in SHARES if name in chosen and (self.known or name != LABELS)]
+        chosen = [name for name in SHARES if name in chosen and
+                  (self.known or self.wants_labels or name != LABELS)]
         total = sum(SHARES[name] for name in chosen)
         slow = (config.rate / 3, config.rate / 30)
         person = {"texture": (5e-3, 5e-4), "backgrounds": (1e-2, 1e-3)}
@@ -181,7 +194,7 @@ class DynamicTexture(Avatar):
             chosen = [name for name in chosen if name in groups]
         return [Stage(name, SHARES[name] / total, groups[name],
                       (4e-4, 4e-5) if name == DYNAMIC and config.adversary else None,
-                      practice=name == LABELS) for name in chosen]
+                      practice=name == LABELS and not self.wants_labels) for name in chosen]
 
     # drawing
 
@@ -293,6 +306,8 @@ class DynamicTexture(Avatar):
         layers, certain = rendering.layers, view.certain.to(view.image)
         known = layers["known"] * certain
         labelled, probability = self._labelled
+        if stage == LABELS:
+            return self._given(labelled, view, whole=True)
         static = Rendering(layers["texture"], torch.sigmoid(labelled.foreground()))
         inside = view.trusted().to(view.image) * (static.mask.detach() > 0.5)
         terms = {"composite": COMPOSITE * losses.mse(static.over(layers["behind"]), view.image, known),
@@ -304,10 +319,12 @@ class DynamicTexture(Avatar):
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
             if view.flow is not None and self.config.temporal:
                 terms["temporal"] = self.config.temporal * _flickering(drawn, view)
-        return terms | self._labels(scene, labelled, inside) | self._replayed()
+        return terms | self._labels(scene, labelled, view, inside) | self._replayed()
 
-    def _labels(self, scene, labelled, inside):
-        """How far the labels are off those of the registered mesh."""
+    def _labels(self, scene, labelled, view, inside):
+        """How far the labels are off those of the registered mesh, or those that came with the view."""
+        if self.wants_labels:
+            return self._given(labelled, view)
         if scene.posed is None:
             return {}
         with torch.no_grad():
@@ -318,6 +335,22 @@ class DynamicTexture(Avatar):
         right = functional.cross_entropy(labelled.logits, part, reduction="none")
         return {"part": PART * losses.weighted_mean(right[:, None], (part > 0).to(right)[:, None]),
                 "place": PLACE * _misplaced(labelled, part, iuv[:, 1:])}
+
+    def _given(self, labelled, view, whole=False):
+        """How far the labels are off those that a view came with; whole: learned of nothing else.
+
+        Where a mask has somebody and DensePose nobody, nothing is known.
+        """
+        if view.labels is None:
+            return {}
+        on = view.certain & (view.mask > 0.5)
+        part = (view.labels[:, 0].round() * on[:, 0]).long()
+        counts = on[:, 0] & (part > 0)
+        if whole:
+            counts = counts | (view.certain & (view.mask < 0.5))[:, 0]
+        right = functional.cross_entropy(labelled.logits, part, reduction="none")[:, None]
+        return {"part": (1.0 if whole else PART) * losses.weighted_mean(right, counts.to(right)[:, None]),
+                "place": (5.0 if whole else PLACE) * _misplaced(labelled, part, view.labels[:, 1:])}
 
     def _replayed(self):
         """What was learned of made-up people, so that it isn't forgotten."""
