@@ -7,7 +7,10 @@ channel each.
 
 from __future__ import annotations
 
+import colorsys
+
 import torch
+from torch.nn import functional
 
 from anr_core.skeleton import Skeleton
 
@@ -73,6 +76,17 @@ class Limbs:
                   else torch.zeros_like(spots[:, 0]) for edges in self.fine.values()]
         maps = torch.cat([near, near * along, near * across, spots, torch.stack(groups, 1)], 1)
         return STRENGTH * maps.unflatten(2, (height, width))
+
+    def picture(self, maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """(B, 3, H, W) in [0, 1] of maps of pictures of size (H, W): edges, hands and face in colours on
+        black, as most others draw a pose.
+        """
+        edges = len(self.edges)
+        shown = torch.cat([maps[:, :edges], maps[:, -len(GROUPS):]], 1) / STRENGTH
+        colours = [colorsys.hsv_to_rgb(row / shown.shape[1], 1, 1) for row in range(shown.shape[1])]
+        drawn = torch.einsum("bchw,cr->brhw", shown.float(), shown.new_tensor(colours).float()).clamp(0, 1)
+        drawn = functional.interpolate(drawn, scale_factor=COARSE, mode="bilinear", align_corners=False)
+        return drawn[..., :size[0], :size[1]]
 
 
 def _segments(places, known, edges, grid, radius=1.0):
