@@ -28,6 +28,7 @@ import torch
 from torch.nn import functional
 
 from anr_core import losses
+from anr_core.avatars.adversary import PosedAdversary
 from anr_core.avatars.backgrounds import Backgrounds
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
@@ -116,6 +117,7 @@ class DynamicTexture(Avatar):
 
     needs = ("keypoints", "posed", "camera", "camera_name")
     draws = "consecutive"
+    adversary = PosedAdversary
     shared = ("generator", "network")
 
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]] = ()):
@@ -229,7 +231,8 @@ class DynamicTexture(Avatar):
 
     def forward(self, scene: Scene) -> Rendering:
         points = self.points(scene)
-        labelled = self.generator(self.limbs(points, scene.size), scene.size)
+        maps = self.limbs(points, scene.size)
+        labelled = self.generator(maps, scene.size)
         probability = labelled.logits.softmax(1)
         sampled, coverage, top = self._sampled(labelled, probability)
         texture = beyond(sampled[:, :3], coverage)
@@ -244,6 +247,8 @@ class DynamicTexture(Avatar):
                   "behind": behind, "known": known}
         if self.training:
             self._labelled = labelled, probability
+            if self.config.adversary:
+                layers["pose"] = self.limbs.picture(maps.detach(), scene.size)
             return Rendering(rgb, mask, None, layers)
         part, uv = top
         return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None,
