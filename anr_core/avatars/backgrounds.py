@@ -97,6 +97,10 @@ class Backgrounds(nn.Module):
         camera   B cameras, of windows: shifted, scaled or turned, but standing where the named ones do
         returns  (B, 3, H, W), grey where nothing is known; (B, 1, H, W) 1 or 0
         """
+        with torch.autocast(camera.K.device.type, enabled=False):  # places keep their digits
+            return self._seen(camera, names, size)
+
+    def _seen(self, camera, names, size):
         drawn = camera.K.new_full((len(camera), 3, *size), 0.5)
         known = torch.zeros_like(drawn[:, :1])
         grid = [torch.arange(pixels, device=drawn.device) + 0.5 for pixels in size]

@@ -59,6 +59,10 @@ class Limbs:
 
         points (B, K, 3) pixels and confidence, which may lie outside of the picture
         """
+        with torch.autocast(points.device.type, enabled=False):  # in half precision limbs are pixels off
+            return self._maps(points, size)
+
+    def _maps(self, points, size):
         height, width = (-(-pixels // COARSE) for pixels in size)
         radius = RADIUS * max(size)
         known = ((points[..., 2] - LEAST) / (SURE - LEAST)).clamp(0, 1)
@@ -84,7 +88,7 @@ class Limbs:
         edges = len(self.edges)
         shown = torch.cat([maps[:, :edges], maps[:, -len(GROUPS):]], 1) / STRENGTH
         colours = [colorsys.hsv_to_rgb(row / shown.shape[1], 1, 1) for row in range(shown.shape[1])]
-        drawn = torch.einsum("bchw,cr->brhw", shown.float(), shown.new_tensor(colours).float()).clamp(0, 1)
+        drawn = torch.einsum("bchw,cr->brhw", shown, shown.new_tensor(colours)).clamp(0, 1)
         drawn = functional.interpolate(drawn, scale_factor=COARSE, mode="bilinear", align_corners=False)
         return drawn[..., :size[0], :size[1]]
 

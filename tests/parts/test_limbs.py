@@ -40,6 +40,13 @@ def test_a_picture_shows_limbs_in_colours_of_their_own_where_they_are():
     assert (arm - leg).abs().max() > 0.3
 
 
+def test_half_precision_moves_no_limb():
+    limbs, points = Limbs(BODY25), torch.rand(1, 25, 3) * torch.tensor([*SIZE[::-1], 1.0])
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = limbs(points, SIZE)
+    assert torch.equal(cast, limbs(points, SIZE))
+
+
 def test_a_limb_is_drawn_from_joint_to_joint_in_its_own_channel():
     limbs = Limbs(BODY25)
     points = pose(BODY25, right_elbow=(20, 40), right_wrist=(60, 40))
