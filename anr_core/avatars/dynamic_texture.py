@@ -123,7 +123,9 @@ class DynamicTexture(Avatar):
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]] = ()):
         super().__init__(config, surface)
         self.skeleton = skeleton_named(config.skeleton or "coco23")
-        self.charts = charted(surface)
+        charts = charted(surface)
+        for name in ("uv", "uv_faces"):  # they follow from the surface, and move with it
+            self.register_buffer(f"chart_{name}", getattr(charts, name), persistent=False)
         self.wants_labels = config.labels == DENSEPOSE
         self.limbs, self.parts = Limbs(self.skeleton), PARTS if self.wants_labels else int(surface.part.max())
         self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
@@ -138,6 +140,11 @@ class DynamicTexture(Avatar):
                                        config.background_size or config.size)
         self.stage: str | None = None
         self.examples: MadeUp | None = None
+
+    @property
+    def charts(self) -> Surface:
+        """The surface with a chart a part."""
+        return replace(self.surface, uv=self.chart_uv, uv_faces=self.chart_uv_faces)
 
     @staticmethod
     def decided(config: Settings, captures: list[Capture]) -> Settings:
