@@ -115,7 +115,9 @@ class Backgrounds(nn.Module):
             whole_from_window = self.K[row] @ self.R[row] @ camera.R[index].mT @ camera.K[index].inverse()
             there = pixels @ whole_from_window.T
             places = 2 * there[:, :2] / there[:, 2:] / self.sizes[row] - 1
-            sampled = functional.grid_sample(self.pictures[row][None], places.view(1, *size, 2),
+            # of NaN, as a camera that was never begun has it, a gradient on a CPU ends the program
+            near = places.nan_to_num().clamp(-2, 2).view(1, *size, 2)
+            sampled = functional.grid_sample(self.pictures[row][None], near,
                                              padding_mode="border", align_corners=False)[0]
             inside = (places.abs() < 1).all(-1).view(1, *size).to(drawn)
             found.append((sampled, inside))
