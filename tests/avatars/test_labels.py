@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from anr_core import training
 from anr_core.avatars import Config
 from anr_core.avatars.labels import densepose_texture, kind_of_labels
 from anr_core.avatars.run import load_avatar
@@ -17,6 +16,7 @@ from anr_core.prepare.fit import fit
 from anr_core.training import scene_of, train
 from anr_core.training.consecutive import Consecutive
 from tests.danced import SIDE, atlas, make_danced_capture, write_danced
+from tests.killed import killed_and_whole
 from tests.parts.test_densepose import as_parts
 from tests.posed_capture import make_posed_capture
 
@@ -167,21 +167,5 @@ def test_a_published_video_runs_from_prepare_to_evaluate(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_of_labels_that_was_killed_ends_in_the_same_bytes(danced, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
-    average = training.average
-    list(train(danced, tmp_path / "whole", "dynamic-texture", steps=8, config=TINY))
-    for last in (1, 6):
-        def kills(averaged, avatar, step, last=last):
-            average(averaged, avatar, step)
-            if step == last:
-                raise Killed
-
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(training, "SAVES", 0)
-            patch.setattr(training, "average", kills)
-            list(train(danced, tmp_path / "run", "dynamic-texture", steps=8, config=TINY))
-    list(train(danced, tmp_path / "run", "dynamic-texture", steps=8, config=TINY))
-    whole, again = ((tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("whole", "run"))
-    assert whole == again
+    again, whole = killed_and_whole(danced, tmp_path, "dynamic-texture", 8, TINY, (1, 6), monkeypatch)
+    assert again == whole
