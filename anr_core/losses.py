@@ -99,6 +99,23 @@ def bce_generator(drawn: list[list[torch.Tensor]]) -> torch.Tensor:
     return mean_of([F.softplus(-scale[-1]).mean() for scale in drawn])
 
 
+def square_discriminator(taken: list[list[torch.Tensor]], drawn: list[list[torch.Tensor]]) -> torch.Tensor:
+    """Least squares: a discriminator is to say 1 of taken and 0 of drawn; half of both squared errors.
+
+    Both as `PatchDiscriminator` returns them. Source: Mao et al., Least Squares GAN, 2017, equation 9.
+    """
+    return mean_of([((true[-1] - 1).square().mean() + false[-1].square().mean()) / 2
+                    for true, false in zip(taken, drawn, strict=True)])
+
+
+def square_generator(drawn: list[list[torch.Tensor]]) -> torch.Tensor:
+    """What who draws minimises: the squared error of what is said of it to 1. Source: as above.
+
+    Without the factor 1/2, as pix2pixHD and Sun et al. have it.
+    """
+    return mean_of([(scale[-1] - 1).square().mean() for scale in drawn])
+
+
 def gradient_penalty(taken: list[list[torch.Tensor]], pictures: torch.Tensor) -> torch.Tensor:
     """R1: how steeply what a discriminator says depends on taken pictures, squared; the batch's mean.
 

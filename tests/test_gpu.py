@@ -1,6 +1,7 @@
 """On a GPU, where there is one: it draws, learns and judges as a CPU does."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from anr_core.capture import load_capture
 from anr_core.evaluation import evaluate
 from anr_core.rasterizer import gbuffer, rasterize
 from anr_core.training import scene_of, train
+from tests.danced import make_danced_capture
 from tests.posed_capture import make_posed_capture
 
 DEVICE = "cuda"
@@ -27,7 +29,12 @@ SETTINGS = {"anr": TINY | {"structure": 0.1, "adversary": 0.001, "workers": 1}, 
             "static": TINY, "smplpix": TINY | {"adversary": 0.001},
             "neural-body": {"size": 64, "batch": 2, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8,
                             "voxel": 0.03, "rays": 64, "samples": 20},
-            "gaussian": BONES | {"course": "pose, pictures, adversary", "adversary": 1.0}}
+            "gaussian": BONES | {"course": "pose, pictures, adversary", "adversary": 1.0},
+            "dynamic-texture": TINY | {"levels": 2, "features": 4, "generator_width": 4, "generator_depth": 1,
+                                       "chart_size": 16, "made_up": 2, "skeleton": "coco23",
+                                       "adversary": 0.001, "workers": 1}}
+# those that are trained on a body which they can pose
+POSED = ("gaussian", "dynamic-texture")
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -45,8 +52,8 @@ def runs(small_capture, posed_capture, tmp_path_factory):
     def run_of(system, steps=6, **changes):
         key = system, steps, *changes.items()
         if key not in made:
-            capture = posed_capture if system == "gaussian" else load_capture(small_capture.path)
-            frames = [4, 8] if system == "gaussian" else [0, 2, 3]
+            capture = posed_capture if system in POSED else load_capture(small_capture.path)
+            frames = [4, 8] if system in POSED else [0, 2, 3]
             run = folder / "-".join(map(str, key))
             made[key] = run, list(train(capture, run, system, steps=steps, frames=frames,
                                         config=SETTINGS[system] | changes))
@@ -140,7 +147,7 @@ def test_gaussians_are_drawn_the_same_and_so_are_their_gradients():
 @pytest.mark.parametrize("system", SETTINGS)
 def test_what_was_trained_draws_the_same_on_both(system, runs, small_capture, posed_capture):
     run, _ = runs(system)
-    capture = posed_capture if system == "gaussian" else small_capture
+    capture = posed_capture if system in POSED else small_capture
     avatar, shown, posed = first_view(run, capture)
     expected = avatar.draw(scene_of(shown, posed))
     avatar.to(DEVICE)
@@ -149,6 +156,46 @@ def test_what_was_trained_draws_the_same_on_both(system, runs, small_capture, po
         assert getattr(drawn, name).device.type == DEVICE
         assert_alike(getattr(drawn, name), getattr(expected, name))
     assert drawn.layers.keys() == expected.layers.keys()
+
+
+def test_a_dynamic_texture_samples_the_same_parts(runs, posed_capture):
+    """Of a generator that is sure of something, as few steps don't make one."""
+    avatar, shown, posed = first_view(runs("dynamic-texture")[0], posed_capture)
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        avatar.generator.leave.bias[:4] = 0
+        avatar.generator.leave.weight.copy_(0.3 * torch.randn(avatar.generator.leave.weight.shape,
+                                                              generator=random))
+        avatar.texture.write(torch.rand(avatar.parts, 3, 16, 16, generator=random))
+    # with keypoints, and with those of the body alone
+    for points in (shown.keypoints, None):
+        scene = replace(scene_of(shown, posed), keypoints=points)
+        expected = avatar.to("cpu").draw(scene)
+        assert expected.layers["coverage"].mean() > 0.5
+        avatar.to(DEVICE)
+        there = replace(scene_of(shown.to(DEVICE), posed.on(avatar.surface)),
+                        keypoints=None if points is None else points.to(DEVICE))
+        drawn = avatar.draw(there)
+        for name in ("behind", "known", "coverage"):
+            assert_alike(drawn.layers[name], expected.layers[name])
+        assert_alike(drawn.over(0.5), expected.over(0.5))
+
+
+def test_a_background_is_behind_the_same_window(runs, posed_capture):
+    avatar, shown, _ = first_view(runs("dynamic-texture")[0], posed_capture)
+    assert avatar.to(DEVICE).background("front").device.type == DEVICE
+    with torch.autocast(DEVICE, torch.bfloat16):
+        cast, known = avatar.backgrounds(shown.camera.to(DEVICE), shown.camera_name, (64, 64))
+    expected, there = avatar.to("cpu").backgrounds(shown.camera, shown.camera_name, (64, 64))
+    assert cast.dtype == torch.float32 and torch.equal(known.cpu(), there)
+    assert_alike(cast.detach(), expected.detach())
+
+
+def test_densepose_s_labels_are_learned(tmp_path):
+    steps = list(train(make_danced_capture(tmp_path), tmp_path / "run", "dynamic-texture", steps=6,
+                       config=SETTINGS["dynamic-texture"] | {"skeleton": ""}))
+    assert load_avatar(tmp_path / "run").config.labels == "densepose"
+    assert all(math.isfinite(loss) for step in steps for loss in step.losses.values())
 
 
 def test_a_pose_and_a_camera_are_enough(runs):
@@ -205,7 +252,7 @@ def test_what_was_left_goes_on_to_about_the_same(precision, small_capture, tmp_p
 # judging
 
 
-@pytest.mark.parametrize("system", ["anr", "gaussian"])
+@pytest.mark.parametrize("system", ["anr", "gaussian", "dynamic-texture"])
 def test_judged_as_on_a_cpu(system, runs, monkeypatch):
     run, _ = runs(system)
     judged = evaluate(run, protocol="inside")

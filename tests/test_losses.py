@@ -166,6 +166,13 @@ def test_cross_entropy_is_that_of_a_sigmoid():
     assert float(losses.bce_generator(DRAWN)) == pytest.approx(float(drawn))
 
 
+def test_least_squares_want_one_of_taken_and_none_of_drawn():
+    first = ((1 + 0.25) / 2 + (9 + 0) / 2) / 2
+    second = ((4 + 0) / 2 + (1 + 0.25) / 2) / 2
+    assert float(losses.square_discriminator(TAKEN, DRAWN)) == pytest.approx((first + second) / 2)
+    assert float(losses.square_generator(DRAWN)) == pytest.approx(((16 + 1) / 2 + (0 + 0.25) / 2) / 2)
+
+
 def test_the_gradient_penalty_is_that_of_a_known_function_and_can_be_learned_from():
     picture = pictures(11, batch=2, channels=2, size=4).requires_grad_()
     factor = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)

@@ -15,6 +15,8 @@ from anr_core.losses import (
     gradient_penalty,
     hinge_discriminator,
     hinge_generator,
+    square_discriminator,
+    square_generator,
 )
 from anr_core.renderer import PatchDiscriminator, ResidualDiscriminator
 
@@ -93,6 +95,24 @@ class Adversary:
     def further(self, said: list[list[torch.Tensor]], taken: torch.Tensor) -> torch.Tensor | float:
         """What else it is to minimise, given what it said of taken pictures."""
         return 0.0
+
+
+class PosedAdversary(Adversary):
+    """An adversary that sees the pose beside a picture: what is sharp, but of another pose, is told as well.
+
+    A rendering's layer "pose" (B, 3, H, W) is what it sees of that.
+    Source: Sun et al. 2021, after pix2pixHD; these match no features.
+    """
+
+    generator = staticmethod(square_generator)
+    discriminator = staticmethod(square_discriminator)
+
+    def make_network(self) -> nn.Module:
+        return PatchDiscriminator(7)
+
+    def shown(self, rendering: Rendering, view: View) -> list[torch.Tensor]:
+        pose = rendering.layers["pose"].detach() * view.certain
+        return [torch.cat([pictures, pose], 1) for pictures in super().shown(rendering, view)]
 
 
 LAZY = 16        # steps from one look at its steepness to the next

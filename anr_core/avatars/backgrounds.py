@@ -97,6 +97,10 @@ class Backgrounds(nn.Module):
         camera   B cameras, of windows: shifted, scaled or turned, but standing where the named ones do
         returns  (B, 3, H, W), grey where nothing is known; (B, 1, H, W) 1 or 0
         """
+        with torch.autocast(camera.K.device.type, enabled=False):  # places keep their digits
+            return self._seen(camera, names, size)
+
+    def _seen(self, camera, names, size):
         drawn = camera.K.new_full((len(camera), 3, *size), 0.5)
         known = torch.zeros_like(drawn[:, :1])
         grid = [torch.arange(pixels, device=drawn.device) + 0.5 for pixels in size]
@@ -111,7 +115,9 @@ class Backgrounds(nn.Module):
             whole_from_window = self.K[row] @ self.R[row] @ camera.R[index].mT @ camera.K[index].inverse()
             there = pixels @ whole_from_window.T
             places = 2 * there[:, :2] / there[:, 2:] / self.sizes[row] - 1
-            sampled = functional.grid_sample(self.pictures[row][None], places.view(1, *size, 2),
+            # of NaN, as a camera that was never begun has it, a gradient on a CPU ends the program
+            near = places.nan_to_num().clamp(-2, 2).view(1, *size, 2)
+            sampled = functional.grid_sample(self.pictures[row][None], near,
                                              padding_mode="border", align_corners=False)[0]
             inside = (places.abs() < 1).all(-1).view(1, *size).to(drawn)
             found.append((sampled, inside))

@@ -101,6 +101,7 @@ class Avatar(nn.Module):
 
     needs       the Scene fields it uses
     draws       what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
+    wants_labels  whether consecutive views come with the labels of parts that their capture keeps
     controls    what the viewer shows
     adversary   who judges what it draws, in stages that have someone judge
     shared      its modules that another person can have too: they know nothing of a surface
@@ -113,6 +114,7 @@ class Avatar(nn.Module):
 
     needs: tuple[str, ...] = ("posed", "camera")
     draws: str = "view"
+    wants_labels: bool = False
     controls: tuple[str, ...] = ("pose", "view", "background", "texture")
     adversary: type[Adversary] = Adversary
     shared: tuple[str, ...] = ()

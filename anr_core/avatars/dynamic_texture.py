@@ -28,10 +28,12 @@ import torch
 from torch.nn import functional
 
 from anr_core import losses
+from anr_core.avatars.adversary import PosedAdversary
 from anr_core.avatars.backgrounds import Backgrounds
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
 from anr_core.avatars.config import Config
 from anr_core.avatars.joints import mix_from_keypoints
+from anr_core.avatars.labels import DENSEPOSE, densepose_texture, kind_of_labels
 from anr_core.avatars.rims import beyond
 from anr_core.body import Surface
 from anr_core.capture import Capture
@@ -39,6 +41,7 @@ from anr_core.capture.flow import warped
 from anr_core.capture.view import View
 from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix
 from anr_core.parts.charts import is_anny
+from anr_core.parts.densepose import PARTS
 from anr_core.parts.generator import STEP
 from anr_core.parts.made_up import STEPS as POOL
 from anr_core.rasterizer import gbuffer, rasterize
@@ -63,13 +66,18 @@ MASK = {"static": 0.3, "dynamic": 0.05}
 class Settings(Config):
     """A dynamic texture's settings; `width` and `levels` are those of the network that adds to colours."""
 
-    network_settings: ClassVar[tuple[str, ...]] = ("skeleton", "features", "width", "levels", "fold")
+    network_settings: ClassVar[tuple[str, ...]] = ("labels", "skeleton", "features", "width", "levels",
+                                                    "fold")
 
     system: str = "dynamic-texture"
     # the stages it goes through: "labels" (the generator learns of people whom nobody filmed), "static" (the
     # person, with the texture's colours alone) and "dynamic" (all of it, smooth in time). With --init, which
     # brings another run's generator and network along, the first is left out
     course: str = WHOLE
+    # whose parts and charts: "surface", the registered body's, whose labels made-up people have too, or
+    # "densepose", out of pictures that came along and are then learned from in "labels"; nothing takes
+    # DensePose's where every training picture has them
+    labels: str = ""
     # the set of keypoints that tells a pose; nothing takes the capture's
     skeleton: str = ""
     # what training takes poses from: "keypoints" as they were detected, the "body", or "both" in turn
@@ -111,13 +119,17 @@ class DynamicTexture(Avatar):
 
     needs = ("keypoints", "posed", "camera", "camera_name")
     draws = "consecutive"
+    adversary = PosedAdversary
     shared = ("generator", "network")
 
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]] = ()):
         super().__init__(config, surface)
         self.skeleton = skeleton_named(config.skeleton or "coco23")
-        self.charts = charted(surface)
-        self.limbs, self.parts = Limbs(self.skeleton), int(surface.part.max())
+        charts = charted(surface)
+        for name in ("uv", "uv_faces"):  # they follow from the surface, and move with it
+            self.register_buffer(f"chart_{name}", getattr(charts, name), persistent=False)
+        self.wants_labels = config.labels == DENSEPOSE
+        self.limbs, self.parts = Limbs(self.skeleton), PARTS if self.wants_labels else int(surface.part.max())
         self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
         self.known = is_anny(surface)
         if self.known:
@@ -131,15 +143,21 @@ class DynamicTexture(Avatar):
         self.stage: str | None = None
         self.examples: MadeUp | None = None
 
+    @property
+    def charts(self) -> Surface:
+        """The surface with a chart a part."""
+        return replace(self.surface, uv=self.chart_uv, uv_faces=self.chart_uv_faces)
+
     @staticmethod
     def decided(config: Settings, captures: list[Capture]) -> Settings:
-        """The settings with the skeleton and the pictures' size that these captures have."""
+        """The settings with the skeleton, the pictures' size and the labels that these captures have."""
         names = {capture.skeleton or "coco23" for capture in captures}
         if len(names) > 1 and not config.skeleton:
             raise ValueError(f"These captures have the skeletons {', '.join(sorted(names))}; people who are "
                              "trained together need one. Set \"skeleton\" in --config.")
         largest = max(max(camera.size) for capture in captures for camera in capture.cameras.values())
-        return replace(config, skeleton=config.skeleton or names.pop(),
+        return replace(config, labels=kind_of_labels(config.labels, captures),
+                       skeleton=config.skeleton or names.pop(),
                        background_size=config.background_size or min(largest, 1024))
 
     @staticmethod
@@ -155,9 +173,12 @@ class DynamicTexture(Avatar):
             views = capture.evenly(60).views(crop="body", size=self.config.size)
             self.mix.copy_(mix_from_keypoints(((view, capture.body(view.pose)) for view in views),
                                               self.skeleton))
+        if self.wants_labels:
+            self.texture.write(densepose_texture(capture, self.config.chart_size))
 
     def initialize(self, rgb: torch.Tensor) -> None:
-        self.texture.write(weave(rgb, self.surface, self.charts, self.config.chart_size, self.parts))
+        if not self.wants_labels:  # else it was looked at
+            self.texture.write(weave(rgb, self.surface, self.charts, self.config.chart_size, self.parts))
 
     def take_over(self, other: Avatar) -> None:
         """Start from another's generator, which may be smaller, and its network."""
@@ -169,14 +190,15 @@ class DynamicTexture(Avatar):
     def begin(self, stage: Stage, views) -> None:
         super().begin(stage, views)
         self.stage = stage.name
-        if self.known:
+        if self.known and not self.wants_labels:
             self.examples = MadeUp(self.mix, self.charts, self.config.seed)
 
     def stages(self, config: Settings) -> list[Stage]:
         chosen = [name.strip() for name in config.course.split(",")]
         if wrong := [name for name in chosen if name not in SHARES]:
             raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
-        chosen = [name for name in SHARES if name in chosen and (self.known or name != LABELS)]
+        chosen = [name for name in SHARES if name in chosen and
+                  (self.known or self.wants_labels or name != LABELS)]
         total = sum(SHARES[name] for name in chosen)
         slow = (config.rate / 3, config.rate / 30)
         # Adam moves a texel that is seldom seen as far as one that often is: faster, tones drift by a tenth
@@ -189,7 +211,8 @@ class DynamicTexture(Avatar):
             chosen = [name for name in chosen if name in groups]
         return [Stage(name, SHARES[name] / total, groups[name],
                       (4e-4, 4e-5) if name == DYNAMIC and config.adversary else None,
-                      practice=name == LABELS, draws="view" if name == STATIC else None) for name in chosen]
+                      practice=name == LABELS and not self.wants_labels,
+                      draws="view" if name != DYNAMIC else None) for name in chosen]
 
     # drawing
 
@@ -224,7 +247,8 @@ class DynamicTexture(Avatar):
 
     def forward(self, scene: Scene) -> Rendering:
         points = self.points(scene)
-        labelled = self.generator(self.limbs(points, scene.size))
+        maps = self.limbs(points, scene.size)
+        labelled = self.generator(maps)
         logit = said = labelled.foreground(scene.size)
         sampled, coverage, top = self._sampled(labelled, torch.sigmoid(said), scene.size)
         texture = beyond(sampled[:, :3], coverage)
@@ -239,6 +263,8 @@ class DynamicTexture(Avatar):
         if self.training:
             self._labelled = labelled
             layers["static mask"] = torch.sigmoid(said)
+            if self.config.adversary:
+                layers["pose"] = self.limbs.picture(maps.detach(), scene.size)
             return Rendering(rgb, mask, None, layers)
         part, uv = top
         layers["texture"] = texture * torch.sigmoid(said)
@@ -304,6 +330,8 @@ class DynamicTexture(Avatar):
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         layers, certain = rendering.layers, view.certain.to(view.image)
         known = layers["known"] * certain
+        if stage == LABELS:
+            return self._given(self._labelled, view, whole=True)
         static = Rendering(layers["texture"], layers["static mask"])
         inside = view.trusted().to(view.image) * (static.mask.detach() > 0.5)
         terms = {"composite": COMPOSITE * losses.mse(static.over(layers["behind"]), view.image, known),
@@ -316,10 +344,12 @@ class DynamicTexture(Avatar):
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
             if view.flow is not None and self.config.temporal:
                 terms["temporal"] = self.config.temporal * _flickering(drawn, view)
-        return terms | self._labels(scene, self._labelled, inside) | self._replayed()
+        return terms | self._labels(scene, self._labelled, view, inside) | self._replayed()
 
-    def _labels(self, scene, labelled, inside):
-        """How far the labels are off those of the registered mesh."""
+    def _labels(self, scene, labelled, view, inside):
+        """How far the labels are off those of the registered mesh, or those that came with the view."""
+        if self.wants_labels:
+            return self._given(labelled, view)
         if scene.posed is None:
             return {}
         height, width = labelled.logits.shape[2:]
@@ -334,6 +364,22 @@ class DynamicTexture(Avatar):
         right = functional.cross_entropy(labelled.logits, part, reduction="none")
         return {"part": PART * losses.weighted_mean(right[:, None], (part > 0).to(right)[:, None]),
                 "place": PLACE * _misplaced(labelled, part, iuv[:, 1:])}
+
+    def _given(self, labelled, view, whole=False):
+        """How far the labels are off those that a view came with; whole: learned of nothing else.
+
+        Where a mask has somebody and DensePose nobody, nothing is known.
+        """
+        if view.labels is None:
+            return {}
+        on, off = ((view.certain & seen).to(view.image) for seen in (view.mask > 0.5, view.mask < 0.5))
+        planes = torch.cat([view.labels[:, :1].round() * on, view.labels[:, 1:], on, off], 1)
+        part, u, v, on, off = _coarse(planes, labelled.logits.shape[2:]).unbind(1)
+        counts = on * (part > 0) + (off if whole else 0)
+        right = functional.cross_entropy(labelled.logits, part.long(), reduction="none")[:, None]
+        misplaced = _misplaced(labelled, part.long(), torch.stack([u, v], 1))
+        return {"part": (1.0 if whole else PART) * losses.weighted_mean(right, counts[:, None]),
+                "place": (5.0 if whole else PLACE) * misplaced}
 
     def _replayed(self):
         """What was learned of made-up people, so that it isn't forgotten."""
@@ -371,6 +417,17 @@ def _flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:
         before, after = pictures.chunk(2)
         changes.append((after - warped(before, flow)).abs())
     return losses.weighted_mean((changes[0] - changes[1]).clamp(min=0), trusted)
+
+
+def _coarse(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Planes (B, C, H, W), of which the first is a part, STEP times smaller and rounded up: (B, C, h, w).
+
+    Each place is the mean of the first and the last of its pixels; where these are of two parts it is 0.
+    """
+    room = [STEP * small - large for small, large in zip(size, planes.shape[2:], strict=True)]
+    planes = functional.pad(planes, (0, room[1], 0, room[0]))
+    first, last = (planes[..., corner::STEP, corner::STEP] for corner in (0, STEP - 1))
+    return (first + last) / 2 * (first[:, :1] == last[:, :1])
 
 
 def _misplaced(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:

@@ -117,12 +117,14 @@ def _by_raft(one, other):
 
 
 @asked_once
-def _method() -> str:
-    """How flow is computed: "raft", or "dis"; one printed line says so."""
-    worker = get_worker_info()
-    if worker is None and torch.cuda.is_available() and _raft() is not None:  # a worker process has no GPU
+def _method(worker: int | None) -> str:
+    """How flow is computed, here or in a worker process: "raft", or "dis"; one printed line says so.
+
+    A worker process has no GPU, whatever was found where it comes from.
+    """
+    if worker is None and torch.cuda.is_available() and _raft() is not None:
         return "raft"
-    if worker is None or worker.id == 0:
+    if not worker:
         print("Optical flow by OpenCV's DIS is used.", file=sys.stderr)
     return "dis"
 
@@ -180,7 +182,8 @@ class Flows:
             pictures = [_shrunk(picture, size) for picture in pictures]
         if min(size) < LEAST["dis"]:  # too few pixels: nothing returns to where it began
             return [torch.full((1, 2, *size), torch.nan)] * 2
-        network = _method() == "raft" and min(size) >= LEAST["raft"]
+        worker = get_worker_info()
+        network = _method(worker and worker.id) == "raft" and min(size) >= LEAST["raft"]
         find = _by_raft if network else computed
         return [_as_planes(find(*pair)) for pair in (pictures, pictures[::-1])]
 

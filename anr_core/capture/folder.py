@@ -145,15 +145,18 @@ class Capture:
         return self if skeleton == self.skeleton else replace(self, keypoints=keypoints, skeleton=skeleton)
 
     def views(self, cameras: Iterable[str] | None = None, frames: Iterable[int] | None = None,
-              crop: str | None = None, size: int | tuple[int, int] | None = None) -> Views:
+              crop: str | None = None, size: int | tuple[int, int] | None = None,
+              labelled: bool = False) -> Views:
         """The views of some cameras and frames (None: all); a picture is opened only when its view is read.
 
         crop  None     the whole picture, resized to size (H, W) where that is given
               "body"   a square of 1.15 times the body's box, at size x size pixels
               "loose"  the pixels around the body as they are, no resizing: for `resample` to draw from
+
+        Labels of parts are read only where labelled says so.
         """
         kept = _chosen(self.shots, "camera", cameras)
-        return Views(self, _chosen(kept, "frame", frames), crop, size)
+        return Views(self, _chosen(kept, "frame", frames), crop, size, labelled)
 
     def pose(self, frame: torch.Tensor) -> Pose:
         """The poses of frame numbers (B,)."""

@@ -58,7 +58,7 @@ class Footage:
     notes         lines that the user should read: what was left out, what was assumed
     body, poses   an AnnyBody and its n poses; None where there are meshes
     keypoints     name of the skeleton that the takes' keypoints belong to
-    foreign       body parameters of another system, as the source has them; kept, and used by nobody here
+    foreign       body parameters, or a texture, of another system, as the source has them; kept
     uncalibrated  names of the cameras whose focal length is a guess; each is the world's origin
     joints        in space, where the source knows them
     link          address that the source was downloaded from, or None

@@ -15,7 +15,8 @@ Table = dict[tuple[str, int], torch.Tensor]  # (camera name, frame) -> (K, 3) pi
 SURE = 0.3  # confidence above which a keypoint is a witness
 
 # Sets whose points begin with those of another one, the body's: hands and face come after it.
-BODIES = {"body25_detailed": ("body25", 25)}
+BODIES = {"body25_detailed": ("body25", 25), "coco23_detailed": ("coco23", 23),
+          "body25b_detailed": ("body25b", 25)}
 
 
 def of_body(table: Table, skeleton: str | None) -> tuple[Table, str | None]:

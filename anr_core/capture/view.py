@@ -31,6 +31,8 @@ class View:
                                all of its own
     flow         (B, 3, H, W)  pixels right and down from what is seen to where the frame before shows it, in
                                the same window, and 1 where that can be trusted, else 0; or None
+    labels       (B, 3, H, W)  part as DensePose numbers them, 0 where none was found, and u and v on its
+                               chart, in [0, 1]; or None
     """
 
     image: torch.Tensor
@@ -47,6 +49,7 @@ class View:
     source: View | None = None
     pixels: torch.Tensor | None = None
     flow: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -63,7 +66,7 @@ class View:
     def at(self, rows: torch.Tensor, columns: torch.Tensor) -> View:
         """Some pixels (h, w) alone of a batch of one, as pictures of that size; the camera sees the whole."""
         pixels = torch.stack([columns, rows], -1).flatten(0, 1) + 0.5
-        names = ("image", "mask", "certain", "input", "flow")
+        names = ("image", "mask", "certain", "input", "flow", "labels")
         planes = {name: plane[..., rows, columns] for name in names
                   if (plane := getattr(self, name)) is not None}
         return replace(self, **planes, pixels=pixels[None].to(self.image))

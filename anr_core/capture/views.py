@@ -25,10 +25,13 @@ DOUBT = 8 / 960
 
 
 class Views(Dataset):
-    """A lazy sequence of views, each a batch of one; `shots` tells in the same order what they are."""
+    """A lazy sequence of views, each a batch of one; `shots` tells in the same order what they are.
+
+    labelled  views carry the labels that the truth keeps
+    """
 
     def __init__(self, capture: Capture, shots: list[Shot], crop: str | None,
-                 size: int | tuple[int, int] | None):
+                 size: int | tuple[int, int] | None, labelled: bool = False):
         wants_size = {None: (tuple, type(None)), "body": (int,), "loose": (type(None),)}
         if crop not in wants_size:
             raise ValueError(f"crop is {crop!r}; use None, 'body' or 'loose'.")
@@ -36,6 +39,7 @@ class Views(Dataset):
             raise ValueError(f"crop {crop!r} doesn't go with size {size!r}: None takes (H, W) or None, "
                              "'body' takes one number of pixels, 'loose' takes None.")
         self.capture, self.shots, self.crop, self.size = capture, shots, crop, size
+        self.labelled = labelled
         self._squares: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # so that a body is posed once
         # there is no crop around a person whom nobody found: capture.body says so
         self.body = capture.registration if crop is None else capture.body
@@ -113,7 +117,18 @@ class Views(Dataset):
             keypoints = keypoints[None] - torch.tensor([*corner, 0])
         return View(as_floats(image), as_floats(mask[..., None]), torch.from_numpy(certain)[None, None],
                     camera, self._pose(shot), keypoints, [self.capture.person], [shot.camera], frame,
-                    frame / self.capture.fps, as_floats(given[0]) if given else None)
+                    frame / self.capture.fps, as_floats(given[0]) if given else None,
+                    labels=self._labels(shot, corner, image.shape[:2]) if self.labelled else None)
+
+    def _labels(self, shot, corner, size):
+        """(1, 3, h, w) of a box of a picture."""
+        left, top = corner
+        kept, = self.capture.memory.get((shot.truth, corner, size), lambda: (
+            self.capture.truth(shot, "iuv")[top:top + size[0], left:left + size[1]].copy(),))
+        if kept.shape != (*size, 3):
+            raise ValueError(f"{self.capture.path / shot.truth} holds labels of another size than "
+                             f"{shot.image}. Prepare it again.")
+        return torch.from_numpy(kept).permute(2, 0, 1)[None] / torch.tensor([1.0, 255, 255])[:, None, None]
 
     def _read(self, shot, box):
         """Image, mask, certain and what input there is of a box (left, top, right, bottom) of a picture."""

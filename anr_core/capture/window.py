@@ -41,6 +41,7 @@ def resample(view: View, center: torch.Tensor, side: torch.Tensor, roll: torch.T
     outside of the picture is uncertain and its mask is 0; its colour is black, or `outside` (B, 3 + C), of
     picture and input. Projected points stay exactly on what they were on; `certain` holds only pixels whose
     whole footprint was certain, and flow is trusted likewise, where it leads to what the window shows.
+    Labels are those of the nearest pixel: a mean of two parts is a third one.
     """
     size = (size, size) if isinstance(size, int) else size
     extent = side if side.ndim == 2 else side[:, None].expand(-1, 2)
@@ -84,7 +85,9 @@ def _drawn(view, planes, center, extent, roll):
                    input=None if view.input is None else given,
                    camera=window_camera(view.camera, center, extent, roll, size),
                    keypoints=_moved(view.keypoints, center, extent, roll, size),
-                   flow=None if view.flow is None else _led(flow, extent, roll, size))
+                   flow=None if view.flow is None else _led(flow, extent, roll, size),
+                   labels=None if view.labels is None else
+                   sample(view.labels, center, extent, roll, size, math.inf, "nearest"))
 
 
 def border_colours(pictures: torch.Tensor) -> torch.Tensor:
@@ -99,10 +102,11 @@ def _turn(roll):
     return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 
-def sample(planes, center, extent, roll, size, apart=1.0):
+def sample(planes, center, extent, roll, size, apart=1.0, mode="bilinear"):
     """Windows (B, C, H', W') of planes (B, C, H, W), 0 outside of them.
 
-    Each pixel is a mean over a grid of bilinear samples at most so many of the planes' pixels apart.
+    Each pixel is a mean over a grid of samples, as grid_sample's mode says, at most so many of the planes'
+    pixels apart.
     """
     height, width = size
     finer = max(1, math.ceil(float((extent / extent.new_tensor([width, height])).max()) / apart - 1e-4))
@@ -116,9 +120,9 @@ def sample(planes, center, extent, roll, size, apart=1.0):
     # (B, finer, finer, H', W', 2); samples of a pixel lie in pictures of their own, whose mean is one pass
     grid = across[:, None, :, None] + down[:, :, None, :, None]
     if finer == 1:
-        return functional.grid_sample(planes, grid[:, 0, 0], align_corners=False)
+        return functional.grid_sample(planes, grid[:, 0, 0], mode, align_corners=False)
     apiece = planes[:, None].expand(-1, finer**2, -1, -1, -1).flatten(0, 1)
-    sampled = functional.grid_sample(apiece, grid.flatten(0, 2), align_corners=False)
+    sampled = functional.grid_sample(apiece, grid.flatten(0, 2), mode, align_corners=False)
     return sampled.unflatten(0, (-1, finer**2)).mean(1)
 
 

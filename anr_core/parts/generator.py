@@ -117,7 +117,10 @@ class Generator(nn.Module):
             x = functional.interpolate(up(x), scale_factor=2, mode="nearest")
             x = functional.silu(x + skip(skips.pop()))
             x = x + functional.silu(merge(x))
-        x = self.leave(functional.silu(self.widen(x)))
+        x = functional.silu(self.widen(x))
+        # half precision has coordinates in steps of a third of a texel of 200
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.leave(x.float())
         return functional.pixel_shuffle(x, FINER)[..., :FINER * height, :FINER * width]
 
     @torch.no_grad()

@@ -7,9 +7,11 @@ channel each.
 
 from __future__ import annotations
 
+import colorsys
 import math
 
 import torch
+from torch.nn import functional
 
 from anr_core.skeleton import Skeleton
 
@@ -58,6 +60,10 @@ class Limbs:
 
         points (B, K, 3) pixels and confidence, which may lie outside of the picture
         """
+        with torch.autocast(points.device.type, enabled=False):  # in half precision limbs are pixels off
+            return self._maps(points, size)
+
+    def _maps(self, points, size):
         height, width = (-(-pixels // COARSE) for pixels in size)
         radius = RADIUS * max(size)
         known = ((points[..., 2] - LEAST) / (SURE - LEAST)).clamp(0, 1)
@@ -75,6 +81,17 @@ class Limbs:
                   else torch.zeros_like(spots[:, 0]) for edges in self.fine.values()]
         maps = torch.cat([near, near * along, near * across, spots, torch.stack(groups, 1)], 1)
         return STRENGTH * maps.unflatten(2, (height, width))
+
+    def picture(self, maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """(B, 3, H, W) in [0, 1] of maps of pictures of size (H, W): edges, hands and face in colours on
+        black, as most others draw a pose.
+        """
+        edges = len(self.edges)
+        shown = torch.cat([maps[:, :edges], maps[:, -len(GROUPS):]], 1) / STRENGTH
+        colours = [colorsys.hsv_to_rgb(row / shown.shape[1], 1, 1) for row in range(shown.shape[1])]
+        drawn = torch.einsum("bchw,cr->brhw", shown, shown.new_tensor(colours)).clamp(0, 1)
+        drawn = functional.interpolate(drawn, scale_factor=COARSE, mode="bilinear", align_corners=False)
+        return drawn[..., :size[0], :size[1]]
 
 
 def _bell(squared):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from anr_core.skeleton import BODY25, BODY25B, Skeleton
+from anr_core.skeleton import BODY25, BODY25B, COCO23, Skeleton
 
 _SIDES = ("left", "right")
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
@@ -54,10 +54,16 @@ def _named(skeleton):
     return tuple((skeleton.names[a], skeleton.names[b]) for a, b in skeleton.edges)
 
 
-# BODY_25, hands and face as OpenPose writes them beside each other, but for the hands' own wrists: 135
-BODY25_DETAILED = _skeleton(
-    (*BODY25.names, *_HANDS, *_JAW, *_FEATURES, "right_pupil", "left_pupil"),
-    (*_named(BODY25), *_HAND_EDGES, *pairwise(_JAW), *_FEATURE_EDGES))
+
+def _detailed(body):
+    """A body, hands and face as OpenPose writes them beside each other, but for the hands' own wrists."""
+    return _skeleton((*body.names, *_HANDS, *_JAW, *_FEATURES, "right_pupil", "left_pupil"),
+                     (*_named(body), *_HAND_EDGES, *pairwise(_JAW), *_FEATURE_EDGES))
+
+
+# 135, 133 and 135 points. The last are OpenPose's BODY_135, the second COCO-WholeBody's, but with pupils in
+# place of the hands' wrists.
+BODY25_DETAILED, COCO23_DETAILED, BODY25B_DETAILED = map(_detailed, (BODY25, COCO23, BODY25B))
 
 # Of OpenPose's 135 (BODY_25B, hands, face) all but jaw and pupils, and the shoulders' middle as the root:
 # 117 joints and 108 edges, as Rochette et al. count them on Panoptic Studio. Which edges is our choice.

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from anr_core.skeleton import ANNY, KEYPOINT_SETS, SMPL, SMPLH, SMPLX, Skeleton
-from anr_core.skeleton.detailed import BODY25_DETAILED, HUMAN36M, PANOPTIC
+from anr_core.skeleton.detailed import (
+    BODY25_DETAILED,
+    BODY25B_DETAILED,
+    COCO23_DETAILED,
+    HUMAN36M,
+    PANOPTIC,
+)
 
 SKELETONS = KEYPOINT_SETS | {"human36m": HUMAN36M, "panoptic": PANOPTIC, "body25_detailed": BODY25_DETAILED,
+                             "coco23_detailed": COCO23_DETAILED, "body25b_detailed": BODY25B_DETAILED,
                              "anny": ANNY, "smpl": SMPL, "smplh": SMPLH, "smplx": SMPLX}
 
 

@@ -127,8 +127,9 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
 def _fabric(config, people):
     """One process, or those that torchrun has started."""
     devices, nodes = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
-    # a step is of one person: the others' parameters have no part in it
-    strategy = DDPStrategy(find_unused_parameters=people > 1) if devices * nodes > 1 else "auto"
+    # a step is of one person, and may be of some cameras alone: others' parameters have no part in it
+    partly = people > 1 or avatar_class(config.system).draws == "consecutive"
+    strategy = DDPStrategy(find_unused_parameters=partly) if devices * nodes > 1 else "auto"
     fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, strategy=strategy,
                     precision=config.precision)
     fabric.launch()
@@ -254,8 +255,9 @@ class Trainer:
         if draws == "rays":
             windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps)
         elif draws == "consecutive":
-            windows = Consecutive([person.training.views(crop="loose") for person in self.people], config,
-                                  steps)
+            labelled = self.state.avatars[0].wants_labels
+            windows = Consecutive([person.training.views(crop="loose", labelled=labelled)
+                                   for person in self.people], config, steps)
         else:
             windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
                                for person in self.people], config, steps, self._inputs(), self._sources())

@@ -8,7 +8,15 @@ import torch
 from lightning_fabric import Fabric
 
 from anr_core.avatars import PRESETS, Rendering, configure, make_avatar
-from anr_core.avatars.adversary import BATCH, CLIMB, GAMMA, LAZY, AdaptiveAdversary, Adversary
+from anr_core.avatars.adversary import (
+    BATCH,
+    CLIMB,
+    GAMMA,
+    LAZY,
+    AdaptiveAdversary,
+    Adversary,
+    PosedAdversary,
+)
 from anr_core.avatars.anr import ANR
 from anr_core.training import train
 
@@ -20,7 +28,7 @@ def view(small_capture):
     return small_capture.views(crop="body", size=64)[0]
 
 
-KINDS = [Adversary, AdaptiveAdversary]
+KINDS = [Adversary, AdaptiveAdversary, PosedAdversary]
 
 
 class Narrow(AdaptiveAdversary):
@@ -35,14 +43,14 @@ def adversary(seed=0, kind=Adversary, state=None):
 
 def blurred(view, mask=None):
     soft = torch.nn.functional.avg_pool2d(view.image, 5, 1, 2)
-    return Rendering(soft, view.mask if mask is None else mask)
+    return Rendering(soft, view.mask if mask is None else mask, layers={"pose": 1 - view.image})
 
 
 def total(losses):
     return float(sum(losses.values()).detach())
 
 
-@pytest.mark.parametrize("kind, steps", [(Adversary, 30), (Narrow, 100)])
+@pytest.mark.parametrize("kind, steps", [(Adversary, 30), (Narrow, 100), (PosedAdversary, 150)])
 def test_it_learns_to_tell_drawn_pictures_from_taken_ones(kind, steps, view):
     judging = adversary(kind=kind)
     for _ in range(steps):
@@ -68,6 +76,21 @@ def test_features_of_what_equals_the_truth_cost_nothing(view):
     judging.network.eval()  # in training its norms are estimated anew in each call
     assert float(judging.losses(Rendering(view.image, view.mask), view)["features"]) == 0
     assert float(judging.losses(blurred(view), view)["features"].detach()) > 0
+
+
+def test_a_sharp_picture_of_another_pose_is_told_by_the_pose(view):
+    """Drawn and taken are the same pictures, in other places: only beside the pose can they be told."""
+    judging = adversary(kind=PosedAdversary)
+    mirrored = replace(view, image=view.image.flip(-1), mask=view.mask.flip(-1))
+    for step in range(100):
+        taken, drawn = (view, mirrored) if step % 2 else (mirrored, view)
+        pose = {"pose": taken.mask.expand(-1, 3, -1, -1)}
+        both = replace(taken, certain=torch.ones_like(taken.certain))
+        judging.losses(Rendering(drawn.image, drawn.mask, layers=pose), both)
+        judging.step()
+    with torch.no_grad():
+        drawn, taken = (judging.network(pictures)[0][-1].mean() for pictures in judging.pictures)
+    assert float(taken) > float(drawn) + 0.2
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -150,7 +150,27 @@ def test_the_background_is_known_to_cameras_that_were_trained(capture, views):
     assert not unnamed.layers["known"].any()
 
 
+def test_half_precision_moves_no_background_and_hardly_changes_a_picture(capture, views):
+    avatar, asked = build(capture).eval(), scene(capture, views[0])
+    exact = avatar(asked)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = avatar(asked)
+    for name in ("behind", "known"):
+        assert torch.equal(cast.layers[name], exact.layers[name])
+    assert cast.rgb.dtype == torch.float32 and (cast.mask - exact.mask).abs().mean() < 0.02
+    same = cast.layers["parts"] == exact.layers["parts"]
+    assert same.float().mean() > 0.9
+    assert (cast.layers["uv"] - exact.layers["uv"]).abs()[same.expand(-1, 2, -1, -1)].mean() < 0.01
+
+
 # learning
+
+
+@pytest.mark.slow
+def test_it_learns_in_half_precision(capture, tmp_path):
+    config = TINY | {"precision": "bf16-mixed", "adversary": 0.1}
+    steps = list(train(capture, tmp_path / "run", "dynamic-texture", steps=6, config=config))
+    assert {step.stage for step in steps} == {"labels", "static", "dynamic"}
 
 
 def test_losses_are_finite_and_reach_the_parameters_of_their_stage_alone(capture, views):

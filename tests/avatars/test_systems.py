@@ -12,7 +12,8 @@ from anr_core.capture import View
 from anr_core.training import scene_of, train
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
-MESHED = [name for name in SYSTEMS if name != "gaussian"]  # what draws bones is tested in test_gaussian.py
+# what draws bones or keypoints is tested in test_gaussian.py and test_dynamic_texture.py
+MESHED = [name for name in SYSTEMS if name not in ("gaussian", "dynamic-texture")]
 LAYERS = {"neural-body": {"depth", "weights"}}  # what draws no mesh
 LEARNING = [name for name in MESHED if name != "static"]
 
@@ -162,6 +163,6 @@ def test_weak_projection_trains_and_draws(system, small_capture, tmp_path):
 
 
 def test_an_unknown_system_is_named_with_those_there_are(small_capture):
-    known = "anr, deferred, gaussian, neural-body, smplpix, static"
+    known = "anr, deferred, dynamic-texture, gaussian, neural-body, smplpix, static"
     with pytest.raises(ValueError, match=f"'nerf' is unknown; use one of {known}"):
         make_avatar(configure(system="nerf"), small_capture.body.surface, [])

@@ -175,7 +175,7 @@ def test_a_network_is_used_where_it_can_be_had(capture, monkeypatch):
         return [torch.zeros(1, 2, 56, 64), even(-2.0 if later else 2.0, 0.0, (56, 64))]
 
     network.parameters = lambda: iter([torch.zeros(1)])
-    monkeypatch.setattr(flow, "_method", lambda: "raft")
+    monkeypatch.setattr(flow, "_method", lambda worker: "raft")
     monkeypatch.setattr(flow, "_raft", lambda: network)
     monkeypatch.setattr(flow, "LEAST", {"dis": 12, "raft": 40})
     pictures = {4: np.full((*SIZE, 3), 50, np.uint8), 5: np.full((*SIZE, 3), 60, np.uint8)}
@@ -193,9 +193,18 @@ def test_where_its_weights_cannot_be_had_one_line_says_so(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(flow, "_raft", lambda: flow.had("Optical flow by RAFT", broken))
     flow._method.cache_clear()
-    assert flow._method() == "dis"
+    assert flow._method(None) == "dis"
     assert capsys.readouterr().err.splitlines() == ["Optical flow by RAFT is left out: OSError: no network",
                                                    "Optical flow by OpenCV's DIS is used."]
+    flow._method.cache_clear()
+
+
+def test_a_worker_process_uses_no_network_whatever_was_found_before(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(flow, "_raft", lambda: "a network")
+    flow._method.cache_clear()
+    assert [flow._method(worker) for worker in (None, 0, 1)] == ["raft", "dis", "dis"]
+    assert capsys.readouterr().err == "Optical flow by OpenCV's DIS is used.\n"
     flow._method.cache_clear()
 
 

@@ -29,6 +29,24 @@ def test_maps_are_a_quarter_of_the_picture_rounded_up():
         assert limbs(torch.zeros(2, 23, 3), size).shape == (2, limbs.channels, *coarse)
 
 
+def test_a_picture_shows_limbs_in_colours_of_their_own_where_they_are():
+    limbs, size = Limbs(BODY25), (129, 97)
+    points = pose(BODY25, right_elbow=(20, 40), right_wrist=(60, 40), left_knee=(50, 80),
+                  left_ankle=(50, 110))
+    shown = limbs.picture(limbs(points, size), size)
+    assert shown.shape == (1, 3, *size) and shown.min() >= 0 and shown.max() <= 1
+    arm, leg, beside = shown[0, :, 40, 40], shown[0, :, 95, 50], shown[0, :, 70, 85]
+    assert arm.max() > 0.6 and leg.max() > 0.6 and beside.max() < 0.01
+    assert (arm - leg).abs().max() > 0.3
+
+
+def test_half_precision_moves_no_limb():
+    limbs, points = Limbs(BODY25), torch.rand(1, 25, 3) * torch.tensor([*SIZE[::-1], 1.0])
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = limbs(points, SIZE)
+    assert torch.equal(cast, limbs(points, SIZE))
+
+
 def test_a_limb_is_drawn_from_joint_to_joint_in_its_own_channel():
     limbs = Limbs(BODY25)
     points = pose(BODY25, right_elbow=(20, 40), right_wrist=(60, 40))

@@ -79,6 +79,23 @@ def test_converted_and_read_back_hands_and_face_are_there(captures, tmp_path):
     assert_same(captures[1], there_and_back(captures[1], tmp_path))
 
 
+def test_so_they_are_of_coco_s_whole_body(captures, tmp_path):
+    folder = write_easymocap(tmp_path / "source")
+    for file in sorted((folder / "openpose").glob("*/*.json")):
+        content = json.loads(file.read_text())
+        for one in content["people"]:
+            body = np.reshape(one["pose_keypoints_2d"], (25, 3))
+            points = np.ones((133, 3))
+            points[:23] = [body[BODY25_DETAILED.names.index(name)] for name in COCO23.names]
+            one["pose_keypoints_2d"] = points.ravel().tolist()
+        file.write_text(json.dumps(content))
+    capture = prepare(folder, tmp_path / "capture")
+    assert capture.skeleton == "coco23_detailed" and capture.of_body.skeleton == "coco23"
+    assert_same(capture, there_and_back(capture, tmp_path))
+    assert observed(capture.of_body, list(NAMES)).points.shape[1:] == \
+        observed(captures[0].of_body, list(NAMES)).points.shape[1:]
+
+
 def test_a_sheet_shows_hands(captures, tmp_path):
     for capture, name in zip(captures, ("plain.png", "detailed.png"), strict=True):
         write_sheet(capture, tmp_path / name)

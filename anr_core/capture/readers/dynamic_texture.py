@@ -7,11 +7,12 @@
     flow/, flow_inv/         Middlebury's .flo: file i leads from frame i to i + 1, and back
     LaplaceProj/123, 456     pictures of the pose in space; may be missing
     bg.jpg                   the scene without the person
-    texture.jpg              4 x 6 parts of one size, down and then right, each upside down
+    texture.jpg              4 x 6 parts of one size, down and then right, each with v upwards, as DensePose's
 
 Files belong together by their order, as there. There is no camera: a focal length is guessed. Of each picture
 the truth keeps "iuv" (H, W, 3), "flow" and "flow_inv" (h, w, 2) from and to the frame before, in pixels, and
-"laplace" (H, W, 6); foreign.npz keeps "texture" (24, side, side, 3).
+"laplace" (H, W, 6); foreign.npz keeps "texture" (24, side, side, 3), whose row 0
+is v = 0.
 Source: Sun et al., Robust pose transfer with dynamic details, 2021, and its code.
 """
 

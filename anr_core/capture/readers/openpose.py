@@ -3,8 +3,9 @@
     OpenPose   {"people": [{"pose_keypoints_2d": [x, y, confidence, ...]}]}
     EasyMocap  {"annots": [{"keypoints": [[x, y, confidence], ...]}], "height": ..., "width": ...}
 
-Beside the body both may have hands and a face (DETAILS): then points are those of "body25_detailed". Neither
-says which points these are; their number does. OpenPose has two models of 25 points. Of its newer
+Beside the body both may have hands and a face (DETAILS), or behind it, as models of the whole body have them
+(WHOLE): then points are those of "body25_detailed" or its like. Neither says which points these are; their
+number does. OpenPose has two models of 25 points. Of its newer
 one the second point is an eye; of BODY_25 it is the neck, which lies in the middle of the shoulders.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body.pickles import read_npz
-from anr_core.capture.keypoints import SURE
+from anr_core.capture.keypoints import BODIES, SURE
 from anr_core.capture.readers.arrays import LARGEST, frame_numbers, measurable
 from anr_core.capture.sources import read_json
 
@@ -33,10 +34,12 @@ LAYOUTS = {
 }
 
 # What OpenPose and EasyMocap call the left hand, the right one and the face, how many points each has, and
-# which of them "body25_detailed" takes: a hand's first is the wrist, which the body has.
+# which of them "body25_detailed" and its like take: a hand's first is the wrist, which the body has.
 DETAILS = ((("hand_left_keypoints_2d", "handl2d"), 21, 1), (("hand_right_keypoints_2d", "handr2d"), 21, 1),
            (("face_keypoints_2d", "face2d"), 70, 0))
-DETAILED = 25  # points of a body that are known with hands and face
+# Models of the whole body, by the number of points: where these are among them; -1 is nowhere. COCO-WholeBody
+# has 68 points of the face, without pupils, then the left hand and the right one; BODY_135's order is ours.
+WHOLE = {133: [*range(92, 112), *range(113, 133), *range(23, 91), -1, -1], 135: list(range(25, 135))}
 
 # Of their height: nearer than this, the surer of two detections is taken, as one is a ghost of the other.
 NEAR = 0.05
@@ -76,8 +79,10 @@ def read_keypoint_files(files: dict[int, Path], size: tuple[int, int] | None
         followed = {frame: points for frame, found in people.items()
                     for person, points in found if person == most}
     name = _told_apart(name, list(followed.values()))
-    if name == "body25" and any(points[DETAILED:, 2].any() for points in followed.values()):
-        return followed, "body25_detailed"
+    detailed = f"{name}_detailed"
+    if detailed in BODIES and any(points[count:, 2].any() for points in followed.values()):
+        return {frame: np.concatenate([points[places], points[count:]])
+                for frame, points in followed.items()}, detailed
     return {frame: points[places] for frame, points in followed.items()}, name
 
 
@@ -86,11 +91,10 @@ def alike(found: list[tuple[dict[int, np.ndarray], str | None]]
     """Points by frame and their skeleton of several clips: with hands and face, of confidence 0 in a clip
     that shows none, where any of them shows some.
     """
-    if all(name != "body25_detailed" for _, name in found):
-        return found
+    shown = {name for _, name in found}
     more = ((0, sum(count - first for _, count, first in DETAILS)), (0, 0))
-    return [({frame: np.pad(one, more) for frame, one in points.items()}, "body25_detailed")
-            if name == "body25" else (points, name) for points, name in found]
+    return [({frame: np.pad(one, more) for frame, one in points.items()}, f"{name}_detailed")
+            if f"{name}_detailed" in shown else (points, name) for points, name in found]
 
 
 def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], str]:
@@ -114,7 +118,11 @@ def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], s
                          "known.")
     table = np.where(measurable(table).all(-1, keepdims=True), table, 0)
     name, places = LAYOUTS[table.shape[2]]
-    found = {str(camera): {int(frame): points[places] for frame, points in zip(frames, row, strict=True)
+    details = _behind(table) if table.shape[2] in WHOLE else table[..., :0, :]
+    table = table[..., places, :]
+    if details[..., 2].any():
+        name, table = f"{name}_detailed", np.concatenate([table, details], 2)
+    found = {str(camera): {int(frame): points for frame, points in zip(frames, row, strict=True)
                            if points[:, 2].any()} for camera, row in zip(cameras, table, strict=True)}
     return found, _told_apart(name, [points for row in found.values() for points in row.values()])
 
@@ -194,7 +202,7 @@ def _read_people(file: Path, size) -> list[tuple[int | None, np.ndarray, np.ndar
     for person, body, record in people:
         points = _points(body, file)
         if (points[:, 2] > 0).any():
-            found.append((person, points, _details(record, file)))
+            found.append((person, points, _details(record, points, file)))
     if isinstance(content, dict) and {"height", "width"} <= content.keys() and size is not None:
         _check_size(file, content, size)
     return found
@@ -212,8 +220,10 @@ def _points(values, file: Path) -> np.ndarray:
     return points.astype(np.float32)
 
 
-def _details(record: dict, file: Path) -> np.ndarray:
+def _details(record: dict, points: np.ndarray, file: Path) -> np.ndarray:
     """(110, 3) points of hands and face, confidence 0 where there are none."""
+    if len(points) in WHOLE:
+        return _behind(points)
     parts = []
     for keys, count, first in DETAILS:
         key = next((key for key in keys if record.get(key)), None)
@@ -223,6 +233,12 @@ def _details(record: dict, file: Path) -> np.ndarray:
                              "with OpenPose's own models of hands and face, or remove them.")
         parts.append(points[first:])
     return np.concatenate(parts)
+
+
+def _behind(points: np.ndarray) -> np.ndarray:
+    """(..., 110, 3) the same of a whole body's points (..., K, 3)."""
+    nowhere = np.zeros_like(points[..., :1, :])
+    return np.concatenate([points, nowhere], -2)[..., WHOLE[points.shape[-2]], :]
 
 
 def _people(content):

@@ -19,7 +19,7 @@ from anr_core.capture.readers.easymocap import FILES, OURS, PARAMETER_FOLDERS
 from anr_core.capture.readers.openpose import DETAILS
 from anr_core.capture.readers.smpl_json import FIELDS
 from anr_core.capture.sources import licence_files
-from anr_core.skeleton import BODY25
+from anr_core.skeleton import KEYPOINT_SETS
 
 KEPT = ("capture.json", "body.npz", "poses.npz", "certain", "truth")
 
@@ -62,11 +62,12 @@ def _parted(points, skeleton):
     """Keypoints (K, 3) by the names that EasyMocap has for them: there a hand begins with its wrist."""
     if skeleton not in BODIES:
         return {"keypoints": points.tolist()}
-    body, rest = np.split(points, [BODIES[skeleton][1]])
+    name, count = BODIES[skeleton]
+    body, rest = np.split(points, [count])
     parted = {"keypoints": body.tolist()}
     for (keys, count, first), place in zip(DETAILS, ("left_wrist", "right_wrist", None), strict=True):
         part, rest = np.split(rest, [count - first])
-        wrist = body[[BODY25.names.index(place)]] if first else part[:0]
+        wrist = body[[KEYPOINT_SETS[name].names.index(place)]] if first else part[:0]
         parted[keys[1]] = np.concatenate([wrist, part]).tolist()
     return parted
 

@@ -78,7 +78,7 @@ def test_iuv_may_begin_with_the_part(source):
                for take in dynamic_texture.read(source).takes)
 
 
-def test_a_textures_parts_go_down_and_then_right_and_stand_on_their_heads(tmp_path):
+def test_a_textures_parts_go_down_and_then_right_and_v_goes_down_in_what_is_kept(tmp_path):
     """Of parts of 2 x 2 pixels, part 6 begins the second column; its last row is its first."""
     picture = np.arange(12 * 8).reshape(12, 8, 1).repeat(3, 2)
     save(tmp_path / "texture.png", picture)

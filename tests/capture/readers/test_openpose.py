@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from anr_core.capture.readers.openpose import alike, follow, read_keypoint_files, read_keypoint_table
-from anr_core.skeleton import BODY25, BODY25B
-from anr_core.skeleton.detailed import BODY25_DETAILED
+from anr_core.skeleton import BODY25, BODY25B, COCO23
+from anr_core.skeleton.detailed import BODY25_DETAILED, BODY25B_DETAILED, COCO23_DETAILED
+from anr_core.skeleton.named import skeleton_named
 from tests.conftest import REAL_CAPTURES
 from tests.small_sources import SIZE, cameras, seen
 
@@ -166,6 +167,42 @@ def test_clips_that_show_no_hands_have_hands_that_are_not_known():
     assert skeleton == "body25_detailed" and points[1].shape == (135, 3)
     assert points[1][:25].all() and not points[1][25:].any()
     assert alike([plain, plain]) == [plain, plain]
+
+
+def whole(count, sure=0.5):
+    """(count, 3) a body in its own place, and behind it points of hands and face that tell their number."""
+    names = {133: COCO23, 135: BODY25B}[count].names
+    points = np.stack([np.arange(count), np.arange(count), np.full(count, sure)], 1).astype(np.float32)
+    by_name = dict(zip(BODY25.names, person(10), strict=True))
+    points[:len(names)] = [by_name.get(name, (12, 6, 0.9)) for name in names]
+    return points
+
+
+# where the models' authors have them; a hand of COCO-WholeBody begins with the wrist
+@pytest.mark.parametrize(("count", "name", "skeleton", "places"), [
+    (133, "coco23", COCO23_DETAILED, {"chin": 31, "left_thumb1": 92, "left_pinky4": 111, "right_thumb1": 113,
+                                      "right_pinky4": 132, "nose_bridge1": 50, "right_lip_corner": 71}),
+    (135, "body25b", BODY25B_DETAILED, {"chin": 73, "left_thumb1": 25, "left_pinky4": 44, "right_thumb1": 45,
+                                        "right_pinky4": 64, "nose_bridge1": 92, "left_pupil": 134}),
+])
+def test_models_of_the_whole_body_have_hands_and_face_behind_it(count, name, skeleton, places, tmp_path):
+    (tmp_path / "files").mkdir()
+    found, named = read_keypoint_files(write(tmp_path / "files", [[whole(count)], [whole(count)]]), SIZE)
+    assert named == f"{name}_detailed" and skeleton_named(named) is skeleton
+    assert found[0].shape == (len(skeleton), 3)
+    assert np.array_equal(found[0][:len(skeleton) - 110], whole(count)[:len(skeleton) - 110])
+    for joint, place in places.items():
+        assert np.allclose(found[0][skeleton.names.index(joint)], (place, place, 0.5)), joint
+    assert found[0][skeleton.names.index("left_pupil"), 2] == (count == 135) * 0.5
+
+    np.savez(tmp_path / "table.npz", cameras=["a"], frames=[4, 6], keypoints2d=[[whole(count)] * 2])
+    table, also = read_keypoint_table(tmp_path / "table.npz")
+    assert also == named and np.array_equal(table["a"][6], found[0])
+
+    bare = whole(count)
+    bare[len(skeleton) - 110:, 2] = 0
+    found, named = read_keypoint_files(write(tmp_path / "files", [[bare]]), SIZE)
+    assert named == name and found[0].shape == (len(skeleton) - 110, 3)
 
 
 def test_hands_and_faces_that_nobody_has_change_nothing(tmp_path):

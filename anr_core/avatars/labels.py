@@ -1,0 +1,46 @@
+"""Whose parts and charts a dynamic texture has: our own, or DensePose's where a capture has its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from anr_core.body.pickles import read_npz
+from anr_core.capture import Capture
+from anr_core.parts import densepose
+
+KINDS = SURFACE, DENSEPOSE = "surface", "densepose"
+LAID_OUT = 60  # pictures, at the most, that a texture begins with
+
+
+def kind_of_labels(wanted: str, captures: Sequence[Capture]) -> str:
+    """Which of KINDS a generator learns of captures; "" takes DensePose's where every picture has them.
+
+    Raises ValueError where it would have to learn both, or what there is not.
+    """
+    if wanted not in ("", *KINDS):
+        raise ValueError(f"labels {wanted!r} are unknown; use one of {', '.join(KINDS)}.")
+    if wanted == SURFACE:
+        return SURFACE
+    without = [capture for capture in captures
+               if not all(capture.knows(shot, "iuv") for shot in capture.shots)]
+    if wanted == DENSEPOSE and without:
+        raise ValueError(f"{without[0].path} has pictures without DensePose's labels, which \"labels\" asks "
+                         f"for. Leave them out by --frames, or set \"labels\" to \"{SURFACE}\".")
+    if without and len(without) < len(captures):
+        raise ValueError(f"Of these captures some have DensePose's labels and others, such as "
+                         f"{without[0].path}, don't; a generator learns one kind. Train them apart, or set "
+                         f"\"labels\" to \"{SURFACE}\" in --config.")
+    return SURFACE if without else DENSEPOSE
+
+
+def densepose_texture(capture: Capture, size: int) -> torch.Tensor:
+    """(24, 3, size, size) what came along, and where that has nothing what the pictures show."""
+    views = capture.evenly(LAID_OUT).views(crop="loose", labelled=True)
+    colours, count = densepose.laid_out(((view.image, view.labels, view.trusted()) for view in views), size)
+    file = capture.path / "foreign.npz"
+    if file.is_file() and "texture" in (arrays := read_npz(file)):
+        given, known = densepose.published(arrays["texture"], size)
+        colours, count = torch.where(known > 0, given, colours), count + known
+    return densepose.filled(colours, count)
