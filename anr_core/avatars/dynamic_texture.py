@@ -109,6 +109,7 @@ class DynamicTexture(Avatar):
 
     needs = ("keypoints", "posed", "camera", "camera_name")
     draws = "consecutive"
+    controls = ("pose", "view", "background")
     shared = ("generator", "network")
 
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]] = ()):
@@ -234,7 +235,7 @@ class DynamicTexture(Avatar):
             return Rendering(rgb, mask, None, layers)
         part, uv = top
         return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None,
-                         layers | {"parts": part, "uv": uv, "iuv": torch.cat([part, uv], 1)})
+                         layers | {"parts": part, "uv": uv})
 
     def _sampled(self, labelled: Labelling, probability: torch.Tensor):
         """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and the likeliest
