@@ -89,13 +89,18 @@ def read_background(file: Path, size: int | tuple[int, int]) -> torch.Tensor:
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist. Give a picture to stand before, or leave it out.")
-    height, width = (size, size) if isinstance(size, int) else size
     if picture_channels(file) == 4:
         pixels = read_channels(file).astype(np.float32)
         alpha = pixels[..., 3:] / 255
         pixels = np.round(pixels[..., :3] * alpha + 255 * GREY * (1 - alpha)).astype(np.uint8)
     else:
         pixels = read_image(file)
+    return filling(pixels, size)
+
+
+def filling(pixels: np.ndarray, size: int | tuple[int, int]) -> torch.Tensor:
+    """A picture (h, w, 3) uint8, scaled and cut to fill a square of that size, or (H, W): (1, 3, H, W)."""
+    height, width = (size, size) if isinstance(size, int) else size
     fitted = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)[None] / 255
 

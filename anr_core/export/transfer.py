@@ -7,7 +7,7 @@ as its own person's. An avatar that is drawn out of keypoints is moved by a film
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,8 @@ AROUND = 0.12  # metres that a body reaches beyond its joints
 
 
 def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str | Path | None = None,
-             view: str | None = None, background: str | Path | None = None, overview: bool = False,
+             view: str | None = None, background: str | Path | None = None,
+             overview: bool | Collection[str] = False,
              size: int | None = None, align: str | None = None, smooth: float | None = None) -> None:
     """Draw a run's avatar as somebody moves in another capture.
 
@@ -42,6 +43,7 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
             picture of one person; None for its own person's
     view    "orbit", "turn", or a camera: of the avatar's own capture, or where the motion is joints alone of
             the motion's; None for the first
+    overview  show what happens on the way, or these of `layers.STEPS`
     align   how keypoints become the person's own: one of `alignment.HOW`, None for its first
     smooth  sigma in frames by which keypoints are smoothed over time, None for `alignment.SMOOTH`
 

@@ -32,8 +32,10 @@ class Dots(Avatar):
         super().__init__(configure(system="static", size=size), None)
         self.register_buffer("nothing", torch.zeros(1))
         self.scenes = []
-        if skeleton is not None:
-            self.skeleton = skeleton
+        self.skeleton = skeleton or BODY25
+
+    def points(self, scene):
+        return scene.keypoints
 
     def forward(self, scene):
         self.scenes.append(scene)
