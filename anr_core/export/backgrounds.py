@@ -32,8 +32,12 @@ class Own:
         self.avatar, self.capture, self.camera = avatar, capture, camera
         self._window, self._drawn = None, None
 
+    @property
+    def known(self) -> bool:
+        return self.avatar.background(self.camera) is not None or self.camera in self.capture.backgrounds
+
     def check(self) -> None:
-        if self.avatar.background(self.camera) is None and self.camera not in self.capture.backgrounds:
+        if not self.known:
             raise ValueError(f"Nobody knows what is behind the person before camera {self.camera}: "
                              f"{self.capture.path} has no background of it, and the run has learned none. "
                              "Choose a colour or a picture.")

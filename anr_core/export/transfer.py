@@ -17,7 +17,7 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run, check_surface
 from anr_core.body import Pose, Surface, TrackedBody
 from anr_core.capture import Capture, resample
-from anr_core.export.backgrounds import Own
+from anr_core.export.backgrounds import OWN, Own
 from anr_core.export.driving import first_trained, staged_keypoints
 from anr_core.export.lending import look_like
 from anr_core.export.staging import circling, turning, watching
@@ -37,7 +37,8 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
              size: int | None = None, align: str | None = None, smooth: float | None = None) -> None:
     """Draw a run's avatar as somebody moves in another capture.
 
-    out     as `render` takes it, and so is the background
+    out     as `render` takes it, and so is the background; but whom keypoints drive stands before their own
+            camera's, where nothing else is wanted
     source  who moves: a capture, or where the avatar is drawn out of keypoints those of a film
     looks   whose looks an avatar takes that looks at pictures: a capture's folder, CAPTURE:CAMERA:FRAME, or a
             picture of one person; None for its own person's
@@ -61,8 +62,9 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
         many, scenes, beside = staged_keypoints(run, avatar, source, view, size, VIDEO_FPS, align or HOW[0],
                                                 SMOOTH if smooth is None else smooth, _film(source))
         own = Own(avatar, person, view)
-        # who stays before their own camera stands where it saw them
-        write_scenes(out, avatar, scenes, many, size, background or "own", overview, beside, own)
+        if background is None and own.known:  # who stays before their own camera stands where it saw them
+            background = OWN
+        write_scenes(out, avatar, scenes, many, size, background, overview, beside, own)
         return
     _check_source(source, asked, avatar)
     if _have_bodies(source, person):
