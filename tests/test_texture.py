@@ -9,7 +9,9 @@ from torch.autograd import gradcheck
 from torch.nn import functional
 
 from anr_core.body import Posed, Surface
+from anr_core.body.anny import AnnyBody
 from anr_core.camera import look_at
+from anr_core.parts import charted
 from anr_core.texture import (
     Texture,
     Unwrapping,
@@ -21,6 +23,7 @@ from anr_core.texture import (
     sheet_of,
     spread,
     table,
+    weave,
 )
 
 SIZE = 32
@@ -369,3 +372,19 @@ def test_a_sheet_shows_every_chart_once_in_reading_order():
     assert shown[0, ::3, ::4].tolist() == [[0, 1, 2], [3, 4, 0]]
     assert torch.equal(sheet_of(table(charts), (5, 3, 4)), shown)
     assert torch.equal(sheet(charts[3:4]), charts[3])
+
+
+def test_an_atlas_woven_into_charts_shows_the_same_on_the_surface():
+    surface = AnnyBody().surface
+    charts = charted(surface)
+    rows = torch.linspace(0, 1, 256)
+    atlas = torch.stack([rows.expand(256, -1), rows[:, None].expand(-1, 256)])[None]  # smooth
+    woven = weave(atlas, surface, charts, 96, 24)
+    assert woven.shape == (24, 2, 96, 96)
+    face = (surface.part < 3).nonzero()[::50, 0]  # of the torso, which has no folds
+    middle = [uv[corners[face]].mean(1) for uv, corners in ((surface.uv, surface.uv_faces),
+                                                            (charts.uv, charts.uv_faces))]
+    wanted = bilinear(table(atlas), (1, 256, 256), torch.zeros(len(face), dtype=torch.long), middle[0])
+    found = bilinear(table(woven), (24, 96, 96), surface.part[face] - 1, middle[1])
+    off = (wanted - found).abs().amax(1)
+    assert off.median() < 0.005 and (off < 0.05).float().mean() > 0.9

@@ -140,6 +140,11 @@ class Avatar(nn.Module):
         """The settings with those decided that the captures to train on decide."""
         return config
 
+    @staticmethod
+    def started(config: Config) -> Config:
+        """The settings of a training that starts from another run's networks: what these know rests."""
+        return config
+
     def forward(self, scene: Scene) -> Rendering:
         raise NotImplementedError
 

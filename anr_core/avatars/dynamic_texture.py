@@ -40,15 +40,17 @@ from anr_core.capture.view import View
 from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix
 from anr_core.parts.charts import is_anny
 from anr_core.parts.generator import STEP
+from anr_core.parts.made_up import STEPS as POOL
 from anr_core.rasterizer import gbuffer, rasterize
 from anr_core.renderer import UNet
 from anr_core.skeleton.named import skeleton_named
 from anr_core.texture import Texture, weave
 
 LABELS, STATIC, DYNAMIC = "labels", "static", "dynamic"
+WHOLE, STARTED = f"{LABELS}, {STATIC}, {DYNAMIC}", f"{STATIC}, {DYNAMIC}"
 SHARES = {LABELS: 0.3, STATIC: 0.3, DYNAMIC: 0.4}
 
-LEAST = 0.04  # probability of a part below which it is not sampled
+LEAST, SECOND = 0.04, 0.1  # probabilities below which the likeliest part, and the next, are not sampled
 HIDDEN = 0.13  # metres that a keypoint may lie behind the surface and still be seen
 
 # Weights of the losses beside that of the composite, which is 10.
@@ -65,9 +67,9 @@ class Settings(Config):
 
     system: str = "dynamic-texture"
     # the stages it goes through: "labels" (the generator learns of people whom nobody filmed), "static" (the
-    # person, with the texture's colours alone) and "dynamic" (all of it, smooth in time). Another run's
-    # generator and network come along with --init
-    course: str = "labels, static, dynamic"
+    # person, with the texture's colours alone) and "dynamic" (all of it, smooth in time). With --init, which
+    # brings another run's generator and network along, the first is left out
+    course: str = WHOLE
     # the set of keypoints that tells a pose; nothing takes the capture's
     skeleton: str = ""
     # what training takes poses from: "keypoints" as they were detected, the "body", or "both" in turn
@@ -141,6 +143,11 @@ class DynamicTexture(Avatar):
         return replace(config, skeleton=config.skeleton or names.pop(),
                        background_size=config.background_size or min(largest, 1024))
 
+    @staticmethod
+    def started(config: Settings) -> Settings:
+        """Another's generator knows people already; who says otherwise names another course."""
+        return replace(config, course=STARTED) if config.course == WHOLE else config
+
     # what training begins with
 
     def look_at(self, capture: Capture) -> None:
@@ -173,7 +180,8 @@ class DynamicTexture(Avatar):
         chosen = [name for name in SHARES if name in chosen and (self.known or name != LABELS)]
         total = sum(SHARES[name] for name in chosen)
         slow = (config.rate / 3, config.rate / 30)
-        person = {"texture": (5e-3, 5e-4), "backgrounds": (1e-2, 1e-3)}
+        # Adam moves a texel that is seldom seen as far as one that often is: faster, tones drift by a tenth
+        person = {"texture": (1e-3, 1e-4), "backgrounds": (4e-3, 4e-4)}
         groups = {LABELS: {"generator": (config.rate, config.rate / 2)},
                   STATIC: person | {"generator": (config.rate / 2, config.rate / 10)},
                   DYNAMIC: person | {"generator": slow, "network": slow}}
@@ -234,15 +242,16 @@ class DynamicTexture(Avatar):
             self._labelled = labelled, probability
             return Rendering(rgb, mask, None, layers)
         part, uv = top
+        layers["texture"] = texture * torch.sigmoid(labelled.foreground())
         return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None,
                          layers | {"parts": part, "uv": uv})
 
     def _sampled(self, labelled: Labelling, probability: torch.Tensor):
-        """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and the likeliest
-        part (B, 1, H, W) with its place (B, 2, H, W)."""
+        """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and outside of
+        training the likeliest part (B, 1, H, W) with its place (B, 2, H, W)."""
         count, _, height, width = probability.shape
-        weight, part = probability[:, 1:].topk(min(2, self.parts), dim=1)
-        there = weight > LEAST
+        weight, part = _likeliest(probability[:, 1:])
+        there = torch.cat([weight[:, :1] > LEAST, weight[:, 1:] > SECOND], 1)
         picture, rank, row, column = there.nonzero().unbind(1)
         pixels = (picture * height + row) * width + column
         chosen, weights = 1 + part[there], weight[there]
@@ -254,11 +263,14 @@ class DynamicTexture(Avatar):
         covered = total[:, -1:] > 0
         straight = total[:, :-1] / total[:, -1:].clamp(min=1e-6)
         sampled = straight.view(count, height, width, -1).permute(0, 3, 1, 2)
+        covered = covered.view(count, 1, height, width).to(sampled)
+        if self.training:
+            return sampled, covered, None
         first = rank == 0
         shown = values.new_zeros(count * height * width, 3)
         shown[pixels[first]] = torch.cat([chosen[first, None].to(uv), uv[first]], 1).detach()
         shown = shown.view(count, height, width, 3).permute(0, 3, 1, 2)
-        return sampled, covered.view(count, 1, height, width).to(sampled), shown.split([1, 2], 1)
+        return sampled, covered, shown.split([1, 2], 1)
 
     def pictures(self) -> dict[str, torch.Tensor]:
         """The texture's colours, part by part from the left and from above, and what is behind the person."""
@@ -324,10 +336,21 @@ class DynamicTexture(Avatar):
         """What was learned of made-up people, so that it isn't forgotten."""
         if self.examples is None or not self.generator.leave.weight.requires_grad:
             return {}
-        labelled, example = self._labelled_people(int(torch.randint(1 << 30, ())), self.config.kept)
+        # out of one pool: others would have to be made first
+        labelled, example = self._labelled_people(int(torch.randint(POOL, ())), self.config.kept)
         right = functional.cross_entropy(labelled.logits, example.part, reduction="none")[:, None]
         return {"kept part": PART * losses.weighted_mean(right, (example.part > 0).to(right)[:, None]),
                 "kept place": PLACE * _misplaced(labelled, example.part, example.uv)}
+
+
+def _likeliest(probability: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of (B, P, H, W) the two largest, (B, 2, H, W), and which they are, from 0; topk takes twice as long."""
+    first, which = probability.max(1, keepdim=True)
+    if probability.shape[1] == 1:
+        return first, which
+    rest = probability.scatter(1, which, -1.0)
+    second, other = rest.max(1, keepdim=True)
+    return torch.cat([first, second], 1), torch.cat([which, other], 1)
 
 
 def _flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:

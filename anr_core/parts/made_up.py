@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from anr_core.body import Posed, Surface
-from anr_core.body.anny import AnnyBody, regressor, rest_from_shape
+from anr_core.body import Pose, Posed, Surface
+from anr_core.body.anny import AnnyBody, Rest, regressor, rest_from_shape
 from anr_core.camera import Camera
 from anr_core.lifting.people import random_poses, random_shapes
 from anr_core.rasterizer import gbuffer
@@ -24,6 +24,7 @@ TELLS = 0.5    # share of the pictures in which what the body hides is hidden, a
 LOST = 0.03    # share of keypoints that nobody finds
 ERROR = 0.006  # of the person's size in the picture, a keypoint's
 ROOM = 1.15    # window around the body, of its extent
+STEPS, POSES, SHAPES = 100, 400, 8  # of a pool: how long it lasts, and what is in it
 SCALES, ROLL = 1.4, 0.25  # as training windows: times larger or smaller, radians
 
 
@@ -63,24 +64,37 @@ class MadeUp:
 
     mix     (K, V)  where the keypoints are in Anny's vertices
     charts  Anny's surface with the charts of its parts
+
+    Poses and shapes come in pools, of which a stretch of steps takes its people; windows are new each time.
     """
 
     def __init__(self, mix: torch.Tensor, charts: Surface, seed: int):
         self.mix, self.charts, self.seed, self.body = mix.cpu(), charts.to("cpu"), seed, AnnyBody()
+        self._pool: tuple[int, list[Rest], Pose] | None = None
 
     @torch.no_grad()
     def __call__(self, step: int, count: int, size: tuple[int, int], times: int = 1) -> Example:
         """So many pictures of size (H, W), labels some times smaller; a step always gives the same bytes."""
-        state = np.random.SeedSequence((self.seed, step, count)).generate_state(1, np.uint64)[0]
-        random = torch.Generator().manual_seed(int(state >> 2))
-        shape = rest_from_shape(random_shapes(1, random))
-        vertices = self.body.posed(shape, random_poses(count, random)).vertices
+        shapes, poses = self._people(step // STEPS)
+        random = _random(self.seed, step, count)
+        shape = shapes[int(torch.randint(len(shapes), (), generator=random))]
+        vertices = self.body.posed(shape, poses[torch.randint(POSES, (count,), generator=random)]).vertices
         camera = _cameras(vertices, size, random)
         small = tuple(side // times for side in size)
         buffer = gbuffer(Posed(vertices, None, self.charts), camera.resize(small), small)
         seen = buffer.image(torch.cat([buffer.part[:, None].float(), buffer.uv, buffer.depth[:, None]], 1))
         points = self._points(vertices, camera, seen[:, 3], size, random)
         return Example(points, seen[:, 0].round().long(), seen[:, 1:3])
+
+    def _people(self, pool):
+        if self._pool is None or self._pool[0] != pool:
+            random = _random(self.seed, pool)
+            rest = rest_from_shape(random_shapes(SHAPES, random))
+            apart = zip(*(value.split(1) for value in (rest.vertices, rest.steps, rest.joint_from_rest)),
+                        strict=True)
+            shapes = [Rest(*values) for values in apart]
+            self._pool = pool, shapes, random_poses(POSES, random)
+        return self._pool[1:]
 
     def _points(self, vertices, camera, depth, size, random):
         pixels, far = camera.project(self.mix @ vertices)
@@ -95,6 +109,11 @@ class MadeUp:
         error = ERROR * torch.rand(len(pixels), 1, 1, generator=random) * max(size)
         pixels = pixels + error * torch.randn(pixels.shape, generator=random)
         return torch.cat([pixels, known[..., None].float()], -1)
+
+
+def _random(*numbers: int) -> torch.Generator:
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> 2))
 
 
 def _cameras(vertices: torch.Tensor, size: tuple[int, int], random: torch.Generator) -> Camera:

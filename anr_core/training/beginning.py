@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from anr_core.avatars import Avatar, Config, make_avatar
+from anr_core.avatars import Avatar, Config, avatar_class, make_avatar
 from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.run import (
     Run,
@@ -82,7 +82,7 @@ def shared_levels(config: Config, pictures: int, people: int, init: str | Path |
                          "alone.")
     other = renderers_of(init)
     theirs = replace(other.config, levels=other.config.levels_for(len(other.trained)))
-    config = replace(config, levels=config.levels or theirs.levels)
+    config = avatar_class(config.system).started(replace(config, levels=config.levels or theirs.levels))
     wrong = [name for name in ("system", *config.network_settings)
              if getattr(config, name) != getattr(theirs, name, None)]
     if wrong:

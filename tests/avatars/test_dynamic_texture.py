@@ -7,7 +7,7 @@ import torch
 
 from anr_core import training
 from anr_core.avatars import Scene, configure, make_avatar
-from anr_core.avatars.dynamic_texture import PRESETS, STATIC, Settings
+from anr_core.avatars.dynamic_texture import PRESETS, Settings
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
 from anr_core.capture import View
@@ -234,9 +234,9 @@ def test_a_run_in_three_stages_that_was_killed_ends_in_the_same_bytes(capture, t
 
 
 def test_another_run_s_generator_comes_along_into_a_larger_one(learned, capture, tmp_path):
-    config = TINY | {"generator_width": 12, "generator_depth": 2, "course": STATIC}
-    list(train(capture, tmp_path / "run", "dynamic-texture", steps=1, init=learned, config=config | {
-        "rate": 1e-9}))
+    config = TINY | {"generator_width": 12, "generator_depth": 2, "rate": 1e-9}
+    seen = list(train(capture, tmp_path / "run", "dynamic-texture", steps=2, init=learned, config=config))
+    assert {progress.stage for progress in seen} == {"static", "dynamic"}
     one, two = load_avatar(learned).generator, load_avatar(tmp_path / "run").generator
     maps = torch.randn(1, one.enter.in_channels, 16, 16)
     with torch.no_grad():
