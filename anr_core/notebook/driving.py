@@ -98,12 +98,13 @@ def replaced(run: str | Path, source: str | Path, backgrounds: str, align: str |
     backgrounds  as --background takes them, with commas between
     picture      one more, a file; nothing for the scene of whoever drives, where that is known
     """
+    from anr_core.capture import Capture
     from anr_core.export.backgrounds import Own, chosen_background, composed
     from anr_core.export.driving import first_trained, staged_keypoints
     from anr_core.export.video import VIDEO_FPS, drawn
     from anr_core.layers import beside
     from anr_core.motion.alignment import HOW
-    from anr_core.motion.keypoints import open_source
+    from anr_core.motion.keypoints import best_camera, open_source
     from anr_core.viewer.drawing import squares
 
     opened, capture, avatar = _opened(run)
@@ -112,9 +113,11 @@ def replaced(run: str | Path, source: str | Path, backgrounds: str, align: str |
     many, scenes, _ = staged_keypoints(opened, avatar, moving, camera, size, VIDEO_FPS, align or HOW[0])
     (scene, drawing), = drawn(avatar, islice(scenes, many // 2, many // 2 + 1))
     files = {word.strip(): word.strip() for word in backgrounds.split(",") if word.strip()}
-    plates = list(getattr(moving, "backgrounds", {}).values())
-    if str(picture) or plates:
-        files["picture"] = str(picture) or str(moving.path / plates[0])
+    plate = moving.backgrounds.get(best_camera(moving)) if isinstance(moving, Capture) else None
+    if str(picture) or plate is not None:
+        files["picture"] = str(picture) or str(moving.path / plate)
+    if not files:
+        raise ValueError("There is nothing to stand before. Name a background, such as white, or a picture.")
     found = {}
     for name, file in files.items():
         behind = chosen_background(file, size, Own(avatar, capture, camera))(scene)
