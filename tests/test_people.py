@@ -19,6 +19,7 @@ from anr_core.prepare import prepare
 from anr_core.training import train
 from anr_core.training.beginning import sharing
 from anr_core.training.windows import Windows
+from tests.killed import Killed
 from tests.small_capture import make_small_capture, surface
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -151,9 +152,6 @@ def test_people_of_other_surfaces_share_renderers(one_capture, fewer_faces, tmp_
 
 def test_a_run_of_several_that_was_killed_ends_in_the_same_bytes(one_capture, other_capture, both, tmp_path,
                                                                  monkeypatch):
-    class Killed(BaseException):
-        pass
-
     average = training.average
 
     def kills(averaged, newest, step):

@@ -25,6 +25,7 @@ from anr_core.avatars.run import Run, load_avatar
 from anr_core.capture import load_capture
 from anr_core.training import record, train
 from anr_core.training.windows import Windows
+from tests.killed import Killed
 from tests.posed_capture import make_posed_capture
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -80,10 +81,6 @@ def copied(run, tmp_path):
 
 
 # killed and gone on with
-
-
-class Killed(BaseException):
-    """Leaves the disk as SIGKILL does: nothing that the loop catches."""
 
 
 def killing(monkeypatch, name, wanted):

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from anr_core import training
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.dynamic_texture import PRESETS, Settings
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
 from anr_core.capture import View
 from anr_core.training import scene_of, train
+from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
 
 TINY = {"size": 64, "window": 64, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
@@ -212,25 +212,9 @@ def test_it_learns_where_a_person_is(learned, capture, views):
 
 @pytest.mark.slow
 def test_a_run_in_three_stages_that_was_killed_ends_in_the_same_bytes(capture, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
     config = TINY | {"adversary": 1.0}
-    average = training.average
-    list(train(capture, tmp_path / "whole", "dynamic-texture", steps=10, config=config))
-    for last in (1, 4, 9):
-        def kills(averaged, avatar, step, last=last):
-            average(averaged, avatar, step)
-            if step == last:
-                raise Killed
-
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(training, "SAVES", 0)
-            patch.setattr(training, "average", kills)
-            list(train(capture, tmp_path / "run", "dynamic-texture", steps=10, config=config))
-    list(train(capture, tmp_path / "run", "dynamic-texture", steps=10, config=config))
-    whole, again = ((tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("whole", "run"))
-    assert whole == again
+    again, whole = killed_and_whole(capture, tmp_path, "dynamic-texture", 10, config, (1, 4, 9), monkeypatch)
+    assert again == whole
 
 
 def test_another_run_s_generator_comes_along_into_a_larger_one(learned, capture, tmp_path):

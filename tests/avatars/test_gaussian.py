@@ -15,6 +15,7 @@ from anr_core.capture import View
 from anr_core.evaluation import evaluate
 from anr_core.skeleton import ANNY, COCO23
 from anr_core.training import scene_of, train
+from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
@@ -231,25 +232,9 @@ def test_a_training_sees_its_person_from_other_pictures(capture, tmp_path, monke
 
 @pytest.mark.slow
 def test_a_run_in_three_stages_that_was_killed_ends_in_the_same_bytes(capture, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
     config = TINY | {"course": "pose, pictures, adversary", "adversary": 1.0}
-    average = training.average
-    list(train(capture, tmp_path / "whole", "gaussian", steps=10, config=config))
-    for last in (1, 4, 9):
-        def kills(averaged, avatar, step, last=last):
-            average(averaged, avatar, step)
-            if step == last:
-                raise Killed
-
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(training, "SAVES", 0)
-            patch.setattr(training, "average", kills)
-            list(train(capture, tmp_path / "run", "gaussian", steps=10, config=config))
-    list(train(capture, tmp_path / "run", "gaussian", steps=10, config=config))
-    whole, again = ((tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("whole", "run"))
-    assert whole == again
+    again, whole = killed_and_whole(capture, tmp_path, "gaussian", 10, config, (1, 4, 9), monkeypatch)
+    assert again == whole
 
 
 def test_a_run_finds_its_skeleton_and_comes_back(capture, tmp_path):
