@@ -246,6 +246,14 @@ class DynamicTexture(Avatar):
         return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None,
                          layers | {"parts": part, "uv": uv})
 
+    def draw_static(self, scene: Scene) -> Rendering:
+        """What the texture's colours alone draw, in their own mask, without the network."""
+        stage, self.stage = self.stage, STATIC
+        try:
+            return self.draw(scene)
+        finally:
+            self.stage = stage
+
     def _sampled(self, labelled: Labelling, probability: torch.Tensor):
         """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and outside of
         training the likeliest part (B, 1, H, W) with its place (B, 2, H, W)."""
