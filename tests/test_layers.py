@@ -67,13 +67,11 @@ def test_a_foreground_is_a_step_of_its_own_where_there_is_a_background():
     assert float(Layers().panel("foreground", before, None, 0).min()) == 0.5
 
 
-def test_a_texture_and_features_are_shown_where_they_cover():
-    layers = {"texture": torch.ones(1, 3, 1, 2), "features": torch.randn(1, 5, 1, 2),
-              "coverage": torch.tensor([[[[0.5, 0.0]]]])}
+def test_features_are_shown_where_they_cover():
+    layers = {"features": torch.randn(1, 5, 1, 2), "coverage": torch.tensor([[[[0.5, 0.0]]]])}
     rendering = Rendering(torch.zeros(1, 3, 1, 2), torch.ones(1, 1, 1, 2), None, layers)
-    for step in ("texture", "features"):
-        shown = Layers().panel(step, rendering, None, 0.5)
-        assert shown[..., 0].any() and not shown[..., 1].any()
+    shown = Layers().panel("features", rendering, None, 0.5)
+    assert shown[..., 0].any() and not shown[..., 1].any()
 
 
 def test_an_overview_shows_those_that_are_chosen():

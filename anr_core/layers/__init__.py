@@ -39,12 +39,7 @@ class Layers:
         if step == "foreground":  # else it is the result
             return rendering.over(GREY) if "background" in rendering.layers else None
         layer = rendering.layers.get(step.lower())
-        if layer is None:
-            return None
-        covered = (rendering.layers.get("coverage", rendering.mask.new_ones(1)) > 0).to(layer)
-        if step == "texture":  # which may go on beside the person, so that its rim has a colour
-            return layer * covered
-        if step in AS_THEY_ARE:
+        if layer is None or step in AS_THEY_ARE:
             return layer
         if step == "IUV":
             return iuv_colours(layer, surface)
@@ -61,7 +56,9 @@ class Layers:
         if step not in self._colours:
             self._colours[step] = main_colours(layer, rendering.mask)
         colours = self._colours[step](layer)
-        return colours * covered if step == "features" else colours
+        if step == "features" and "coverage" in rendering.layers:  # beside it there are none
+            return colours * (rendering.layers["coverage"] > 0)
+        return colours
 
     @staticmethod
     def steps(rendering: Rendering) -> list[str]:

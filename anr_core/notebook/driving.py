@@ -16,7 +16,7 @@ from anr_core.notebook.setting_up import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anr_core.avatars import Avatar, Rendering
+    from anr_core.avatars import Avatar, Scene
     from anr_core.avatars.run import Run
     from anr_core.capture import Capture, View
 
@@ -53,11 +53,13 @@ def compared(run: str | Path) -> None:
     """
     from anr_core.layers import picture
 
+    opened, capture, avatar = _opened(run)
     rows = []
-    for view, drawn in _drawn_views(*_opened(run)):
+    for view, scene in _staged_views(opened, capture, avatar):
+        drawn = avatar.draw(scene)
         behind = drawn.layers["behind"]
         rows.append({"as filmed": picture(view.image),
-                     "static texture": picture(replace(drawn, rgb=drawn.layers["texture"]).over(behind)),
+                     "static texture": picture(avatar.draw_static(scene).over(behind)),
                      "dynamic texture": picture(drawn.over(behind))})
     _show_rows(rows)
 
@@ -69,8 +71,8 @@ def uncovered(run: str | Path) -> None:
 
     opened, capture, avatar = _opened(run)
     rows = []
-    for view, drawn in _drawn_views(opened, capture, avatar):
-        name = view.camera_name[0]
+    for view, scene in _staged_views(opened, capture, avatar):
+        name, drawn = view.camera_name[0], avatar.draw(scene)
         row = {"as filmed": picture(view.image), "its mask": picture(view.mask.expand(-1, 3, -1, -1)),
                "learned mask": picture(drawn.mask.expand(-1, 3, -1, -1))}
         for words, whole in (("its background", capture.background(name)),
@@ -140,7 +142,7 @@ def _opened(run: str | Path) -> tuple[Run, Capture, Avatar]:
     return opened, opened.capture(), avatar
 
 
-def _drawn_views(run: Run, capture: Capture, avatar: Avatar) -> Iterator[tuple[View, Rendering]]:
+def _staged_views(run: Run, capture: Capture, avatar: Avatar) -> Iterator[tuple[View, Scene]]:
     """Some views of the first trained camera, of frames that were not trained on where there are some."""
     from anr_core.export.driving import first_trained
     from anr_core.training import scene_of
@@ -150,7 +152,7 @@ def _drawn_views(run: Run, capture: Capture, avatar: Avatar) -> Iterator[tuple[V
     others = [shot for shot in seen if (camera, shot.frame) not in set(run.trained)]
     views = replace(capture, shots=others or seen).evenly(MOMENTS).views(crop="body", size=run.config.size)
     for view in views:
-        yield view, avatar.draw(scene_of(*avatar.placed(view, capture.body)))
+        yield view, scene_of(*avatar.placed(view, capture.body))
 
 
 def _show_rows(rows):
