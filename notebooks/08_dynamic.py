@@ -41,7 +41,7 @@ set_up()
 # @markdown A capture that `01_data` made; where there is none, the studio draws one.
 CAPTURE = "captures/film0"  # @param {type: "string"}
 RUN = "runs/film0-dynamic"  # @param {type: "string"}
-# @markdown Two minutes on two cores give a person out of focus; give it ten or more, or a GPU.
+# @markdown Two minutes on two cores give a person out of focus; more of them help, and so does a GPU.
 MINUTES = 2.0  # @param {type: "number"}
 # @markdown `quick` for CPUs, `base` for a GPU.
 PRESET = "quick"  # @param ["quick", "base", "large"]
