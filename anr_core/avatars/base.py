@@ -83,6 +83,7 @@ class Stage:
                factor after more than so many looks in a row that find the loss no lower; None: the schedule
     practice   it learns from made-up examples, not from views: `Avatar.practise`
     clip       bound of each gradient's absolute value, or None
+    draws      what a batch holds, if not what the avatar's others do: "view" where no frame needs another
     """
 
     name: str
@@ -92,6 +93,7 @@ class Stage:
     plateau: tuple[float, int] | None = None
     practice: bool = False
     clip: float | None = None
+    draws: str | None = None
 
 
 class Avatar(nn.Module):

@@ -91,7 +91,7 @@ class Settings(Config):
     kept: int = 1
     # weight of how much a frame differs from the one before it, moved along the flow
     temporal: float = 5.0
-    # learning rate of the generator; the network's is a third of it
+    # learning rate of the generator while it practises; later, and of the network, half of it or less
     rate: float = 3e-3
 
 
@@ -184,13 +184,13 @@ class DynamicTexture(Avatar):
         person = {"texture": (1e-3, 1e-4), "backgrounds": (4e-3, 4e-4)}
         groups = {LABELS: {"generator": (config.rate, config.rate / 2)},
                   STATIC: person | {"generator": (config.rate / 2, config.rate / 10)},
-                  DYNAMIC: person | {"generator": slow, "network": slow}}
+                  DYNAMIC: person | {"generator": slow, "network": (config.rate / 2, config.rate / 20)}}
         if config.freeze_renderers:
             groups = {STATIC: person, DYNAMIC: person}
             chosen = [name for name in chosen if name in groups]
         return [Stage(name, SHARES[name] / total, groups[name],
                       (4e-4, 4e-5) if name == DYNAMIC and config.adversary else None,
-                      practice=name == LABELS) for name in chosen]
+                      practice=name == LABELS, draws="view" if name == STATIC else None) for name in chosen]
 
     # drawing
 
@@ -225,24 +225,24 @@ class DynamicTexture(Avatar):
 
     def forward(self, scene: Scene) -> Rendering:
         points = self.points(scene)
-        labelled = self.generator(self.limbs(points, scene.size), scene.size)
-        probability = labelled.logits.softmax(1)
-        sampled, coverage, top = self._sampled(labelled, probability)
+        labelled = self.generator(self.limbs(points, scene.size))
+        logit = said = labelled.foreground(scene.size)
+        sampled, coverage, top = self._sampled(labelled, torch.sigmoid(said), scene.size)
         texture = beyond(sampled[:, :3], coverage)
-        logit, added = labelled.foreground(), torch.zeros_like(texture)
+        added = torch.zeros_like(texture)
         if self.stage not in (LABELS, STATIC):
-            foreground = torch.sigmoid(logit)
-            said = self.network(torch.cat([sampled, foreground], 1)).to(sampled)
-            added, logit = said[:, :3], logit + said[:, 3:]
+            more = self.network(torch.cat([sampled, torch.sigmoid(said)], 1)).to(sampled)
+            added, logit = more[:, :3], said + more[:, 3:]
         rgb, mask = texture + added, torch.sigmoid(logit)
         behind, known = self.backgrounds(scene.camera, scene.camera_name, scene.size)
         layers = {"texture": texture, "features": sampled, "added": added, "coverage": coverage,
                   "behind": behind, "known": known}
         if self.training:
-            self._labelled = labelled, probability
+            self._labelled = labelled
+            layers["static mask"] = torch.sigmoid(said)
             return Rendering(rgb, mask, None, layers)
         part, uv = top
-        layers["texture"] = texture * torch.sigmoid(labelled.foreground())
+        layers["texture"] = texture * torch.sigmoid(said)
         return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None,
                          layers | {"parts": part, "uv": uv})
 
@@ -254,16 +254,16 @@ class DynamicTexture(Avatar):
         finally:
             self.stage = stage
 
-    def _sampled(self, labelled: Labelling, probability: torch.Tensor):
+    def _sampled(self, labelled: Labelling, foreground: torch.Tensor, size: tuple[int, int]):
         """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and outside of
         training the likeliest part (B, 1, H, W) with its place (B, 2, H, W)."""
-        count, _, height, width = probability.shape
-        weight, part = _likeliest(probability[:, 1:])
-        there = torch.cat([weight[:, :1] > LEAST, weight[:, 1:] > SECOND], 1)
+        weight, part = _likeliest(labelled.shares(size))
+        (count, _, height, width), sure = weight.shape, weight * foreground
+        there = torch.cat([sure[:, :1] > LEAST, sure[:, 1:] > SECOND], 1)
         picture, rank, row, column = there.nonzero().unbind(1)
         pixels = (picture * height + row) * width + column
         chosen, weights = 1 + part[there], weight[there]
-        uv = labelled.uv(pixels, chosen)
+        uv = labelled.uv(pixels, chosen, size)
         values = self.texture(chosen, uv)
         total = values.new_zeros(count * height * width, values.shape[1] + 1)
         total = total.index_add(0, pixels, torch.cat([values, torch.ones_like(weights)[:, None]], 1)
@@ -308,13 +308,12 @@ class DynamicTexture(Avatar):
         side = STEP * (self.config.size // STEP)
         with torch.autocast("cpu", enabled=False):
             example = self.examples(step, count, (side, side), STEP).to(self.device)
-        return self.generator.coarse(self.limbs(example.points, (side, side))), example
+        return self.generator(self.limbs(example.points, (side, side))), example
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
         layers, certain = rendering.layers, view.certain.to(view.image)
         known = layers["known"] * certain
-        labelled, probability = self._labelled
-        static = Rendering(layers["texture"], torch.sigmoid(labelled.foreground()))
+        static = Rendering(layers["texture"], layers["static mask"])
         inside = view.trusted().to(view.image) * (static.mask.detach() > 0.5)
         terms = {"composite": COMPOSITE * losses.mse(static.over(layers["behind"]), view.image, known),
                  "colour": COLOUR * losses.mse(layers["texture"], view.image, inside * layers["coverage"]),
@@ -322,18 +321,23 @@ class DynamicTexture(Avatar):
         if stage == DYNAMIC:
             drawn = rendering.over(layers["behind"])
             terms |= {"drawn": COMPOSITE * losses.mse(drawn, view.image, known),
+                      "drawn colour": COLOUR * losses.mse(rendering.rgb, view.image, inside),
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
             if view.flow is not None and self.config.temporal:
                 terms["temporal"] = self.config.temporal * _flickering(drawn, view)
-        return terms | self._labels(scene, labelled, inside) | self._replayed()
+        return terms | self._labels(scene, self._labelled, inside) | self._replayed()
 
     def _labels(self, scene, labelled, inside):
         """How far the labels are off those of the registered mesh."""
         if scene.posed is None:
             return {}
+        height, width = labelled.logits.shape[2:]
         with torch.no_grad():
-            camera = self.projected(scene.camera, scene.posed)
-            buffer = gbuffer(replace(scene.posed, surface=self.charts), camera, scene.size)
+            camera = self.projected(scene.camera, scene.posed).crop(0, 0, STEP * width, STEP * height)
+            buffer = gbuffer(replace(scene.posed, surface=self.charts), camera.resize((height, width)),
+                             (height, width))
+            room = STEP * width - scene.size[1], STEP * height - scene.size[0]
+            inside = functional.avg_pool2d(functional.pad(inside, (0, room[0], 0, room[1])), STEP) > 0.999
             iuv = buffer.iuv() * inside
         part = iuv[:, 0].round().long()
         right = functional.cross_entropy(labelled.logits, part, reduction="none")
@@ -382,6 +386,6 @@ def _misplaced(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> tor
     """Mean absolute error of coordinates, where a part (B, H, W) is seen; uv (B, 2, H, W)."""
     pixels = (part.flatten() > 0).nonzero()[:, 0]
     if not len(pixels):
-        return labelled.coarse_uv.sum() * 0
+        return labelled.chart.sum() * 0
     wanted = uv.permute(0, 2, 3, 1).flatten(0, 2)[pixels]
     return (labelled.uv(pixels, part.flatten()[pixels]) - wanted).abs().mean()

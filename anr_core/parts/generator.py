@@ -19,32 +19,38 @@ STEP = COARSE // FINER
 
 @dataclass(frozen=True)
 class Labelling:
-    """What is seen where in B pictures.
+    """What is seen where in B pictures of size (H, W), said STEP times smaller and rounded up.
 
-    logits     (B, 1 + P, H, W)  of the background and parts 1 to P
-    coarse_uv  (B, P, 2, h, w)   in [0, 1], on the chart of each part, were it the one that is seen; of
-                                 pictures `scale` times smaller, rounded up
+    logits  (B, 1 + P, h, w)  of the background and parts 1 to P
+    chart   (B, P, 2, h, w)   in [0, 1], where on the chart of each part, were it the one that is seen
+
+    What is asked for at the pictures' size is interpolated.
     """
 
     logits: torch.Tensor
-    coarse_uv: torch.Tensor
-    scale: int
+    chart: torch.Tensor
 
-    def foreground(self) -> torch.Tensor:
+    def foreground(self, size: tuple[int, int]) -> torch.Tensor:
         """(B, 1, H, W) the logit of seeing any part: the logarithm of (1 - P0) / P0."""
-        return self.logits[:, 1:].logsumexp(1, keepdim=True) - self.logits[:, :1]
+        return _finer(self.logits[:, 1:].logsumexp(1, keepdim=True) - self.logits[:, :1], size)
 
-    def uv(self, pixels: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
-        """(N, 2) where on the charts of parts (N,), from 1, pixels (N,) lie: flat indices into (B, H, W).
+    def shares(self, size: tuple[int, int]) -> torch.Tensor:
+        """(B, P, H, W) how likely each part is, if any is seen."""
+        return _finer(self.logits[:, 1:].softmax(1), size)
 
-        Bilinear, of the few that are asked for: interpolating every part's everywhere would take longer than
-        the network.
+    def uv(self, pixels: torch.Tensor, part: torch.Tensor, size: tuple[int, int] | None = None
+           ) -> torch.Tensor:
+        """(N, 2) where on the charts of parts (N,), from 1, pixels (N,) lie.
+
+        pixels  flat indices into (B, H, W), or without a size into (B, h, w)
+
+        Of the few that are asked for: interpolating every part's everywhere takes longer than the network.
         """
-        height, width = self.logits.shape[-2:]
-        count, parts, _, rows, columns = self.coarse_uv.shape
-        table = self.coarse_uv.permute(0, 1, 3, 4, 2).reshape(-1, 2)
-        x = ((pixels % width + 0.5) / self.scale - 0.5).clamp(0, columns - 1)
-        y = ((pixels // width % height + 0.5) / self.scale - 0.5).clamp(0, rows - 1)
+        count, parts, _, rows, columns = self.chart.shape
+        (height, width), step = ((rows, columns), 1) if size is None else (size, STEP)
+        table = self.chart.permute(0, 1, 3, 4, 2).reshape(-1, 2)
+        x = ((pixels % width + 0.5) / step - 0.5).clamp(0, columns - 1)
+        y = ((pixels // width % height + 0.5) / step - 0.5).clamp(0, rows - 1)
         left, top = x.floor().long(), y.floor().long()
         right, low = (left + 1).clamp(max=columns - 1), (top + 1).clamp(max=rows - 1)
         start = (pixels // (width * height) * parts + part - 1) * rows
@@ -53,6 +59,11 @@ class Labelling:
         x, y = x - left, y - top
         shares = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], 1)
         return functional.embedding_bag(taps, table, mode="sum", per_sample_weights=shares.to(table))
+
+
+def _finer(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    planes = functional.interpolate(planes, scale_factor=STEP, mode="bilinear", align_corners=False)
+    return planes[..., :size[0], :size[1]]
 
 
 class Generator(nn.Module):
@@ -86,17 +97,10 @@ class Generator(nn.Module):
         nn.init.constant_(self.leave.bias[:FINER**2], math.log(4 * parts))
         self.to(memory_format=torch.channels_last)  # faster on CPUs
 
-    def forward(self, maps: torch.Tensor, size: tuple[int, int]) -> Labelling:
-        """Of maps (B, inputs, h, w) of pictures of size (H, W)."""
-        coarse = self.coarse(maps)
-        logits = functional.interpolate(coarse.logits, scale_factor=STEP, mode="bilinear",
-                                        align_corners=False)
-        return Labelling(logits[..., :size[0], :size[1]], coarse.coarse_uv, STEP)
-
-    def coarse(self, maps: torch.Tensor) -> Labelling:
-        """The same as it is said: STEP times smaller than the pictures, rounded up."""
-        logits, uv = self._said(maps).float().split([1 + self.parts, 2 * self.parts], 1)
-        return Labelling(logits, torch.sigmoid(uv).unflatten(1, (self.parts, 2)), 1)
+    def forward(self, maps: torch.Tensor) -> Labelling:
+        """Of maps (B, inputs, h', w'), a quarter of the pictures' size, rounded up."""
+        logits, chart = self._said(maps).float().split([1 + self.parts, 2 * self.parts], 1)
+        return Labelling(logits, torch.sigmoid(chart).unflatten(1, (self.parts, 2)))
 
     def _said(self, maps):
         """(B, 1 + 3 P, FINER h, FINER w) logits and what becomes coordinates."""

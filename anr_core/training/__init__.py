@@ -250,7 +250,7 @@ class Trainer:
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
         if stage.practice:
             return iter(steps)
-        draws = self.state.avatars[0].draws
+        draws = stage.draws or self.state.avatars[0].draws
         if draws == "rays":
             windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps)
         elif draws == "consecutive":
