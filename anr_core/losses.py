@@ -14,7 +14,8 @@ from anr_core.pretrained import asked_once, had
 
 def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """The mean of values (B, C, H, W) under a weight (B, 1, H, W), one scalar."""
-    total = (weight.sum() * values.shape[1]).clamp(min=torch.finfo(values.dtype).tiny)
+    # not the least float there is: its inverse, times a loss's own weight, is infinite
+    total = (weight.sum() * values.shape[1]).clamp(min=1e-12)
     return (values * weight).sum() / total
 
 

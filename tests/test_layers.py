@@ -67,6 +67,20 @@ def test_a_foreground_is_a_step_of_its_own_where_there_is_a_background():
     assert float(Layers().panel("foreground", before, None, 0).min()) == 0.5
 
 
+def test_features_are_shown_where_they_cover():
+    layers = {"features": torch.randn(1, 5, 1, 2), "coverage": torch.tensor([[[[0.5, 0.0]]]])}
+    rendering = Rendering(torch.zeros(1, 3, 1, 2), torch.ones(1, 1, 1, 2), None, layers)
+    shown = Layers().panel("features", rendering, None, 0.5)
+    assert shown[..., 0].any() and not shown[..., 1].any()
+
+
+def test_an_overview_shows_those_that_are_chosen():
+    white = torch.ones(1, 3, 4, 4)
+    rendering = Rendering(white, white[:, :1], None, {"texture": white})
+    assert Layers().overview(rendering, None, 0.5).shape[1] == 12
+    assert Layers().overview(rendering, None, 0.5, ("result", "mask", "depth")).shape[1] == 8
+
+
 def test_parts_stay_whole_numbers_when_a_picture_is_drawn_much_larger_than_trained():
     class Numbered(Avatar):
         def forward(self, scene):

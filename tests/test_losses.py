@@ -193,3 +193,9 @@ def test_matching_moves_what_was_drawn_alone():
                     for given in (TAKEN, DRAWN))
     losses.feature_matching(taken, drawn).backward()
     assert drawn[0][0].grad.any() and taken[0][0].grad is None
+
+
+def test_a_weighted_loss_without_any_weight_has_no_gradient():
+    drawn = torch.rand(1, 3, 8, 8, requires_grad=True)
+    (1e3 * losses.mse(drawn, torch.zeros_like(drawn), torch.zeros(1, 1, 8, 8))).backward()
+    assert not drawn.grad.any()

@@ -18,6 +18,7 @@ from anr_core.training import page as pages
 from anr_core.training import train
 from anr_core.training.chart import chart
 from anr_core.training.page import MOST, Page, Row, read_rows, thinned
+from tests.avatars.test_dynamic_texture import TINY as DYNAMIC
 from tests.avatars.test_gaussian import TINY as FEW_BONES
 from tests.posed_capture import make_posed_capture
 from tests.small_pairs import write_pairs
@@ -101,6 +102,17 @@ def test_a_system_without_a_mesh_has_a_page(tmp_path):
     read = trained(capture, tmp_path / "run", "gaussian", 2, FEW_BONES)
     assert read.captions[:3] == ["truth", "result", "mask"]  # it has no background
     assert {"source", "skeleton", "primitives", "latent"} <= set(read.captions)
+    check_whole(tmp_path / "run")
+
+
+def test_a_dynamic_texture_s_page_shows_its_way_over_the_training(tmp_path, looking_always):
+    capture = make_posed_capture(tmp_path / "capture", masked=True)
+    read = trained(capture, tmp_path / "run", "dynamic-texture", 9, DYNAMIC)
+    assert read.captions == [*OF_MESHES[:5], "skeleton", "parts", "UV", "texture", "features",
+                             "texture parts", "background of front", "background of side"]
+    rows = read_rows(tmp_path / "run")
+    assert [row.stage for row in rows if row.step in (1, 4, 9)] == ["labels", "static", "dynamic"]
+    assert len(rows) == 9 and all([caption for caption, _ in row.people[0]] == read.captions for row in rows)
     check_whole(tmp_path / "run")
 
 

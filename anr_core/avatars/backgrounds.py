@@ -19,6 +19,7 @@ from anr_core.capture import Capture
 
 BEGINNINGS = ("plate", "median", "frame")
 MEDIAN_OF = 25  # pictures, at the most, of a camera
+OFTEN, DOUBTFUL = 5, 0.06  # a plate is not believed where so many pictures show another colour
 APART = 9       # pixels, an odd number: the person is taken out of a median with so wide a margin
 
 
@@ -41,7 +42,8 @@ class Backgrounds(nn.Module):
     def begin(self, capture: Capture, beginning: str) -> None:
         """Take cameras and first pictures from a capture, as one of BEGINNINGS says.
 
-        A camera without a plate begins with the median; so does every one whose plate is not wanted.
+        A camera without a plate begins with the median; so does every one whose plate is not wanted. A plate
+        that shows somebody whom most pictures don't is mended by the median there.
         """
         if beginning not in BEGINNINGS:
             raise ValueError(f"background {beginning!r} is unknown; use one of {', '.join(BEGINNINGS)}.")
@@ -49,21 +51,26 @@ class Backgrounds(nn.Module):
             camera = capture.cameras[name]
             self.K[row], self.R[row] = camera.K[0], camera.R[0]
             self.sizes[row] = torch.tensor(camera.size[::-1], dtype=torch.float32)
+            views = capture.views([name])
+            if beginning == "frame":
+                self.pictures[row].copy_(self._fitted(views[0].image)[0])
+                continue
+            median, times = self._median(views)
             plate = capture.background(name) if beginning == "plate" else None
-            if plate is None:
-                views = capture.views([name])
-                plate = views[0].image if beginning == "frame" else self._median(views)
-            self.pictures[row].copy_(self._fitted(plate)[0])
+            if plate is not None:
+                plate = self._fitted(plate)
+                # somebody may stand in the plate, who is not there in the film
+                otherwise = (median - plate).abs().amax(1, keepdim=True) > DOUBTFUL
+                median = torch.where(otherwise & (times >= OFTEN), median, plate)
+            self.pictures[row].copy_(median[0])
 
     def _fitted(self, pictures):
         return functional.interpolate(pictures, size=(self.side, self.side), mode="bilinear",
                                       align_corners=False, antialias=True)
 
     def _median(self, views):
-        """(1, 3, side, side) of each pixel the median of what is seen there while the person is elsewhere.
-
-        Where they always are it is the nearest colour.
-        """
+        """(1, 3, side, side) the median of what is seen of each pixel while the person is elsewhere, and
+        (1, 1, side, side) of how many pictures that is. Where they always are it is the nearest colour."""
         rows = np.unique(np.linspace(0, len(views) - 1, MEDIAN_OF).round().astype(int))
         seen = []
         for row in rows:
@@ -73,13 +80,13 @@ class Backgrounds(nn.Module):
             away = self._fitted(torch.from_numpy(person).float()[None, None])[0, 0].numpy() == 0
             seen.append(np.where(away, picture, np.nan).astype(np.float32))
         stacked = np.stack(seen)
-        known = np.isfinite(stacked[:, 0]).any(0)
-        median = np.full(stacked.shape[1:], 0.5, np.float32)
+        times = np.isfinite(stacked[:, 0]).sum(0)
+        median, known = np.full(stacked.shape[1:], 0.5, np.float32), times > 0
         if known.any():
             median[:, known] = np.nanmedian(stacked[:, :, known], 0)
             nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
             median = median[(slice(None), *nearest)]
-        return torch.from_numpy(median)[None]
+        return torch.from_numpy(median)[None], torch.from_numpy(times)[None, None]
 
     def picture(self, name: str) -> torch.Tensor | None:
         """(1, 3, H, W) the whole picture of a camera without the person, or None for one that is unknown."""

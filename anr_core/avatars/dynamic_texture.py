@@ -54,10 +54,14 @@ WHOLE, STARTED = f"{LABELS}, {STATIC}, {DYNAMIC}", f"{STATIC}, {DYNAMIC}"
 SHARES = {LABELS: 0.3, STATIC: 0.3, DYNAMIC: 0.4}
 
 LEAST, SECOND = 0.04, 0.1  # probabilities below which the likeliest part, and the next, are not sampled
+NEAR = 7  # pixels, an odd number: so wide around the person nothing is learned of the background
+UNSEEN = 0.05  # confidence of a keypoint at and below which the body tells where it is
+# How much steeper a mask is drawn than learned, as ANR's; and what of it at both ends is nothing and all.
+SHARP, RAGGED = 1.5, 0.04
 HIDDEN = 0.13  # metres that a keypoint may lie behind the surface and still be seen
 
 # Weights of the losses beside that of the composite, which is 10.
-COMPOSITE, COLOUR, PART, PLACE, HELD = 10.0, 1.0, 0.05, 0.5, 0.3
+COMPOSITE, COLOUR, PART, PLACE, HELD, BEHIND = 10.0, 1.0, 0.05, 0.5, 0.3, 10.0
 # The masks that came along form the mask at first, then hardly hold it.
 MASK = {"static": 0.3, "dynamic": 0.05}
 
@@ -119,6 +123,7 @@ class DynamicTexture(Avatar):
 
     needs = ("keypoints", "posed", "camera", "camera_name")
     draws = "consecutive"
+    controls = ("pose", "view", "background")
     adversary = PosedAdversary
     shared = ("generator", "network")
 
@@ -221,14 +226,17 @@ class DynamicTexture(Avatar):
         if scene.posed is None and scene.keypoints is None:
             raise ValueError("A dynamic texture draws keypoints, or those of a posed body; this scene has "
                              "neither.")
-        if scene.posed is None or scene.keypoints is not None and not self._of_body():
+        if scene.posed is None:
             return scene.keypoints
-        return self._projected(scene)
-
-    def _of_body(self):
-        """Whether a pose is taken from the body although there are keypoints."""
-        by_turns = self.training and self.config.pose == "both" and bool(torch.rand(()) < 0.5)
-        return by_turns or self.config.pose == "body"
+        if scene.keypoints is None or self.config.pose == "body":
+            return self._projected(scene)
+        if self.training and self.config.pose == "keypoints":
+            return scene.keypoints
+        body = self._projected(scene)
+        if self.training:  # each as it is, in turn
+            return body if bool(torch.rand(()) < 0.5) else scene.keypoints
+        # what nobody detected is where the body has it
+        return torch.where(scene.keypoints[..., 2:] > UNSEEN, scene.keypoints, body)
 
     @torch.no_grad()
     def _projected(self, scene):
@@ -267,9 +275,16 @@ class DynamicTexture(Avatar):
                 layers["pose"] = self.limbs.picture(maps.detach(), scene.size)
             return Rendering(rgb, mask, None, layers)
         part, uv = top
-        layers["texture"] = texture * torch.sigmoid(said)
-        return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None,
-                         layers | {"parts": part, "uv": uv, "iuv": torch.cat([part, uv], 1)})
+        layers["texture"] = texture.clamp(0, 1) * _sharpened(said)
+        return Rendering(rgb.clamp(0, 1), _sharpened(logit), None, layers | {"parts": part, "uv": uv})
+
+    def draw_static(self, scene: Scene) -> Rendering:
+        """What the texture's colours alone draw, in their own mask, without the network."""
+        stage, self.stage = self.stage, STATIC
+        try:
+            return self.draw(scene)
+        finally:
+            self.stage = stage
 
     def _sampled(self, labelled: Labelling, foreground: torch.Tensor, size: tuple[int, int]):
         """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and outside of
@@ -333,12 +348,15 @@ class DynamicTexture(Avatar):
         if stage == LABELS:
             return self._given(self._labelled, view, whole=True)
         static = Rendering(layers["texture"], layers["static mask"])
+        behind = layers["behind"].detach()
         inside = view.trusted().to(view.image) * (static.mask.detach() > 0.5)
-        terms = {"composite": COMPOSITE * losses.mse(static.over(layers["behind"]), view.image, known),
+        terms = {"composite": COMPOSITE * losses.mse(static.over(behind), view.image, known),
                  "colour": COLOUR * losses.mse(layers["texture"], view.image, inside * layers["coverage"]),
-                 "mask": MASK[stage] * losses.mask_entropy(rendering.mask, view.mask, certain)}
+                 "mask": MASK[stage] * losses.mask_entropy(rendering.mask, view.mask, certain),
+                 # through the composite, a mask that is not sharp yet would draw the person into it
+                 "behind": BEHIND * losses.mse(layers["behind"], view.image, known * _away(rendering, view))}
         if stage == DYNAMIC:
-            drawn = rendering.over(layers["behind"])
+            drawn = rendering.over(behind)
             terms |= {"drawn": COMPOSITE * losses.mse(drawn, view.image, known),
                       "drawn colour": COLOUR * losses.mse(rendering.rgb, view.image, inside),
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
@@ -392,6 +410,11 @@ class DynamicTexture(Avatar):
                 "kept place": PLACE * _misplaced(labelled, example.part, example.uv)}
 
 
+def _sharpened(logit: torch.Tensor) -> torch.Tensor:
+    """The mask that is drawn, of the logit that is learned: without the haze around and the holes inside."""
+    return ((torch.sigmoid(SHARP * logit) - RAGGED) / (1 - 2 * RAGGED)).clamp(0, 1)
+
+
 def _likeliest(probability: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Of (B, P, H, W) the two largest, (B, 2, H, W), and which they are, from 0; topk takes twice as long."""
     first, which = probability.max(1, keepdim=True)
@@ -417,6 +440,13 @@ def _flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:
         before, after = pictures.chunk(2)
         changes.append((after - warped(before, flow)).abs())
     return losses.weighted_mean((changes[0] - changes[1]).clamp(min=0), trusted)
+
+
+@torch.no_grad()
+def _away(rendering: Rendering, view: View) -> torch.Tensor:
+    """(B, 1, H, W) 1 where neither the drawn mask nor the one that came along has anybody near."""
+    person = torch.maximum(rendering.mask, view.mask * view.certain)
+    return (functional.max_pool2d(person, NEAR, 1, NEAR // 2) < 0.1).to(person)
 
 
 def _coarse(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -211,7 +211,7 @@ class Transfer:
     # frames a second of a folder of JSON, which doesn't tell it; 30 if not given
     fps: Annotated[float | None, optional("F")] = None
     # what to stand before: a picture, a colour (white, #20a040), none (transparent, with straight alpha) or
-    # own (what the camera of --view saw behind the person); grey if not given
+    # own (what the camera of --view saw behind the person); if not given grey, or own where keypoints drive
     background: Annotated[str | None, optional("WHAT")] = None
     # show the motion's film and the steps on the way side by side
     overview: bool = False

@@ -32,8 +32,12 @@ class Own:
         self.avatar, self.capture, self.camera = avatar, capture, camera
         self._window, self._drawn = None, None
 
+    @property
+    def known(self) -> bool:
+        return self.avatar.background(self.camera) is not None or self.camera in self.capture.backgrounds
+
     def check(self) -> None:
-        if self.avatar.background(self.camera) is None and self.camera not in self.capture.backgrounds:
+        if not self.known:
             raise ValueError(f"Nobody knows what is behind the person before camera {self.camera}: "
                              f"{self.capture.path} has no background of it, and the run has learned none. "
                              "Choose a colour or a picture.")
@@ -89,13 +93,18 @@ def read_background(file: Path, size: int | tuple[int, int]) -> torch.Tensor:
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist. Give a picture to stand before, or leave it out.")
-    height, width = (size, size) if isinstance(size, int) else size
     if picture_channels(file) == 4:
         pixels = read_channels(file).astype(np.float32)
         alpha = pixels[..., 3:] / 255
         pixels = np.round(pixels[..., :3] * alpha + 255 * GREY * (1 - alpha)).astype(np.uint8)
     else:
         pixels = read_image(file)
+    return filling(pixels, size)
+
+
+def filling(pixels: np.ndarray, size: int | tuple[int, int]) -> torch.Tensor:
+    """A picture (h, w, 3) uint8, scaled and cut to fill a square of that size, or (H, W): (1, 3, H, W)."""
+    height, width = (size, size) if isinstance(size, int) else size
     fitted = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)[None] / 255
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
-from PIL import Image
 
 from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run
 from anr_core.capture import Capture
-from anr_core.capture.bones import draw_bones
 from anr_core.capture.keypoints import SURE
+from anr_core.layers.given import bones_picture
 from anr_core.motion.alignment import SMOOTH, aligned
 from anr_core.motion.keypoints import FlatMotion, flat_motion
 from anr_core.skeleton import Skeleton
@@ -109,10 +107,3 @@ class Beside:
         driving = self.motion.points[place].clone()
         driving[:, :2] = (driving[:, :2] - self.corner) * max(scene.size) / self.side
         return {"motion": bones_picture(driving, self.motion.skeleton, scene.size), "skeleton": mine}
-
-
-def bones_picture(points: torch.Tensor, skeleton: Skeleton, size: tuple[int, int]) -> torch.Tensor:
-    """(1, 3, H, W) keypoints (K, 3) as bones on black."""
-    picture = Image.new("RGB", size[::-1])
-    draw_bones(picture, points.cpu().numpy(), skeleton, max(1, max(size) // 100))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255

@@ -7,7 +7,7 @@ as its own person's. An avatar that is drawn out of keypoints is moved by a film
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run, check_surface
 from anr_core.body import Pose, Surface, TrackedBody
 from anr_core.capture import Capture, resample
-from anr_core.export.backgrounds import Own
+from anr_core.export.backgrounds import OWN, Own
 from anr_core.export.driving import first_trained, staged_keypoints
 from anr_core.export.lending import look_like
 from anr_core.export.staging import circling, turning, watching
@@ -32,16 +32,19 @@ AROUND = 0.12  # metres that a body reaches beyond its joints
 
 
 def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str | Path | None = None,
-             view: str | None = None, background: str | Path | None = None, overview: bool = False,
+             view: str | None = None, background: str | Path | None = None,
+             overview: bool | Collection[str] = False,
              size: int | None = None, align: str | None = None, smooth: float | None = None) -> None:
     """Draw a run's avatar as somebody moves in another capture.
 
-    out     as `render` takes it, and so is the background
+    out     as `render` takes it, and so is the background; but whom keypoints drive stands before their own
+            camera's, where nothing else is wanted
     source  who moves: a capture, or where the avatar is drawn out of keypoints those of a film
     looks   whose looks an avatar takes that looks at pictures: a capture's folder, CAPTURE:CAMERA:FRAME, or a
             picture of one person; None for its own person's
     view    "orbit", "turn", or a camera: of the avatar's own capture, or where the motion is joints alone of
             the motion's; None for the first
+    overview  show what happens on the way, or these of `layers.STEPS`
     align   how keypoints become the person's own: one of `alignment.HOW`, None for its first
     smooth  sigma in frames by which keypoints are smoothed over time, None for `alignment.SMOOTH`
 
@@ -59,8 +62,9 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
         many, scenes, beside = staged_keypoints(run, avatar, source, view, size, VIDEO_FPS, align or HOW[0],
                                                 SMOOTH if smooth is None else smooth, _film(source))
         own = Own(avatar, person, view)
-        # who stays before their own camera stands where it saw them
-        write_scenes(out, avatar, scenes, many, size, background or "own", overview, beside, own)
+        if background is None and own.known:  # who stays before their own camera stands where it saw them
+            background = OWN
+        write_scenes(out, avatar, scenes, many, size, background, overview, beside, own)
         return
     _check_source(source, asked, avatar)
     if _have_bodies(source, person):

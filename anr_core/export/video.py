@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -26,7 +26,7 @@ from anr_core.export.staging import (
 )
 from anr_core.export.volumes import check_volume, choose_latent, hulled, limit_memory
 from anr_core.export.writing import STRIPS, check_name, kind_of, write_pictures
-from anr_core.layers import Layers
+from anr_core.layers import STEPS, Layers
 from anr_core.layers.given import pictures_of
 from anr_core.motion import Motion, read_motion
 
@@ -98,12 +98,13 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
 
 
 def write_scenes(out: str | Path, avatar: Avatar, scenes: Iterable[Scene], many: int, size: int,
-                 background: str | Path | None = None, overview: bool = False,
+                 background: str | Path | None = None, overview: bool | Collection[str] = False,
                  beside: Beside | None = None, own: Own | None = None) -> None:
     """Draw so many scenes as a video or a folder, or six of them as a strip.
 
-    beside  what an overview shows of a scene by its place besides its drawing, (1, 3, H, W) by name; or None
-    own     what the background "own" is, where a known camera looks
+    overview  show what happens on the way, or these of `layers.STEPS`
+    beside    what an overview shows of a scene by its place beside its drawing, (1, 3, H, W) by name; or None
+    own       what the background "own" is, where a known camera looks
     """
     behind = chosen_background(background, size, own)
     places = range(many)
@@ -111,12 +112,15 @@ def write_scenes(out: str | Path, avatar: Avatar, scenes: Iterable[Scene], many:
         places = sorted({index * many // STRIP for index in range(STRIP)})
         scenes = (scene for index, scene in enumerate(scenes) if index in places)
     avatar.to("cuda" if torch.cuda.is_available() else "cpu")
-    pictures = draw_overview(avatar, scenes, behind, beside, places) if overview \
-        else draw_frames(avatar, scenes, behind)
+    if overview:
+        steps = STEPS if overview is True else overview
+        pictures = draw_overview(avatar, scenes, behind, beside, places, steps)
+    else:
+        pictures = draw_frames(avatar, scenes, behind)
     write_pictures(out, pictures, many, VIDEO_FPS)
 
 
-def check_shown(out: str | Path, background: str | Path | None, overview: bool) -> None:
+def check_shown(out: str | Path, background: str | Path | None, overview: bool | Collection[str]) -> None:
     """Raise ValueError where a name, a background and an overview don't go together."""
     check_name(out, transparent=background == NONE)
     if overview and background == NONE:
@@ -170,18 +174,20 @@ def draw_frames(avatar: Avatar, scenes: Iterable[Scene], behind: Behind) -> Iter
 
 
 def draw_overview(avatar: Avatar, scenes: Iterable[Scene], behind: Behind,
-                  beside: Beside | None = None, places: Iterable[int] | None = None) -> Iterator[np.ndarray]:
+                  beside: Beside | None = None, places: Iterable[int] | None = None,
+                  steps: Collection[str] = STEPS) -> Iterator[np.ndarray]:
     """Input, steps on the way and result side by side under their names, (H, W, 3) uint8 a scene.
 
     beside  what else is shown of a scene, by its place
     places  of the scenes; None for 0, 1, 2 ...
+    steps   what is shown at the most
     """
     layers = Layers()
     for place, (scene, rendering) in zip(count() if places is None else places, drawn(avatar, scenes),
                                          strict=False):
         others = pictures_of(avatar, scene) | ({} if beside is None else beside(place, scene))
         rendering = replace(rendering, layers=rendering.layers | others)
-        yield layers.overview(rendering, avatar.surface, on_device(behind(scene), rendering))
+        yield layers.overview(rendering, avatar.surface, on_device(behind(scene), rendering), steps)
 
 
 def drawn(avatar: Avatar, scenes: Iterable[Scene]) -> Iterator[tuple[Scene, Rendering]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cache
 
@@ -55,7 +55,10 @@ class Layers:
             return self._colours[step](rendering)
         if step not in self._colours:
             self._colours[step] = main_colours(layer, rendering.mask)
-        return self._colours[step](layer)
+        colours = self._colours[step](layer)
+        if step == "features" and "coverage" in rendering.layers:  # beside it there are none
+            return colours * (rendering.layers["coverage"] > 0)
+        return colours
 
     @staticmethod
     def steps(rendering: Rendering) -> list[str]:
@@ -63,11 +66,11 @@ class Layers:
         there = {*ALWAYS, *rendering.layers, *(["foreground"] if "background" in rendering.layers else [])}
         return [step for step in STEPS if step.lower() in there]
 
-    def overview(self, rendering: Rendering, surface: Surface, background: torch.Tensor | float
-                 ) -> np.ndarray:
-        """(H, W, 3) uint8: those that there are side by side, under their names."""
+    def overview(self, rendering: Rendering, surface: Surface, background: torch.Tensor | float,
+                 chosen: Collection[str] = STEPS) -> np.ndarray:
+        """(H, W, 3) uint8: those of the chosen that there are side by side, under their names."""
         return beside({step: picture(self.panel(step, rendering, surface, background))
-                       for step in self.steps(rendering)})
+                       for step in self.steps(rendering) if step in chosen})
 
 
 def iuv_colours(iuv: torch.Tensor, surface: Surface) -> torch.Tensor:

@@ -33,7 +33,11 @@ def own_background(avatar: Avatar, capture: Capture, name: str, window: Camera,
     whole = capture.background(name) if whole is None else whole.detach().cpu()
     if whole is None:
         return None
-    camera = capture.cameras[name]
+    return in_window(whole, capture.cameras[name], window, size)
+
+
+def in_window(whole: torch.Tensor, camera: Camera, window: Camera, size: tuple[int, int]) -> torch.Tensor:
+    """(1, 3, H, W) of a camera's whole picture, at any size, what is in a window; black beside it."""
     if whole.shape[2:] != camera.size:  # it may have been learned smaller; scaled so, its rim doesn't fade
         whole = functional.interpolate(whole, size=camera.size, mode="bilinear", antialias=True,
                                        align_corners=False)

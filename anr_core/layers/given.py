@@ -1,4 +1,4 @@
-"""What an avatar that draws bones is given: they, and the picture that lends its looks."""
+"""What an avatar that draws bones or keypoints is given: they, and the picture that lends its looks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from torch.nn import functional
 
 from anr_core.avatars import Avatar, Scene
 from anr_core.capture.bones import draw_bones
+from anr_core.skeleton import Skeleton
 
 GIVEN = ("source", "skeleton")  # steps that stand before the drawing
 
 
 def pictures_of(avatar: Avatar, scene: Scene) -> dict[str, torch.Tensor]:
-    """By name, of GIVEN, what an avatar that draws bones is given, (1, 3, H, W) each; nothing of others."""
+    """By name, of GIVEN, what an avatar is given that draws bones or keypoints, (1, 3, H, W) each."""
+    if "keypoints" in avatar.needs:
+        return {"skeleton": bones_picture(avatar.points(scene)[0], avatar.skeleton, scene.size)}
     if avatar.draws != "view pair":
         return {}
     source = functional.interpolate(avatar.source, size=scene.size, mode="bilinear", antialias=True,
@@ -27,6 +30,11 @@ def skeleton_picture(avatar: Avatar, scene: Scene) -> torch.Tensor:
     joints = avatar.joints(scene)[:1].cpu()
     pixels, depth = scene.camera.to("cpu").project(joints[..., :3])
     points = torch.cat([pixels, joints[..., 3:] * (depth > 0)[..., None]], -1)[0]
-    picture = Image.new("RGB", scene.size[::-1])
-    draw_bones(picture, points.numpy(), avatar.skeleton, max(1, max(scene.size) // 100))
+    return bones_picture(points, avatar.skeleton, scene.size)
+
+
+def bones_picture(points: torch.Tensor, skeleton: Skeleton, size: tuple[int, int]) -> torch.Tensor:
+    """(1, 3, H, W) keypoints (K, 3), pixels and confidence, as bones on black."""
+    picture = Image.new("RGB", size[::-1])
+    draw_bones(picture, points.cpu().numpy(), skeleton, max(1, max(size) // 100))
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255

@@ -72,13 +72,14 @@ class FlatMotion:
     def of_skeleton(self, wanted: Skeleton) -> FlatMotion:
         """The same with the points of another skeleton, by name; those that aren't here have confidence 0.
 
-        Neck and the hips' middle are between shoulders and hips. Raises ValueError without hips or shoulders.
+        Neck and the hips' middle are between shoulders and hips. Raises ValueError where neither hip is ever
+        seen, or neither shoulder.
         """
         if wanted == self.skeleton:
             return self
         flat = torch.zeros_like(self.points[..., :1])
         points = as_skeleton(torch.cat([self.points[..., :2], flat, self.points[..., 2:]], -1), self.skeleton,
-                             wanted)
+                             wanted, any)
         return replace(self, points=points[..., [0, 1, 3]], skeleton=wanted)
 
     def at(self, moments: torch.Tensor) -> FlatMotion:

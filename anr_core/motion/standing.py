@@ -65,10 +65,17 @@ class Standing:
 
 
 def of_body(motion: FlatMotion) -> torch.Tensor:
-    """(n, 25, 3) float64, the points of BODY25 in a motion, whose gaps are filled."""
+    """(n, 25, 3) float64, the points of BODY25 in a motion, whose gaps are filled.
+
+    A hip or a shoulder that is never seen is where the other one is, at confidence 0.
+    """
     points = motion.of_skeleton(BODY25).points.double()
     points = filled(points, motion.frames / motion.fps)
     for name, stem in (("neck", "shoulder"), ("middle_hip", "hip")):
+        for side, other in (("left", "right"), ("right", "left")):
+            one, two = _row(f"{side}_{stem}"), _row(f"{other}_{stem}")
+            if not bool(points[:, one, 2].any()):
+                points[:, one, :2] = points[:, two, :2]
         if not bool(points[:, _row(name), 2].any()):
             points[:, _row(name)] = points[:, [_row(f"{side}_{stem}") for side in ("left", "right")]].mean(1)
     return points

@@ -41,11 +41,14 @@ def played(run: str | Path, motion: str | Path = "", overview: bool = False) -> 
     film(out)
 
 
-def transferred(run: str | Path, motion: str | Path, looks: str | Path = "") -> None:
+def transferred(run: str | Path, motion: str | Path, looks: str | Path = "", align: str | None = None,
+                overview: bool | tuple[str, ...] = True) -> None:
     """Show a run's avatar, the first one of several people, as somebody moves in another capture's film.
 
-    motion  the capture; of an avatar that is drawn out of keypoints also a folder of OpenPose's JSON
-    looks  whose looks it takes: a capture, CAPTURE:CAMERA:FRAME, or a picture of a person
+    motion    the capture; of an avatar that is drawn out of keypoints also a folder of OpenPose's JSON
+    looks     whose looks it takes: a capture, CAPTURE:CAMERA:FRAME, or a picture of a person
+    align     how keypoints become the person's own; None for as is usual, and for whoever is moved by a body
+    overview  show what happens on the way beside it, or these of `layers.STEPS`
     """
     from anr_core.avatars.run import Run, people_of
     from anr_core.export.transfer import transfer
@@ -53,7 +56,7 @@ def transferred(run: str | Path, motion: str | Path, looks: str | Path = "") -> 
 
     person = next(iter(people_of(run)))
     opened, out = Run.open(run, person or None), Path(run) / f"as-{Path(motion).name}.mp4"
-    transfer(opened, out, open_source(motion), looks=looks or None, overview=True)
+    transfer(opened, out, open_source(motion), looks=looks or None, overview=overview, align=align)
     film(out)
 
 

@@ -21,7 +21,7 @@ from anr_core.skeleton import KEYPOINT_SETS, Skeleton
 
 INSIDE = 0.13  # metres that a keypoint may lie behind the surface and still be seen
 TELLS = 0.5    # share of the pictures in which what the body hides is hidden, as some detectors do
-LOST = 0.03    # share of keypoints that nobody finds
+LOST = 0.3     # share of keypoints that nobody finds, in the worst of pictures
 ERROR = 0.006  # of the person's size in the picture, a keypoint's
 ROOM = 1.15    # window around the body, of its extent
 STEPS, POSES, SHAPES = 100, 400, 8  # of a pool: how long it lasts, and what is in it
@@ -104,7 +104,8 @@ class MadeUp:
         front = depth.flatten(1).gather(1, row * width + column)
         hidden = (front > 0) & (far - front > INSIDE)
         hidden &= torch.rand(len(pixels), 1, generator=random) < TELLS
-        hidden |= torch.rand(far.shape, generator=random) < LOST
+        lost = LOST * torch.rand(len(pixels), 1, generator=random).square()
+        hidden |= torch.rand(far.shape, generator=random) < lost
         known = self.mix.any(1) & ~hidden
         error = ERROR * torch.rand(len(pixels), 1, 1, generator=random) * max(size)
         pixels = pixels + error * torch.randn(pixels.shape, generator=random)

@@ -7,6 +7,7 @@ is moved by its rotations instead (motion/retargeting.py).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 
 import torch
 from torch.nn import functional
@@ -19,11 +20,13 @@ _BETWEEN = {"neck": ("left_shoulder", "right_shoulder"), "sternum": ("left_shoul
             "pelvis": ("left_hip", "right_hip")}
 
 
-def as_skeleton(joints: torch.Tensor, skeleton: Skeleton, wanted: Skeleton) -> torch.Tensor:
+def as_skeleton(joints: torch.Tensor, skeleton: Skeleton, wanted: Skeleton,
+                sides: Callable[[Iterable[bool]], bool] = all) -> torch.Tensor:
     """Joints (n, J, 4), metres and confidence, of one skeleton as another's (n, K, 4), by name.
 
     Neck and pelvis may be the middle of shoulders and hips; a joint that isn't there has no confidence.
-    Raises ValueError where hips or shoulders are missing, since without them nobody can be placed.
+    Raises ValueError where hips or shoulders are missing, since without them nobody can be placed: where not
+    all of their sides are seen, or not any.
     """
     found = joints.new_zeros(len(joints), len(wanted), 4)
     here, there = shared_joints(skeleton, wanted)
@@ -33,9 +36,12 @@ def as_skeleton(joints: torch.Tensor, skeleton: Skeleton, wanted: Skeleton) -> t
             one, other = (joints[:, skeleton.names.index(side)] for side in pair)
             confidence = torch.minimum(one[:, 3:], other[:, 3:])
             found[:, wanted.names.index(name)] = torch.cat([(one + other)[:, :3] / 2, confidence], 1)
-    for name in (f"{side}_{joint}" for joint in ("hip", "shoulder") for side in ("left", "right")):
-        if name in wanted.names and not bool((found[:, wanted.names.index(name), 3] > 0).any()):
-            raise ValueError(f"The motion never shows {name}, so nobody can be moved by it. It has "
+    for joint in ("hip", "shoulder"):
+        seen = {name: bool((found[:, wanted.names.index(name), 3] > 0).any())
+                for name in (f"left_{joint}", f"right_{joint}") if name in wanted.names}
+        if seen and not sides(seen.values()):
+            missing = next(name for name, there in seen.items() if not there)
+            raise ValueError(f"The motion never shows {missing}, so nobody can be moved by it. It has "
                              f"{', '.join(skeleton.names)}.")
     return found
 

@@ -14,9 +14,9 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.wearing import wearing
 from anr_core.body import Body
 from anr_core.capture import Capture
-from anr_core.export.backgrounds import NONE, cut_out, on_device, read_background
+from anr_core.export.backgrounds import NONE, cut_out, filling, on_device, read_background
 from anr_core.export.lending import lent
-from anr_core.layers import STEPS, Layers, beside, picture
+from anr_core.layers import GREY, STEPS, Layers, beside, picture
 from anr_core.layers.given import GIVEN, pictures_of
 from anr_core.viewer.state import Around, State
 
@@ -25,6 +25,7 @@ CELLS = 12    # of the stamp: white, ten bits from the lowest, black
 SQUARES = 32  # a side, where nothing is behind the person
 GLANCE = 64   # pixels of a picture that is looked at for what it has
 PLATE = "camera "  # begins the names of the capture's own backgrounds
+LEARNED = "learned, camera "  # and of those that an avatar has learned
 
 
 class Artist:
@@ -68,7 +69,7 @@ class Artist:
             given = pictures_of(avatar, scene).get(state.layer)
             return _nothing(state.layer, size) if given is None else picture(given)
         rendering = avatar.draw(scene)
-        background = on_device(self.background(state.background, size), rendering)
+        background = on_device(self.background(state.background, size, name), rendering)
         panel = self._layers[name].panel(state.layer, rendering, self.avatars[name].surface, background)
         return _nothing(state.layer, size) if panel is None else picture(panel)
 
@@ -108,18 +109,39 @@ class Artist:
             self._worn[name, worn] = wearing(self.avatars[name], self.home, worn)
         return self._worn[name, worn]
 
-    def background(self, name: str, size: int) -> torch.Tensor:
-        """A colour (1, 3, 1, 1) or a picture (1, 3, size, size); of nothing, the usual squares."""
+    def learned(self) -> list[str]:
+        """The cameras of the capture of which an avatar has learned what is behind the person."""
+        return [] if self.capture is None else [
+            camera for camera in self.capture.cameras
+            if any(avatar.background(camera) is not None for avatar in self.avatars.values())]
+
+    def background(self, name: str, size: int, whose: str | None = None) -> torch.Tensor:
+        """A colour (1, 3, 1, 1) or a picture (1, 3, size, size); of nothing, the usual squares.
+
+        whose  of which avatar, where it is one that was learned; None for the first
+        """
         if name == NONE:
             return squares(size)
         if name.startswith("#"):
             return torch.tensor(ImageColor.getrgb(name)[:3])[None, :, None, None] / 255
+        if name.startswith(LEARNED):
+            return self._learned(name.removeprefix(LEARNED), size, whose or next(iter(self.avatars)))
         if (name, size) not in self._backgrounds:
             plates = {} if self.capture is None else self.capture.backgrounds
             file = self.capture.path / plates[camera] if (camera := name.removeprefix(PLATE)) in plates \
                 else Path(name)
             self._backgrounds[name, size] = read_background(file, size)
         return self._backgrounds[name, size]
+
+    def _learned(self, camera, size, whose):
+        """Grey, of an avatar that hasn't learned it where another one has."""
+        if (whose, camera, size) not in self._backgrounds:
+            if camera not in self.learned():
+                raise ValueError(f"Nobody here has learned what is behind the person before camera {camera}.")
+            whole = self.avatars[whose].background(camera)
+            self._backgrounds[whose, camera, size] = torch.full((1, 3, 1, 1), GREY) if whole is None \
+                else filling(picture(whole), size)
+        return self._backgrounds[whose, camera, size]
 
 
 def squares(size: int) -> torch.Tensor:

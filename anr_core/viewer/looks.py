@@ -8,7 +8,7 @@ import ipywidgets as widgets
 
 from anr_core.avatars.run import people_of
 from anr_core.export.backgrounds import NONE
-from anr_core.viewer.drawing import PLATE
+from anr_core.viewer.drawing import LEARNED, PLATE
 from anr_core.viewer.sliders import Showing
 from anr_core.viewer.state import State
 from anr_core.viewer.uploading import upload_button
@@ -29,8 +29,9 @@ class Looks:
         wide = widgets.Layout(width="360px")
         style = {"description_width": "90px"}
         plates = [] if viewer.capture is None else list(viewer.capture.backgrounds)
+        scenes = [*(PLATE + name for name in plates), *(LEARNED + name for name in viewer.artist.learned())]
         self.background = widgets.Dropdown(
-            options=[*COLOURS.items(), *((PLATE + name, PLATE + name) for name in plates)],
+            options=[*COLOURS.items(), *((name, name) for name in scenes)],
             description="background", layout=wide, style=style)
         self.background.observe(lambda change: self._moved(background=change["new"]), "value")
         self.file = widgets.Text(placeholder="or a picture's path", description="picture", layout=wide,

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from anr_core.avatars import Avatar, Rendering, configure
+from anr_core.avatars import Avatar, Rendering, Scene, configure
 from anr_core.capture.pictures import read_image
 from anr_core.cli import main
 from anr_core.export.driving import staged_keypoints, window
 from anr_core.export.transfer import transfer
+from anr_core.layers import CAPTION_HEIGHT
+from anr_core.layers.given import pictures_of
 from anr_core.motion.keypoints import flat_motion, open_source, read_flat_motion
 from anr_core.skeleton import BODY25, COCO17
 from anr_core.skeleton.detailed import BODY25_DETAILED
@@ -32,8 +34,10 @@ class Dots(Avatar):
         super().__init__(configure(system="static", size=size), None)
         self.register_buffer("nothing", torch.zeros(1))
         self.scenes = []
-        if skeleton is not None:
-            self.skeleton = skeleton
+        self.skeleton = skeleton or BODY25
+
+    def points(self, scene):
+        return scene.keypoints
 
     def forward(self, scene):
         self.scenes.append(scene)
@@ -112,6 +116,22 @@ def test_one_and_the_same_person_is_driven_as_they_are(person):
     corner, side = window(flat_motion(person), SIZE)
     points = (scene.keypoints[0, :, :2] * side / 64) + corner
     assert torch.allclose(points, person.keypoints["front", 4][:, :2], atol=0.01)
+
+
+def test_the_pose_that_is_given_is_shown_as_bones(person):
+    points = torch.zeros(1, 25, 3)
+    for name, x in (("left_knee", 10.0), ("left_ankle", 50.0), ("right_knee", 10.0), ("right_ankle", 50.0)):
+        points[0, BODY25.names.index(name)] = torch.tensor([x, 20.0 if "left" in name else 40.0, 0.9])
+    bones = pictures_of(Dots(), Scene(None, person.cameras["front"], (64, 64), points))["skeleton"]
+    assert bones.shape == (1, 3, 64, 64)
+    assert bones[0, :, 20, 30].tolist() == [1, 1, 0] and bones[0, :, 40, 30].tolist() == [1, 0, 0]
+    assert bones.sum() <= 3 * 41 * 3
+
+
+def test_an_overview_shows_the_steps_that_are_asked_for(person, dance, tmp_path):
+    source = read_flat_motion(write(tmp_path / "json", dance), fps=10)
+    transfer(run_of(person), tmp_path / "strip.png", source, overview=("motion", "skeleton", "result"))
+    assert read_image(tmp_path / "strip.png").shape == (64 + CAPTION_HEIGHT, 6 * 3 * 64, 3)
 
 
 def test_a_folder_of_json_becomes_a_video(person, dance, tmp_path):

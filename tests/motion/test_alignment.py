@@ -217,6 +217,20 @@ def test_who_is_cut_off_at_the_knees_is_aligned_by_them():
     assert torch.allclose(joint(found, "left_knee"), joint(target, "left_knee"), atol=2)
 
 
+@pytest.mark.parametrize("how", ["scale", "limbs"])
+def test_a_side_of_the_hips_that_a_camera_never_shows_does_no_harm(how):
+    target = film(torch.full((N,), 400.0), 300, 320)
+    target = target.of_skeleton(COCO17)  # whose hips' middle is between the two
+    source = scaled(target, 2, 5, 5)
+    for hidden in (source, target):
+        one = replace(hidden, points=hidden.points.clone())
+        one.points[:, COCO17.names.index("right_hip")] = 0
+        found = aligned(*((one, target) if hidden is source else (source, one)), how, smooth=0)
+        for name in ("left_hip", "left_knee", "right_knee", "nose", "left_wrist"):
+            # no farther off than half the hips are wide, and a pixel
+            assert torch.allclose(joint(found, name)[:, :2], joint(target, name)[:, :2], atol=22)
+
+
 def test_what_makes_no_sense_is_said():
     target = film(torch.full((N,), 400.0), 300, 320)
     with pytest.raises(ValueError, match="'bones' is unknown; use limbs, scale, none"):
@@ -224,7 +238,7 @@ def test_what_makes_no_sense_is_said():
     with pytest.raises(ValueError, match="Smoothing over -1 frames"):
         aligned(target, target, smooth=-1)
     hipless = target.points.clone()
-    hipless[:, BODY25.names.index("left_hip")] = 0
+    hipless[:, [BODY25.names.index(f"{side}_hip") for side in ("left", "right")]] = 0
     other = FlatMotion(target.frames, torch.cat([hipless, torch.zeros(N, 110, 3)], 1), BODY25_DETAILED, 25.0,
                        None, target.source)
     with pytest.raises(ValueError, match="never shows left_hip"):

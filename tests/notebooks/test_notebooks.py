@@ -7,15 +7,20 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import torch
 from nbclient.exceptions import CellExecutionError
 
 from anr_core.notebook import REPOSITORY
 from notebooks.pairing import paired, sources
+from tests.motion.flat import film
+from tests.motion.test_flat_motion import write
 from tests.notebooks.headless import kinds, notebook, run, said
 
 TINY = {"size": 48, "window": 32, "batch": 1, "texture_size": 64, "width": 4}
 VOLUME = {"size": 48, "batch": 1, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8, "voxel": 0.03,
           "samples": 16, "rays": 64, "rate": 0.02, "mask": 2.0}
+DYNAMIC = {"size": 64, "window": 64, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
+           "generator_width": 4, "generator_depth": 1, "chart_size": 16, "made_up": 1}
 FILM = {"cameras": 3, "frames": 3, "size": 48, "fps": 1.0}
 NAMES = [source.stem for source in sources()]
 SHORT = 0.02  # minutes
@@ -147,6 +152,27 @@ def test_volumes_runs_from_a_fog_to_a_mesh(folder):
     left = {file.name for file in (folder / "runs" / "volume").iterdir()}
     assert {"mesh.ply", "mesh.glb", "mesh.mp4"} <= left
     assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
+
+
+def test_dynamic_runs_from_a_film_to_somebody_elses_dance(folder):
+    captures, run_folder = folder / "captures", folder / "runs" / "dynamic"
+    made = run(notebook("08_dynamic", CAPTURE=str(captures / "subject0"), DRIVER=str(captures / "subject1"),
+                        RUN=str(run_folder), MINUTES=0.1, FILM=FILM, CONFIG=DYNAMIC))
+    assert f"{run_folder}/index.html</a>" in said(made)
+    for caption in ("skeleton", "parts", "UV", "texture parts", "background", "foreground"):
+        assert f">{caption}</figcaption>" in said(made)
+    assert said(made).count("<video") == 1 and (run_folder / "as-subject1.mp4").is_file()
+    assert kinds(made).count("image/png") == 3  # static and dynamic, the scene behind, elsewhere
+    assert "image/png" in kinds(made)[-2:]
+
+
+def test_a_folder_of_keypoints_alone_drives_too(folder, tmp_path):
+    motion = write(tmp_path / "dancer", film(torch.full((12,), 900.0), 700, 500.0))
+    made = run(notebook("08_dynamic", CAPTURE=str(folder / "captures" / "subject0"), DRIVER=str(motion),
+                        RUN=str(folder / "runs" / "dynamic"), MINUTES=0.1, FILM=FILM, CONFIG=DYNAMIC,
+                        ALIGN="scale", BACKGROUNDS="white"))
+    assert f"{motion} is not there" not in said(made)
+    assert (folder / "runs" / "dynamic" / "as-dancer.mp4").is_file()
 
 
 def test_a_mistakes_traceback_is_there_on_request():
