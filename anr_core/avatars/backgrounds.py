@@ -40,20 +40,23 @@ class Backgrounds(nn.Module):
 
     @torch.no_grad()
     def begin(self, capture: Capture, beginning: str) -> None:
-        """Take cameras and first pictures from a capture, as one of BEGINNINGS says.
+        """Take cameras and first pictures from a capture, as one of BEGINNINGS says, or "frame N".
 
         A camera without a plate begins with the median; so does every one whose plate is not wanted. A plate
         that shows somebody whom most pictures don't is mended by the median there.
         """
-        if beginning not in BEGINNINGS:
-            raise ValueError(f"background {beginning!r} is unknown; use one of {', '.join(BEGINNINGS)}.")
+        beginning, _, frame = beginning.partition(" ")
+        if beginning not in BEGINNINGS or frame and not (beginning == "frame" and frame.isdecimal()):
+            raise ValueError(f"background {f'{beginning} {frame}'.strip()!r} is unknown; use one of "
+                             f"{', '.join(BEGINNINGS)}, or \"frame N\" with a frame's number.")
         for row, name in enumerate(self.names):
             camera = capture.cameras[name]
             self.K[row], self.R[row] = camera.K[0], camera.R[0]
             self.sizes[row] = torch.tensor(camera.size[::-1], dtype=torch.float32)
             views = capture.views([name])
             if beginning == "frame":
-                self.pictures[row].copy_(self._fitted(views[0].image)[0])
+                first = capture.views([name], [int(frame)])[0] if frame else views[0]
+                self.pictures[row].copy_(self._fitted(first.image)[0])
                 continue
             median, times = self._median(views)
             plate = capture.background(name) if beginning == "plate" else None

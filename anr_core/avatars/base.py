@@ -101,7 +101,7 @@ class Avatar(nn.Module):
 
     needs       the Scene fields it uses
     draws       what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
-    wants_labels  whether consecutive views come with the labels of parts that their capture keeps
+    wants_labels  whether views come with the labels of parts that their capture keeps
     controls    what the viewer shows
     adversary   who judges what it draws, in stages that have someone judge
     shared      its modules that another person can have too: they know nothing of a surface

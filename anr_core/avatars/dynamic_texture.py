@@ -5,7 +5,8 @@ that part's chart. A hybrid texture of colours and features is sampled there (`t
 a static one), a network adds what moves and folds, and all stands before a background that is learned as
 well, so that the mask follows from what the pictures show and not from the masks that came along.
 
-The pose is that of keypoints, or of a body's keypoints as the camera sees them; no camera is needed beside.
+The pose is that of keypoints, or of a body's keypoints as the camera sees them. What is drawn needs no mesh
+and no camera; training has a body fitted, around which it cuts windows and of which it takes labels.
 
 Source: Sun et al., Robust pose transfer with dynamic details using neural video rendering, 2021 (arXiv
 2106.14132). Other than there:
@@ -21,8 +22,7 @@ Source: Sun et al., Robust pose transfer with dynamic details using neural video
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 import torch
 from torch.nn import functional
@@ -31,92 +31,57 @@ from anr_core import losses
 from anr_core.avatars.adversary import PosedAdversary
 from anr_core.avatars.backgrounds import Backgrounds
 from anr_core.avatars.base import Avatar, Rendering, Scene, Stage
-from anr_core.avatars.config import Config
+from anr_core.avatars.dynamic_losses import (
+    BEHIND,
+    COLOUR,
+    COMPOSITE,
+    HELD,
+    MASK,
+    away,
+    fixed,
+    flickering,
+    given,
+    misplaced,
+    of_mesh,
+    on_parts,
+    perceived,
+)
+from anr_core.avatars.dynamic_settings import (
+    DYNAMIC,
+    LABELS,
+    POSES,
+    PRESETS,
+    SHARES,
+    STARTED,
+    STATIC,
+    WHOLE,
+    Settings,
+)
 from anr_core.avatars.joints import mix_from_keypoints
 from anr_core.avatars.labels import DENSEPOSE, densepose_texture, kind_of_labels
 from anr_core.avatars.rims import beyond
 from anr_core.body import Surface
 from anr_core.capture import Capture
-from anr_core.capture.flow import warped
 from anr_core.capture.view import View
 from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix
 from anr_core.parts.charts import is_anny
 from anr_core.parts.densepose import PARTS
 from anr_core.parts.generator import STEP
+from anr_core.parts.limbs import COARSE
 from anr_core.parts.made_up import STEPS as POOL
-from anr_core.rasterizer import gbuffer, rasterize
+from anr_core.rasterizer import rasterize
 from anr_core.renderer import UNet
 from anr_core.skeleton.named import skeleton_named
 from anr_core.texture import Texture, weave
 
-LABELS, STATIC, DYNAMIC = "labels", "static", "dynamic"
-WHOLE, STARTED = f"{LABELS}, {STATIC}, {DYNAMIC}", f"{STATIC}, {DYNAMIC}"
-SHARES = {LABELS: 0.3, STATIC: 0.3, DYNAMIC: 0.4}
+__all__ = ["PRESETS", "DynamicTexture", "Settings"]
 
 LEAST, SECOND = 0.04, 0.1  # probabilities below which the likeliest part, and the next, are not sampled
-NEAR = 7  # pixels, an odd number: so wide around the person nothing is learned of the background
+FINE = 110  # points of hands and face, which detailed sets of keypoints have after the body's
 UNSEEN = 0.05  # confidence of a keypoint at and below which the body tells where it is
 # How much steeper a mask is drawn than learned, as ANR's; and what of it at both ends is nothing and all.
 SHARP, RAGGED = 1.5, 0.04
 HIDDEN = 0.13  # metres that a keypoint may lie behind the surface and still be seen
-
-# Weights of the losses beside that of the composite, which is 10.
-COMPOSITE, COLOUR, PART, PLACE, HELD, BEHIND = 10.0, 1.0, 0.05, 0.5, 0.3, 10.0
-# The masks that came along form the mask at first, then hardly hold it.
-MASK = {"static": 0.3, "dynamic": 0.05}
-
-
-@dataclass(frozen=True)
-class Settings(Config):
-    """A dynamic texture's settings; `width` and `levels` are those of the network that adds to colours."""
-
-    network_settings: ClassVar[tuple[str, ...]] = ("labels", "skeleton", "features", "width", "levels",
-                                                    "fold")
-
-    system: str = "dynamic-texture"
-    # the stages it goes through: "labels" (the generator learns of people whom nobody filmed), "static" (the
-    # person, with the texture's colours alone) and "dynamic" (all of it, smooth in time). With --init, which
-    # brings another run's generator and network along, the first is left out
-    course: str = WHOLE
-    # whose parts and charts: "surface", the registered body's, whose labels made-up people have too, or
-    # "densepose", out of pictures that came along and are then learned from in "labels"; nothing takes
-    # DensePose's where every training picture has them
-    labels: str = ""
-    # the set of keypoints that tells a pose; nothing takes the capture's
-    skeleton: str = ""
-    # what training takes poses from: "keypoints" as they were detected, the "body", or "both" in turn
-    pose: str = "both"
-    # channels of the generator's first level and its residual blocks; a smaller one fits into a larger one
-    generator_width: int = 24
-    generator_depth: int = 2
-    # texels a side of each part's chart, and channels beside the colour
-    chart_size: int = 96
-    features: int = 15
-    # where backgrounds begin: "plate" (the capture's), "median" of what is seen without the person, or
-    # "frame", any picture
-    background: str = "plate"
-    # side of their pictures, pixels; 0 takes the capture's
-    background_size: int = 0
-    # made-up people a step
-    made_up: int = 4
-    # and how many go on to be practised while a person is learned
-    kept: int = 1
-    # weight of how much a frame differs from the one before it, moved along the flow
-    temporal: float = 5.0
-    # learning rate of the generator while it practises; later, and of the network, half of it or less
-    rate: float = 3e-3
-
-
-PRESETS = {
-    "quick": Settings(width=16, window=192, batch=4, levels=2, refine_from=0),
-    "base": Settings(preset="base", size=512, window=320, batch=8, width=32, levels=3, generator_width=48,
-                     generator_depth=5, made_up=8, kept=2, chart_size=200, texture_size=512, perceptual=0.02,
-                     adversary=0.001, refine_from=0, workers=2, steps=20_000),
-    "large": Settings(preset="large", size=512, window=512, batch=8, width=48, levels=4, generator_width=64,
-                      generator_depth=9, made_up=8, kept=2, chart_size=200, texture_size=1024,
-                      perceptual=0.02, adversary=0.001, refine_from=0, workers=4, steps=60_000),
-}
-
 
 class DynamicTexture(Avatar):
     """See the module; `pictures` are (camera name, frame) of the training views."""
@@ -129,6 +94,11 @@ class DynamicTexture(Avatar):
 
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]] = ()):
         super().__init__(config, surface)
+        if config.refine_from:
+            raise ValueError("A dynamic texture's cameras stay as they are, since backgrounds are seen by "
+                             "them: leave refine out, or set refine_from to 0.")
+        if config.pose not in POSES:
+            raise ValueError(f"pose {config.pose!r} is unknown; use one of {', '.join(POSES)}.")
         self.skeleton = skeleton_named(config.skeleton or "coco23")
         charts = charted(surface)
         for name in ("uv", "uv_faces"):  # they follow from the surface, and move with it
@@ -145,6 +115,8 @@ class DynamicTexture(Avatar):
         self.network = UNet(3 + config.features + 1, 4, config.width, config.levels or 2, config.fold)
         self.backgrounds = Backgrounds(sorted({camera for camera, _ in pictures}),
                                        config.background_size or config.size)
+        # whether the network has begun to add anything: what is averaged over the training has to know too
+        self.register_buffer("alive", torch.zeros((), dtype=torch.bool))
         self.stage: str | None = None
         self.examples: MadeUp | None = None
 
@@ -156,14 +128,19 @@ class DynamicTexture(Avatar):
     @staticmethod
     def decided(config: Settings, captures: list[Capture]) -> Settings:
         """The settings with the skeleton, the pictures' size and the labels that these captures have."""
+        labels = kind_of_labels(config.labels, captures)
         names = {capture.skeleton or "coco23" for capture in captures}
-        if len(names) > 1 and not config.skeleton:
+        if len(names) > 1:
             raise ValueError(f"These captures have the skeletons {', '.join(sorted(names))}; people who are "
-                             "trained together need one. Set \"skeleton\" in --config.")
-        largest = max(max(camera.size) for capture in captures for camera in capture.cameras.values())
-        return replace(config, labels=kind_of_labels(config.labels, captures),
+                             "trained together need one. Annotate them alike, or train them apart.")
+        cameras = {(capture.person, shot.camera): capture.cameras[shot.camera]
+                   for capture in captures for shot in capture.shots}
+        largest = max(max(camera.size) for camera in cameras.values())
+        # so that the pictures of many cameras, or of one that moved, take no more memory than those of four
+        most = int(1024 * min(1.0, 2 / len(cameras) ** 0.5))
+        return replace(config, labels=labels,
                        skeleton=config.skeleton or names.pop(),
-                       background_size=config.background_size or min(largest, 1024))
+                       background_size=config.background_size or min(largest, most))
 
     @staticmethod
     def started(config: Settings) -> Settings:
@@ -190,11 +167,17 @@ class DynamicTexture(Avatar):
         if self.config.freeze_texture:
             raise ValueError("A dynamic texture is learned with what draws it. Leave --freeze-texture out.")
         self.generator.take(other.generator)
-        self.network.load_state_dict(other.network.state_dict())
+        mine, theirs = (network.state_dict() for network in (self.network, other.network))
+        if {name: value.shape for name, value in mine.items()} == {name: value.shape
+                                                                   for name, value in theirs.items()}:
+            self.network.load_state_dict(theirs)
+        else:
+            print("The network that adds to colours is of another size there, and begins anew.")
 
     def begin(self, stage: Stage, views) -> None:
         super().begin(stage, views)
         self.stage = stage.name
+        self.alive.fill_(stage.name == DYNAMIC)
         if self.known and not self.wants_labels:
             self.examples = MadeUp(self.mix, self.charts, self.config.seed)
 
@@ -202,18 +185,21 @@ class DynamicTexture(Avatar):
         chosen = [name.strip() for name in config.course.split(",")]
         if wrong := [name for name in chosen if name not in SHARES]:
             raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
-        chosen = [name for name in SHARES if name in chosen and
-                  (self.known or self.wants_labels or name != LABELS)]
-        total = sum(SHARES[name] for name in chosen)
-        slow = (config.rate / 3, config.rate / 30)
+        rate = config.rate
         # Adam moves a texel that is seldom seen as far as one that often is: faster, tones drift by a tenth
         person = {"texture": (1e-3, 1e-4), "backgrounds": (4e-3, 4e-4)}
-        groups = {LABELS: {"generator": (config.rate, config.rate / 2)},
-                  STATIC: person | {"generator": (config.rate / 2, config.rate / 10)},
-                  DYNAMIC: person | {"generator": slow, "network": (config.rate / 2, config.rate / 20)}}
+        groups = {LABELS: {"generator": (rate, rate / 2)},
+                  STATIC: person | {"generator": (rate / 2, rate / 10)},
+                  DYNAMIC: person | {"generator": (rate / 3, rate / 30), "network": (rate / 2, rate / 20)}}
         if config.freeze_renderers:
             groups = {STATIC: person, DYNAMIC: person}
-            chosen = [name for name in chosen if name in groups]
+        if not (self.known or self.wants_labels):  # nobody can be made up with such a body
+            groups.pop(LABELS, None)
+        chosen = [name for name in groups if name in chosen]
+        if not chosen:
+            raise ValueError(f"course is {config.course!r}, of which nothing can be learned here: labels "
+                             "need Anny's body or DensePose's pictures, and renderers that are not frozen.")
+        total = sum(SHARES[name] for name in chosen)
         return [Stage(name, SHARES[name] / total, groups[name],
                       (4e-4, 4e-5) if name == DYNAMIC and config.adversary else None,
                       practice=name == LABELS and not self.wants_labels,
@@ -226,17 +212,30 @@ class DynamicTexture(Avatar):
         if scene.posed is None and scene.keypoints is None:
             raise ValueError("A dynamic texture draws keypoints, or those of a posed body; this scene has "
                              "neither.")
-        if scene.posed is None:
-            return scene.keypoints
-        if scene.keypoints is None or self.config.pose == "body":
+        if scene.keypoints is None or scene.posed is not None and self.config.pose == "body":
             return self._projected(scene)
-        if self.training and self.config.pose == "keypoints":
-            return scene.keypoints
+        found = self._fitting(scene.keypoints)
+        if scene.posed is None or self.training and self.config.pose == "keypoints":
+            return found
         body = self._projected(scene)
         if self.training:  # each as it is, in turn
-            return body if bool(torch.rand(()) < 0.5) else scene.keypoints
+            return body if bool(torch.rand(()) < 0.5) else found
         # what nobody detected is where the body has it
-        return torch.where(scene.keypoints[..., 2:] > UNSEEN, scene.keypoints, body)
+        return torch.where(found[..., 2:] > UNSEEN, found, body)
+
+    def _fitting(self, points):
+        """Points of this skeleton, of those that may lack hands and face, or have them alone."""
+        own, there = len(self.limbs.joints), points.shape[1]
+        fine = len(self.skeleton) - own
+        if there == len(self.skeleton):
+            return points
+        if there == own:
+            return functional.pad(points, (0, 0, 0, fine))
+        if not fine and there == own + FINE:
+            return points[:, :own]
+        raise ValueError(f"There are {there} keypoints, but this avatar is drawn out of the "
+                         f"{len(self.skeleton)} of {self.config.skeleton or 'coco23'}. Detect these, or draw "
+                         "the fitted body.")
 
     @torch.no_grad()
     def _projected(self, scene):
@@ -261,7 +260,7 @@ class DynamicTexture(Avatar):
         sampled, coverage, top = self._sampled(labelled, torch.sigmoid(said), scene.size)
         texture = beyond(sampled[:, :3], coverage)
         added = torch.zeros_like(texture)
-        if self.stage not in (LABELS, STATIC):
+        if bool(self.alive):
             more = self.network(torch.cat([sampled, torch.sigmoid(said)], 1)).to(sampled)
             added, logit = more[:, :3], said + more[:, 3:]
         rgb, mask = texture + added, torch.sigmoid(logit)
@@ -280,11 +279,12 @@ class DynamicTexture(Avatar):
 
     def draw_static(self, scene: Scene) -> Rendering:
         """What the texture's colours alone draw, in their own mask, without the network."""
-        stage, self.stage = self.stage, STATIC
+        alive = self.alive.clone()
         try:
+            self.alive.fill_(False)
             return self.draw(scene)
         finally:
-            self.stage = stage
+            self.alive.copy_(alive)
 
     def _sampled(self, labelled: Labelling, foreground: torch.Tensor, size: tuple[int, int]):
         """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and outside of
@@ -334,10 +334,10 @@ class DynamicTexture(Avatar):
         """How far off the generator's labels of made-up people are."""
         labelled, example = self._labelled_people(step, self.config.made_up)
         return {"part": functional.cross_entropy(labelled.logits, example.part),
-                "place": 5 * _misplaced(labelled, example.part, example.uv)}
+                "place": 5 * misplaced(labelled, example.part, example.uv)}
 
     def _labelled_people(self, step, count):
-        side = STEP * (self.config.size // STEP)
+        side = COARSE * (self.config.size // COARSE)
         with torch.autocast("cpu", enabled=False):
             example = self.examples(step, count, (side, side), STEP).to(self.device)
         return self.generator(self.limbs(example.points, (side, side))), example
@@ -346,58 +346,29 @@ class DynamicTexture(Avatar):
         layers, certain = rendering.layers, view.certain.to(view.image)
         known = layers["known"] * certain
         if stage == LABELS:
-            return self._given(self._labelled, view, whole=True)
-        static = Rendering(layers["texture"], layers["static mask"])
+            return given(self._labelled, view, whole=True)
         behind = layers["behind"].detach()
-        inside = view.trusted().to(view.image) * (static.mask.detach() > 0.5)
+        inside = view.trusted().to(view.image) * (layers["static mask"].detach() > 0.5)
+        static = Rendering(fixed(layers["texture"], inside), layers["static mask"])
         terms = {"composite": COMPOSITE * losses.mse(static.over(behind), view.image, known),
                  "colour": COLOUR * losses.mse(layers["texture"], view.image, inside * layers["coverage"]),
                  "mask": MASK[stage] * losses.mask_entropy(rendering.mask, view.mask, certain),
                  # through the composite, a mask that is not sharp yet would draw the person into it
-                 "behind": BEHIND * losses.mse(layers["behind"], view.image, known * _away(rendering, view))}
+                 "behind": BEHIND * losses.mse(layers["behind"], view.image, known * away(rendering, view))}
         if stage == DYNAMIC:
-            drawn = rendering.over(behind)
+            drawn = replace(rendering, rgb=fixed(rendering.rgb, inside)).over(behind)
             terms |= {"drawn": COMPOSITE * losses.mse(drawn, view.image, known),
                       "drawn colour": COLOUR * losses.mse(rendering.rgb, view.image, inside),
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
+            terms |= perceived(self.config, drawn, view, known)
             if view.flow is not None and self.config.temporal:
-                terms["temporal"] = self.config.temporal * _flickering(drawn, view)
-        return terms | self._labels(scene, self._labelled, view, inside) | self._replayed()
-
-    def _labels(self, scene, labelled, view, inside):
-        """How far the labels are off those of the registered mesh, or those that came with the view."""
+                terms["temporal"] = self.config.temporal * flickering(drawn, view)
         if self.wants_labels:
-            return self._given(labelled, view)
-        if scene.posed is None:
-            return {}
-        height, width = labelled.logits.shape[2:]
-        with torch.no_grad():
-            camera = self.projected(scene.camera, scene.posed).crop(0, 0, STEP * width, STEP * height)
-            buffer = gbuffer(replace(scene.posed, surface=self.charts), camera.resize((height, width)),
-                             (height, width))
-            room = STEP * width - scene.size[1], STEP * height - scene.size[0]
-            inside = functional.avg_pool2d(functional.pad(inside, (0, room[0], 0, room[1])), STEP) > 0.999
-            iuv = buffer.iuv() * inside
-        part = iuv[:, 0].round().long()
-        right = functional.cross_entropy(labelled.logits, part, reduction="none")
-        return {"part": PART * losses.weighted_mean(right[:, None], (part > 0).to(right)[:, None]),
-                "place": PLACE * _misplaced(labelled, part, iuv[:, 1:])}
-
-    def _given(self, labelled, view, whole=False):
-        """How far the labels are off those that a view came with; whole: learned of nothing else.
-
-        Where a mask has somebody and DensePose nobody, nothing is known.
-        """
-        if view.labels is None:
-            return {}
-        on, off = ((view.certain & seen).to(view.image) for seen in (view.mask > 0.5, view.mask < 0.5))
-        planes = torch.cat([view.labels[:, :1].round() * on, view.labels[:, 1:], on, off], 1)
-        part, u, v, on, off = _coarse(planes, labelled.logits.shape[2:]).unbind(1)
-        counts = on * (part > 0) + (off if whole else 0)
-        right = functional.cross_entropy(labelled.logits, part.long(), reduction="none")[:, None]
-        misplaced = _misplaced(labelled, part.long(), torch.stack([u, v], 1))
-        return {"part": (1.0 if whole else PART) * losses.weighted_mean(right, counts[:, None]),
-                "place": (5.0 if whole else PLACE) * misplaced}
+            terms |= given(self._labelled, view)
+        elif scene.posed is not None:
+            terms |= of_mesh(self._labelled, replace(scene.posed, surface=self.charts),
+                             self.projected(scene.camera, scene.posed), inside)
+        return terms | self._replayed()
 
     def _replayed(self):
         """What was learned of made-up people, so that it isn't forgotten."""
@@ -405,9 +376,8 @@ class DynamicTexture(Avatar):
             return {}
         # out of one pool: others would have to be made first
         labelled, example = self._labelled_people(int(torch.randint(POOL, ())), self.config.kept)
-        right = functional.cross_entropy(labelled.logits, example.part, reduction="none")[:, None]
-        return {"kept part": PART * losses.weighted_mean(right, (example.part > 0).to(right)[:, None]),
-                "kept place": PLACE * _misplaced(labelled, example.part, example.uv)}
+        terms = on_parts(labelled, example.part, example.uv)
+        return {f"kept {name}": term for name, term in terms.items()}
 
 
 def _sharpened(logit: torch.Tensor) -> torch.Tensor:
@@ -425,45 +395,3 @@ def _likeliest(probability: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([first, second], 1), torch.cat([which, other], 1)
 
 
-def _flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:
-    """How much more than a picture that was taken a drawn one differs from the one before it, on the person.
-
-    Both are compared along the flow: absolute differences, of which the taken pictures' own are taken off,
-    and where these are larger nothing is left. Else a person is blurred: what moved, or was lit otherwise,
-    was not to change either. Source, but for that: Sun et al.
-    """
-    flow, trusted = view.flow.chunk(2)[1].split([2, 1], 1)
-    before, after = view.certain.to(drawn).chunk(2)
-    trusted = trusted * after * (warped(before, flow) > 0.999) * (view.mask.chunk(2)[1] > 0.5)
-    changes = []
-    for pictures in (drawn, view.image):
-        before, after = pictures.chunk(2)
-        changes.append((after - warped(before, flow)).abs())
-    return losses.weighted_mean((changes[0] - changes[1]).clamp(min=0), trusted)
-
-
-@torch.no_grad()
-def _away(rendering: Rendering, view: View) -> torch.Tensor:
-    """(B, 1, H, W) 1 where neither the drawn mask nor the one that came along has anybody near."""
-    person = torch.maximum(rendering.mask, view.mask * view.certain)
-    return (functional.max_pool2d(person, NEAR, 1, NEAR // 2) < 0.1).to(person)
-
-
-def _coarse(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Planes (B, C, H, W), of which the first is a part, STEP times smaller and rounded up: (B, C, h, w).
-
-    Each place is the mean of the first and the last of its pixels; where these are of two parts it is 0.
-    """
-    room = [STEP * small - large for small, large in zip(size, planes.shape[2:], strict=True)]
-    planes = functional.pad(planes, (0, room[1], 0, room[0]))
-    first, last = (planes[..., corner::STEP, corner::STEP] for corner in (0, STEP - 1))
-    return (first + last) / 2 * (first[:, :1] == last[:, :1])
-
-
-def _misplaced(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-    """Mean absolute error of coordinates, where a part (B, H, W) is seen; uv (B, 2, H, W)."""
-    pixels = (part.flatten() > 0).nonzero()[:, 0]
-    if not len(pixels):
-        return labelled.chart.sum() * 0
-    wanted = uv.permute(0, 2, 3, 1).flatten(0, 2)[pixels]
-    return (labelled.uv(pixels, part.flatten()[pixels]) - wanted).abs().mean()

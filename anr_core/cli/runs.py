@@ -38,7 +38,8 @@ class Train:
     freeze_renderers: bool = False
     # leave the person as --init's run of them knows them, and train the renderers alone, for another style
     freeze_texture: bool = False
-    # take poses and cameras as they are; else, from thirty pictures on, they are first corrected a little
+    # take poses and cameras as they are; else, from thirty pictures on, they are first corrected a little (of
+    # the systems whose settings say so in refine_from)
     no_refine: bool = False
     # weak: see through weak-perspective cameras; or perspective
     projection: Annotated[str | None, optional("NAME")] = None

@@ -67,6 +67,9 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
         write_scenes(out, avatar, scenes, many, size, background, overview, beside, own)
         return
     _check_source(source, asked, avatar)
+    if "keypoints" in avatar.needs:
+        print("Both have a body, which moves the person in space; --align scale or limbs takes the film's "
+              "keypoints instead.")
     if _have_bodies(source, person):
         check_surface(person, avatar.surface)
         motion, known = read_motion(source.path), list(person.cameras)

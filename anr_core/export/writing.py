@@ -107,7 +107,12 @@ def write_folder(folder: Path, pictures: Iterable[np.ndarray]) -> None:
             if folder.is_dir():
                 _check_numbered(folder)
                 folder.rename(old)
-            fresh.rename(folder)
+            try:
+                fresh.rename(folder)
+            except OSError:
+                if old.is_dir():
+                    old.rename(folder)
+                raise
     finally:
         for place in (fresh, old):
             shutil.rmtree(place, ignore_errors=True)

@@ -118,7 +118,13 @@ def read_flat_motion(source: str | Path, fps: float | None = None) -> FlatMotion
     Raises FileNotFoundError where there is no JSON, ValueError where it shows nobody or is damaged.
     """
     source = Path(source)
-    files = next((found for name in FOLDERS if (found := numbered(source / name, (".json",)))), None)
+    places = [source / name for name in FOLDERS]
+    cameras = [below for place in places[1:] if place.is_dir() for below in sorted(place.iterdir())
+               if numbered(below, (".json",))]
+    files = next((found for place in (*places, *cameras) if (found := numbered(place, (".json",)))), None)
+    if len(cameras) > 1 and not any(numbered(place, (".json",)) for place in places):
+        raise ValueError(f"{source} holds keypoints of several cameras: "
+                         f"{', '.join(str(camera) for camera in cameras)}. Give one of these folders.")
     if files is None:
         raise FileNotFoundError(f"{source} holds no keypoints. Give a folder of OpenPose's JSON, one file a "
                                 "frame, or a capture.")

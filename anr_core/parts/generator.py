@@ -131,6 +131,11 @@ class Generator(nn.Module):
         Raises ValueError where it is wider or deeper.
         """
         mine, theirs = self.state_dict(), other.state_dict()
+        for what, here, there in (("parts", self.parts, other.parts),
+                                  ("maps of limbs", self.enter.in_channels, other.enter.in_channels)):
+            if here != there:
+                raise ValueError(f"A generator of {here} {what} can't take what one of {there} has learned. "
+                                 "Name a run of the same body and set of keypoints.")
         if len(self.blocks) < len(other.blocks) or any(
                 a > b for name, value in theirs.items() for a, b in zip(value.shape, mine[name].shape,
                                                                         strict=True)):

@@ -209,6 +209,7 @@ class Trainer:
                 if self.adversary:
                     self.adversary.step()
                 state.step += 1
+                state.practised += stage.practice
                 average(state.averaged, state.avatars, state.step)
                 if self.plateau:
                     self._look_at(losses, stage.name)
@@ -225,6 +226,9 @@ class Trainer:
             if between_steps:  # else the last checkpoint is the newest that is sound
                 self.save()
                 self._write_page()
+            raise
+        except ValueError:  # it diverged
+            self._write_page()
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
@@ -254,13 +258,12 @@ class Trainer:
         draws = stage.draws or self.state.avatars[0].draws
         if draws == "rays":
             windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps)
-        elif draws == "consecutive":
-            labelled = self.state.avatars[0].wants_labels
-            windows = Consecutive([person.training.views(crop="loose", labelled=labelled)
-                                   for person in self.people], config, steps)
         else:
-            windows = Windows([person.training.views(crop=None if person.training.paired else "loose")
-                               for person in self.people], config, steps, self._inputs(), self._sources())
+            labelled = self.state.avatars[0].wants_labels
+            views = [person.training.views(crop=None if person.training.paired else "loose",
+                                           labelled=labelled) for person in self.people]
+            windows = Consecutive(views, config, steps) if draws == "consecutive" else \
+                Windows(views, config, steps, self._inputs(), self._sources())
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in loader)
@@ -288,7 +291,8 @@ class Trainer:
 
     def _set_learning_rates(self, place: float) -> None:
         """For a place in the stage, from 0 to 1."""
-        passes = self.state.step * self.config.batch / self.pictures / self.config.passes
+        learned = self.state.step - self.state.practised  # no picture was seen while it practised
+        passes = learned * self.config.batch / self.pictures / self.config.passes
         for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
             if self.plateau:
                 scale_learning_rates(learning, place, self.plateau.scale)

@@ -151,6 +151,8 @@ class State:
     avatars: torch.nn.ModuleList
     averaged: torch.nn.ModuleList
     step: int = 0
+    # steps of those that were of made-up examples
+    practised: int = 0
     stage: int = 0
     seconds: float = 0.0
     optimizer: dict | None = None
@@ -162,8 +164,9 @@ class State:
     def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
              adversary: Adversary | None = None) -> None:
         saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
-                 "adversary": adversary and adversary.state(), "step": self.step, "stage": self.stage,
-                 "seconds": self.seconds, "random": torch.get_rng_state(), "plateau": self.plateau,
+                 "adversary": adversary and adversary.state(), "step": self.step,
+                 "practised": self.practised, "stage": self.stage, "seconds": self.seconds,
+                 "random": torch.get_rng_state(), "plateau": self.plateau,
                  "optimizer": optimizer.state_dict() if optimizer else None}
         # training.pt last: killed in between, the run goes on from before and writes all again
         for person, avatar in zip(people, self.averaged, strict=True):
@@ -177,7 +180,7 @@ class State:
             self.averaged.load_state_dict(saved["averaged"])
             self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
             self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
-            self.plateau = saved.get("plateau")
+            self.plateau, self.practised = saved.get("plateau"), saved.get("practised", 0)
             torch.set_rng_state(saved["random"])
         except Exception as error:  # a truncated pickle raises almost anything
             reason = str(error).splitlines()[0]

@@ -45,6 +45,7 @@ def build(capture, **changes):
                              pictures)
         avatar.look_at(capture)
         avatar.initialize(torch.rand(1, 3, 64, 64))
+        avatar.alive.fill_(True)
         with torch.no_grad():
             for name, parameter in avatar.named_parameters():
                 if name.startswith(("generator", "network")):
@@ -274,6 +275,10 @@ def test_people_who_share_networks_keep_their_own_texture(capture, tmp_path):
 
 def test_what_cannot_be_says_so(capture, tmp_path):
     for change, words in (({"skeleton": "dragon"}, "skeleton 'dragon' is unknown"),
+                          ({"pose": "body and soul"}, "pose 'body and soul' is unknown"),
+                          ({"refine_from": 1}, "cameras stay as they are"),
+                          ({"course": "labels", "freeze_renderers": True}, "nothing can be learned here"),
+                          ({"background": "frame x"}, "background 'frame x' is unknown"),
                           ({"course": "static, sleep"}, "course names a stage 'sleep'"),
                           ({"background": "beach"}, "background 'beach' is unknown")):
         with pytest.raises(ValueError, match=words):

@@ -1,0 +1,129 @@
+"""What a dynamic texture minimises: composites, labels, and how much more it flickers than the film."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from anr_core import losses
+from anr_core.avatars.base import Rendering
+from anr_core.avatars.config import Config
+from anr_core.body import Posed
+from anr_core.camera import Camera
+from anr_core.capture.flow import warped
+from anr_core.capture.view import View
+from anr_core.parts import Labelling
+from anr_core.parts.generator import STEP
+from anr_core.rasterizer import gbuffer
+
+# Weights of the losses beside that of the composite, which is 10.
+COMPOSITE, COLOUR, PART, PLACE, HELD, BEHIND = 10.0, 1.0, 0.05, 0.5, 0.3, 10.0
+# The masks that came along form the mask at first, then hardly hold it.
+MASK = {"static": 0.3, "dynamic": 0.1}
+
+NEAR = 7  # pixels, an odd number: so wide around the person nothing is learned of the background
+
+
+def of_mesh(labelled: Labelling, posed: Posed, camera: Camera, inside: torch.Tensor
+            ) -> dict[str, torch.Tensor]:
+    """How far labels are off those of a registered mesh on its charts, where a picture shows the person.
+
+    inside (B, 1, H, W) of the pictures' size
+    """
+    height, width = labelled.logits.shape[2:]
+    with torch.no_grad():
+        seen = camera.crop(0, 0, STEP * width, STEP * height).resize((height, width))
+        room = STEP * width - inside.shape[3], STEP * height - inside.shape[2]
+        inside = functional.avg_pool2d(functional.pad(inside, (0, room[0], 0, room[1])), STEP) > 0.999
+        iuv = gbuffer(posed, seen, (height, width)).iuv() * inside
+    return on_parts(labelled, iuv[:, 0].round().long(), iuv[:, 1:])
+
+
+def on_parts(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> dict[str, torch.Tensor]:
+    """How far labels are off given ones, where these have a part: (B, h, w), and uv (B, 2, h, w)."""
+    right = functional.cross_entropy(labelled.logits, part, reduction="none")[:, None]
+    return {"part": PART * losses.weighted_mean(right, (part > 0).to(right)[:, None]),
+            "place": PLACE * misplaced(labelled, part, uv)}
+
+
+def given(labelled: Labelling, view: View, whole: bool = False) -> dict[str, torch.Tensor]:
+    """How far the labels are off those that a view came with; whole: learned of nothing else.
+
+    Where a mask has somebody and DensePose nobody, nothing is known.
+    """
+    if view.labels is None:
+        return {}
+    on, off = ((view.certain & seen).to(view.image) for seen in (view.mask > 0.5, view.mask < 0.5))
+    planes = torch.cat([view.labels[:, :1].round() * on, view.labels[:, 1:], on, off], 1)
+    part, u, v, on, off = _coarse(planes, labelled.logits.shape[2:]).unbind(1)
+    counts = on * (part > 0) + (off if whole else 0)
+    right = functional.cross_entropy(labelled.logits, part.long(), reduction="none")[:, None]
+    part_weight, place_weight = (1.0, 5.0) if whole else (PART, PLACE)
+    return {"part": part_weight * losses.weighted_mean(right, counts[:, None]),
+            "place": place_weight * misplaced(labelled, part.long(), torch.stack([u, v], 1))}
+
+
+def perceived(config: Config, drawn: torch.Tensor, view: View, known: torch.Tensor
+              ) -> dict[str, torch.Tensor]:
+    """What makes pictures sharp, and takes longer than the rest."""
+    terms = {}
+    if config.structure:
+        terms["structure"] = config.structure * losses.structure(drawn, view.image, known)
+    if config.perceptual:
+        distance = losses.perceptual(drawn, view.image, known)
+        if distance is not None:
+            terms["perceptual"] = config.perceptual * distance
+    return terms
+
+
+def flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:
+    """How much more than a picture that was taken a drawn one differs from the one before it, on the person.
+
+    Both are compared along the flow: absolute differences, of which the taken pictures' own are taken off,
+    and where these are larger nothing is left. Else a person is blurred: what moved, or was lit otherwise,
+    was not to change either. Source, but for that: Sun et al.
+    """
+    flow, trusted = view.flow.chunk(2)[1].split([2, 1], 1)
+    before, after = view.certain.to(drawn).chunk(2)
+    trusted = trusted * after * (warped(before, flow) > 0.999) * (view.mask.chunk(2)[1] > 0.5)
+    changes = []
+    for pictures in (drawn, view.image):
+        before, after = pictures.chunk(2)
+        changes.append((after - warped(before, flow)).abs())
+    return losses.weighted_mean((changes[0] - changes[1]).clamp(min=0), trusted)
+
+
+def fixed(rgb: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Colours that learn inside the person alone: at the outline only the mask is to say what is seen.
+
+    Else the person grows a rim of the background's colours, with a mask of 1, and texels become as bright as
+    the wall behind: 3 pixels of 256, and 0.04, on a man in black.
+    """
+    return torch.where(inside > 0, rgb, rgb.detach())
+
+
+@torch.no_grad()
+def away(rendering: Rendering, view: View) -> torch.Tensor:
+    """(B, 1, H, W) 1 where neither the drawn mask nor the one that came along has anybody near."""
+    person = torch.maximum(rendering.mask, view.mask * view.certain)
+    return (functional.max_pool2d(person, NEAR, 1, NEAR // 2) < 0.1).to(person)
+
+
+def _coarse(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Planes (B, C, H, W), of which the first is a part, STEP times smaller and rounded up: (B, C, h, w).
+
+    Each place is the mean of the first and the last of its pixels; where these are of two parts it is 0.
+    """
+    room = [STEP * small - large for small, large in zip(size, planes.shape[2:], strict=True)]
+    planes = functional.pad(planes, (0, room[1], 0, room[0]))
+    first, last = (planes[..., corner::STEP, corner::STEP] for corner in (0, STEP - 1))
+    return (first + last) / 2 * (first[:, :1] == last[:, :1])
+
+
+def misplaced(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error of coordinates, where a part (B, H, W) is seen; uv (B, 2, H, W)."""
+    pixels = (part.flatten() > 0).nonzero()[:, 0]
+    if not len(pixels):
+        return labelled.chart.sum() * 0
+    wanted = uv.permute(0, 2, 3, 1).flatten(0, 2)[pixels]
+    return (labelled.uv(pixels, part.flatten()[pixels]) - wanted).abs().mean()
