@@ -45,6 +45,7 @@ from anr_core.avatars.dynamic_losses import (
     of_mesh,
     on_parts,
     perceived,
+    well_inside,
 )
 from anr_core.avatars.dynamic_settings import (
     DYNAMIC,
@@ -348,7 +349,7 @@ class DynamicTexture(Avatar):
         if stage == LABELS:
             return given(self._labelled, view, whole=True)
         behind = layers["behind"].detach()
-        inside = view.trusted().to(view.image) * (layers["static mask"].detach() > 0.5)
+        inside = well_inside(view) * (layers["static mask"].detach() > 0.5)
         static = Rendering(fixed(layers["texture"], inside), layers["static mask"])
         terms = {"composite": COMPOSITE * losses.mse(static.over(behind), view.image, known),
                  "colour": COLOUR * losses.mse(layers["texture"], view.image, inside * layers["coverage"]),
