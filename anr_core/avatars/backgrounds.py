@@ -19,7 +19,9 @@ from anr_core.capture import Capture
 
 BEGINNINGS = ("plate", "median", "frame")
 MEDIAN_OF = 25  # pictures, at the most, of a camera
-OFTEN, DOUBTFUL = 5, 0.06  # a plate is not believed where so many pictures show another colour
+# A plate is not believed where so many pictures show another colour by so much, which rests: half of them are
+# as near to it as that. A hand that moves, and that a mask has missed, does not rest.
+OFTEN, DOUBTFUL, STEADY = 6, 0.06, 0.03
 APART = 9       # pixels, an odd number: the person is taken out of a median with so wide a margin
 
 
@@ -58,13 +60,14 @@ class Backgrounds(nn.Module):
                 first = capture.views([name], [int(frame)])[0] if frame else views[0]
                 self.pictures[row].copy_(self._fitted(first.image)[0])
                 continue
-            median, times = self._median(views)
+            median, times, spread = self._median(views)
             plate = capture.background(name) if beginning == "plate" else None
             if plate is not None:
                 plate = self._fitted(plate)
                 # somebody may stand in the plate, who is not there in the film
                 otherwise = (median - plate).abs().amax(1, keepdim=True) > DOUBTFUL
-                median = torch.where(otherwise & (times >= OFTEN), median, plate)
+                rests = (times >= OFTEN) & (spread < STEADY)
+                median = torch.where(otherwise & rests, median, plate)
             self.pictures[row].copy_(median[0])
 
     def _fitted(self, pictures):
@@ -73,7 +76,8 @@ class Backgrounds(nn.Module):
 
     def _median(self, views):
         """(1, 3, side, side) the median of what is seen of each pixel while the person is elsewhere, and
-        (1, 1, side, side) of how many pictures that is. Where they always are it is the nearest colour."""
+        (1, 1, side, side) each: of how many pictures that is, and how far half of them differ from it at the
+        most. Where the person always is, it is the nearest colour."""
         rows = np.unique(np.linspace(0, len(views) - 1, MEDIAN_OF).round().astype(int))
         seen = []
         for row in rows:
@@ -85,11 +89,15 @@ class Backgrounds(nn.Module):
         stacked = np.stack(seen)
         times = np.isfinite(stacked[:, 0]).sum(0)
         median, known = np.full(stacked.shape[1:], 0.5, np.float32), times > 0
+        spread = np.ones(times.shape, np.float32)
         if known.any():
-            median[:, known] = np.nanmedian(stacked[:, :, known], 0)
+            seen = stacked[:, :, known]
+            median[:, known] = np.nanmedian(seen, 0)
+            spread[known] = np.nanmedian(np.abs(seen - median[:, known]).max(1), 0)
             nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
             median = median[(slice(None), *nearest)]
-        return torch.from_numpy(median)[None], torch.from_numpy(times)[None, None]
+        return torch.from_numpy(median)[None], *(torch.from_numpy(plane)[None, None]
+                                                 for plane in (times, spread))
 
     def picture(self, name: str) -> torch.Tensor | None:
         """(1, 3, H, W) the whole picture of a camera without the person, or None for one that is unknown."""

@@ -255,7 +255,8 @@ class DynamicTexture(Avatar):
 
     def forward(self, scene: Scene) -> Rendering:
         points = self.points(scene)
-        maps = self.limbs(points, scene.size)
+        # training draws windows of the pictures that are drawn later
+        maps = self.limbs(points, scene.size, self.config.size if self.training else None)
         labelled = self.generator(maps)
         logit = said = labelled.foreground(scene.size)
         sampled, coverage, top = self._sampled(labelled, torch.sigmoid(said), scene.size)

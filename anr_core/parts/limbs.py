@@ -55,17 +55,20 @@ class Limbs:
             (self.edges if group is None else self.fine[group]).append((a, b))
         self.channels = 3 * len(self.edges) + len(self.joints) + len(GROUPS)
 
-    def __call__(self, points: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    def __call__(self, points: torch.Tensor, size: tuple[int, int], whole: float | None = None
+                 ) -> torch.Tensor:
         """(B, C, h, w) maps of pictures of size (H, W), a quarter of it and rounded up.
 
-        points (B, K, 3) pixels and confidence, which may lie outside of the picture
+        points  (B, K, 3)  pixels and confidence, which may lie outside of the picture
+        whole   the longer side of the picture that these are windows of at its scale, pixels; None for their
+                own: limbs are as thick as that says, so that who is seen in part is as thick as as a whole
         """
         with torch.autocast(points.device.type, enabled=False):  # in half precision limbs are pixels off
-            return self._maps(points, size)
+            return self._maps(points, size, whole or max(size))
 
-    def _maps(self, points, size):
+    def _maps(self, points, size, whole):
         height, width = (-(-pixels // COARSE) for pixels in size)
-        radius = RADIUS * max(size)
+        radius = RADIUS * whole
         known = ((points[..., 2] - LEAST) / (SURE - LEAST)).clamp(0, 1)
         # farther away there is nothing to draw, and floats lose their digits
         places = (points[..., :2].nan_to_num() / radius).clamp(-FARTHEST, FARTHEST)

@@ -9,8 +9,9 @@ from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.dynamic_texture import PRESETS, Settings
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
-from anr_core.capture import View
+from anr_core.capture import View, resample
 from anr_core.capture.pictures import read_image, write_image
+from anr_core.parts import Limbs
 from anr_core.training import scene_of, train
 from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
@@ -182,6 +183,22 @@ def test_it_learns_in_half_precision(capture, tmp_path):
     config = TINY | {"precision": "bf16-mixed", "adversary": 0.1}
     steps = list(train(capture, tmp_path / "run", "dynamic-texture", steps=6, config=config))
     assert {step.stage for step in steps} == {"labels", "static", "dynamic"}
+
+
+def test_a_window_is_learned_from_as_the_whole_is_drawn(capture, views):
+    avatar, view = build(capture), views[0]
+    window = resample(view, torch.tensor([[24.0, 24.0]]), torch.tensor([48.0]), torch.zeros(1), 48)
+    draw, seen = avatar.limbs, []
+
+    class Noted(Limbs):
+        def __call__(self, *asked):
+            seen.append(draw(*asked))
+            return seen[-1]
+
+    avatar.limbs = Noted(avatar.skeleton)
+    avatar.eval()(replace(scene(capture, view), posed=None))
+    avatar.train()(replace(scene(capture, window), posed=None))
+    torch.testing.assert_close(seen[0][..., :12, :12], seen[1])
 
 
 def test_losses_are_finite_and_reach_the_parameters_of_their_stage_alone(capture, views):

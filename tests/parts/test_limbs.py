@@ -99,3 +99,10 @@ def test_hands_and_face_have_a_channel_each():
     assert drawn == [limbs.channels - 3]
     maps = limbs(pose(BODY25_DETAILED, right_lip_corner=(20, 20), right_lip_upper1=(24, 20)), SIZE)[0]
     assert [channel for channel in range(limbs.channels) if maps[channel].any()] == [limbs.channels - 1]
+
+
+def test_in_a_window_limbs_are_as_thick_as_in_the_whole():
+    limbs = Limbs(BODY25)
+    points = pose(BODY25, right_elbow=(20, 40), right_wrist=(60, 40))
+    whole, window = limbs(points, (128, 128)), limbs(points, (64, 64), whole=128)
+    assert torch.equal(whole[..., :16, :16], window)
