@@ -21,6 +21,7 @@ COMPOSITE, COLOUR, PART, PLACE, HELD, BEHIND = 10.0, 1.0, 0.05, 0.5, 0.3, 10.0
 # The masks that came along form the mask at first, then hardly hold it.
 MASK = {"static": 0.3, "dynamic": 0.2}
 
+CLOTHES = 5  # labels' pixels, 10 of 256, that clothes and hair stand off the body at the most
 RIM = 2  # pixels inside of the outline that no colour is learned of
 NEAR = 7  # pixels, an odd number: so wide around the person nothing is learned of the background
 
@@ -45,6 +46,13 @@ def on_parts(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> dict[
     right = functional.cross_entropy(labelled.logits, part, reduction="none")[:, None]
     return {"part": PART * losses.weighted_mean(right, (part > 0).to(right)[:, None]),
             "place": PLACE * misplaced(labelled, part, uv)}
+
+
+def beside(labelled: Labelling, part: torch.Tensor) -> torch.Tensor:
+    """How far labels are off the background where no part (B, h, w) is near: clothes reach no farther."""
+    near = functional.max_pool2d((part > 0).to(labelled.logits)[:, None], 1 + 2 * CLOTHES, 1, CLOTHES)
+    wrong = functional.cross_entropy(labelled.logits, torch.zeros_like(part), reduction="none")[:, None]
+    return PART * losses.weighted_mean(wrong, (near == 0).to(wrong))
 
 
 def given(labelled: Labelling, view: View, whole: bool = False) -> dict[str, torch.Tensor]:

@@ -38,6 +38,7 @@ from anr_core.avatars.dynamic_losses import (
     HELD,
     MASK,
     away,
+    beside,
     fixed,
     flickering,
     given,
@@ -378,7 +379,7 @@ class DynamicTexture(Avatar):
             return {}
         # out of one pool: others would have to be made first
         labelled, example = self._labelled_people(int(torch.randint(POOL, ())), self.config.kept)
-        terms = on_parts(labelled, example.part, example.uv)
+        terms = on_parts(labelled, example.part, example.uv) | {"beside": beside(labelled, example.part)}
         return {f"kept {name}": term for name, term in terms.items()}
 
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from anr_core.avatars import Scene, configure, make_avatar
+from anr_core.avatars.dynamic_losses import beside
 from anr_core.avatars.dynamic_texture import PRESETS, Settings
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
 from anr_core.capture import View, resample
 from anr_core.capture.pictures import read_image, write_image
-from anr_core.parts import Limbs
+from anr_core.parts import Labelling, Limbs
 from anr_core.training import scene_of, train
 from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
@@ -309,3 +310,11 @@ def test_the_published_texture_is_base_s():
     for name in ("base", "large"):
         preset = PRESETS[name]
         assert isinstance(preset, Settings) and (preset.features, preset.chart_size) == (15, 200)
+
+
+def test_what_is_kept_says_nothing_of_clothes_near_the_body():
+    part = torch.zeros(1, 32, 32, dtype=torch.long)
+    part[:, 10:20, 10:20] = 3
+    wide = torch.zeros(1, 5, 32, 32, requires_grad=True)
+    beside(Labelling(wide, torch.zeros(1, 4, 2, 32, 32)), part).backward()
+    assert not wide.grad[..., 5:25, 5:25].any() and wide.grad[..., :4, :].all()
