@@ -19,7 +19,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.ndimage import maximum_filter, minimum_filter, shift
 
 from anr_core.avatars.run import load_avatar
@@ -77,7 +76,6 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float((one & other).sum() / max((one | other).sum(), 1))
 
 
-@torch.no_grad()
 def masks(folder: Path, subject: int, minutes: float) -> None:
     capture = filmed(folder, subject)
     bad = spoilt(folder, capture)
