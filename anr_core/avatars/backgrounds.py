@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt, maximum_filter
+from scipy import sparse
+from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximum_filter
 from torch import nn
 from torch.nn import functional
 
@@ -22,7 +23,64 @@ MEDIAN_OF = 25  # pictures, at the most, of a camera
 # A plate is not believed where so many pictures show another colour by so much, which rests: half of them are
 # as near to it as that. A hand that moves, and that a mask has missed, does not rest.
 OFTEN, DOUBTFUL, STEADY = 6, 0.06, 0.03
+# Of what is always hidden: how many pixels around it tell whether the plate is right there, how many it has to
+# have to be asked, and the share of those around, wrong ones, from which on it is doubted.
+EDGE, LEAST, WRONG = 4, 30, 0.15
 APART = 9       # pixels, an odd number: the person is taken out of a median with so wide a margin
+
+
+def mended(plate: torch.Tensor, median: torch.Tensor, times: torch.Tensor, spread: torch.Tensor
+           ) -> torch.Tensor:
+    """A plate (1, 3, h, w) rid of somebody who stands in it and is not there in the film.
+
+    median, times, spread  as `Backgrounds` finds them
+
+    Where pictures often show another colour, which rests, that is taken. Where the film's person always is,
+    nobody knows; if at its edge much of the plate was wrong, what is inside is not believed either, and goes
+    on as smoothly as it can from there.
+    """
+    seen = times >= OFTEN
+    wrong = ((median - plate).abs().amax(1, keepdim=True) > DOUBTFUL) & (spread < STEADY) & seen
+    plate = torch.where(wrong, median, plate)
+    wrong, seen = wrong[0, 0].numpy(), seen[0, 0].numpy()
+    hidden, count = label(~seen)
+    doubted = np.zeros_like(seen)
+    for region in range(1, count + 1):
+        inside = hidden == region
+        edge = binary_dilation(inside, iterations=EDGE) & seen
+        if inside.sum() >= LEAST and wrong[edge].sum() > WRONG * edge.sum():
+            # what was mended beside it may still hold something of who stands there
+            doubted |= binary_dilation(inside, iterations=1)
+    return smoothly_filled(plate[0], doubted)[None]
+
+
+def smoothly_filled(picture: torch.Tensor, hole: np.ndarray) -> torch.Tensor:
+    """A picture (C, h, w) whose pixels in a hole (h, w) are the mean of their four neighbours."""
+    if not hole.any() or hole.all():
+        return picture
+    height, width = hole.shape
+    rows, columns = np.nonzero(hole)
+    number = np.full(hole.shape, -1)
+    number[rows, columns] = np.arange(len(rows))
+    values = picture.numpy()
+    diagonal, right = np.zeros(len(rows)), np.zeros((len(rows), len(values)))
+    ones, others = [], []
+    for down, across in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        y, x = rows + down, columns + across
+        there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        diagonal += there
+        y, x, own = y[there], x[there], np.flatnonzero(there)
+        neighbour = number[y, x]
+        known = neighbour < 0
+        np.add.at(right, own[known], values[:, y[known], x[known]].T)
+        ones.append(own[~known])
+        others.append(neighbour[~known])
+    pairs = np.concatenate(ones), np.concatenate(others)
+    between = sparse.coo_matrix((np.ones(len(pairs[0])), pairs), (len(rows),) * 2)
+    solved = sparse.linalg.splu((sparse.diags(diagonal) - between).tocsc()).solve(right)
+    filled = picture.clone()
+    filled[:, torch.from_numpy(hole)] = torch.from_numpy(solved.T).to(filled)
+    return filled
 
 
 class Backgrounds(nn.Module):
@@ -63,11 +121,7 @@ class Backgrounds(nn.Module):
             median, times, spread = self._median(views)
             plate = capture.background(name) if beginning == "plate" else None
             if plate is not None:
-                plate = self._fitted(plate)
-                # somebody may stand in the plate, who is not there in the film
-                otherwise = (median - plate).abs().amax(1, keepdim=True) > DOUBTFUL
-                rests = (times >= OFTEN) & (spread < STEADY)
-                median = torch.where(otherwise & rests, median, plate)
+                median = mended(self._fitted(plate), median, times, spread)
             self.pictures[row].copy_(median[0])
 
     def _fitted(self, pictures):

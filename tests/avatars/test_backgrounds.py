@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from anr_core.avatars.backgrounds import Backgrounds
+from anr_core.avatars.backgrounds import Backgrounds, mended
 from anr_core.capture import resample
 from anr_core.capture.pictures import write_image, write_mask
 from tests.posed_capture import FRAMES, SIZE, make_posed_capture
@@ -59,6 +59,24 @@ def test_where_the_person_always_is_the_nearest_colour_is_taken(capture):
         write_mask(capture.path / shot.mask, np.pad(np.ones((40, 40), bool), ((28, 28), (70, 70))))
     picture = begun(capture, "median").picture("front")
     assert picture.isfinite().all() and picture[..., 48, 90].max() < 0.9
+
+
+def test_who_stands_in_a_plate_is_taken_out_of_it(capture):
+    plate = torch.from_numpy(scene()).permute(2, 0, 1)[None] / 255
+    ghost = plate.clone()
+    ghost[..., 30:60, 40:80] = 0.9
+    times, spread = torch.full((1, 1, *SIZE), 25), torch.zeros(1, 1, *SIZE)
+    times[..., 34:56, 46:74] = 0  # the film's person is always there
+    median = torch.where(times > 0, plate, torch.tensor(0.5))
+    found = mended(ghost, median, times, spread)
+    assert (found - plate).abs().max() < 0.02  # of a gradient even what is hidden is found
+    assert torch.equal(mended(plate, median, times, spread), plate)  # a clean one is believed
+
+
+def test_what_moves_is_not_taken_for_the_scene(capture):
+    plate = torch.from_numpy(scene()).permute(2, 0, 1)[None] / 255
+    times, spread = torch.full((1, 1, *SIZE), 25), torch.full((1, 1, *SIZE), 0.2)
+    assert torch.equal(mended(plate, 0 * plate, times, spread), plate)
 
 
 @pytest.mark.parametrize("roll", [0.0, 0.3])
