@@ -23,8 +23,8 @@ MEDIAN_OF = 25  # pictures, at the most, of a camera
 # A plate is not believed where so many pictures show another colour by so much, which rests: half of them are
 # as near to it as that. A hand that moves, and that a mask has missed, does not rest.
 OFTEN, DOUBTFUL, STEADY = 6, 0.06, 0.03
-# Of what is always hidden: how far around it pixels tell whether the plate is right there, how many hidden ones
-# are worth asking, and the share of those around, wrong ones, from which on the plate is doubted.
+# Of what is always hidden: how far around it pixels tell whether the plate is right there, how many hidden
+# ones are worth asking, and the share of those around, wrong ones, from which on the plate is doubted.
 EDGE, LEAST, WRONG = 4, 30, 0.15
 APART = 9       # pixels, an odd number: the person is taken out of a median with so wide a margin
 
