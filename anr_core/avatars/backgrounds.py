@@ -15,7 +15,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximu
 from torch import nn
 from torch.nn import functional
 
-from anr_core.camera import Camera
+from anr_core.camera import Camera, pixel_centres
 from anr_core.capture import Capture
 
 BEGINNINGS = ("plate", "median", "frame")
@@ -175,9 +175,7 @@ class Backgrounds(nn.Module):
     def _seen(self, camera, names, size):
         drawn = camera.K.new_full((len(camera), 3, *size), 0.5)
         known = torch.zeros_like(drawn[:, :1])
-        grid = [torch.arange(pixels, device=drawn.device) + 0.5 for pixels in size]
-        y, x = torch.meshgrid(*grid, indexing="ij")
-        pixels = torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)
+        pixels = functional.pad(pixel_centres(size)[0].to(drawn), (0, 1), value=1.0)
         found = []
         for index, name in enumerate(names or [None] * len(camera)):
             if name not in self.names:

@@ -63,27 +63,29 @@ from anr_core.avatars.joints import mix_from_keypoints
 from anr_core.avatars.labels import DENSEPOSE, densepose_texture, kind_of_labels
 from anr_core.avatars.rims import beyond
 from anr_core.body import Surface
+from anr_core.body.atlas import is_anny
 from anr_core.capture import Capture
 from anr_core.capture.view import View
 from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix
-from anr_core.parts.charts import is_anny
 from anr_core.parts.densepose import PARTS
 from anr_core.parts.generator import STEP
 from anr_core.parts.limbs import COARSE
 from anr_core.parts.made_up import STEPS as POOL
+from anr_core.parts.made_up import hidden_behind
 from anr_core.rasterizer import rasterize
 from anr_core.renderer import UNet
+from anr_core.skeleton import BODY25
+from anr_core.skeleton.detailed import BODY25_DETAILED
 from anr_core.skeleton.named import skeleton_named
 from anr_core.texture import Texture, weave
 
 __all__ = ["PRESETS", "DynamicTexture", "Settings"]
 
 LEAST, SECOND = 0.04, 0.1  # probabilities below which the likeliest part, and the next, are not sampled
-FINE = 110  # points of hands and face, which detailed sets of keypoints have after the body's
+FINE = len(BODY25_DETAILED) - len(BODY25)  # points of hands and face, which stand after the body's
 UNSEEN = 0.05  # confidence of a keypoint at and below which the body tells where it is
 # How much steeper a mask is drawn than learned, as ANR's; and what of it at both ends is nothing and all.
 SHARP, RAGGED = 1.5, 0.04
-HIDDEN = 0.13  # metres that a keypoint may lie behind the surface and still be seen
 
 class DynamicTexture(Avatar):
     """See the module; `pictures` are (camera name, frame) of the training views."""
@@ -119,7 +121,6 @@ class DynamicTexture(Avatar):
                                        config.background_size or config.size)
         # whether the network has begun to add anything: what is averaged over the training has to know too
         self.register_buffer("alive", torch.zeros((), dtype=torch.bool))
-        self.stage: str | None = None
         self.examples: MadeUp | None = None
 
     @property
@@ -178,7 +179,6 @@ class DynamicTexture(Avatar):
 
     def begin(self, stage: Stage, views) -> None:
         super().begin(stage, views)
-        self.stage = stage.name
         self.alive.fill_(stage.name == DYNAMIC)
         if self.known and not self.wants_labels:
             self.examples = MadeUp(self.mix, self.charts, self.config.seed)
@@ -248,10 +248,7 @@ class DynamicTexture(Avatar):
             height, width = (max(1, -(-pixels // 2)) for pixels in scene.size)
             seen = rasterize(scene.posed.vertices, self.charts.faces, replace(camera, size=scene.size)
                              .resize((height, width)), (height, width)).depth
-        column = (pixels[..., 0] / 2).nan_to_num().long().clamp(0, width - 1)
-        row = (pixels[..., 1] / 2).nan_to_num().long().clamp(0, height - 1)
-        front = seen.flatten(1).gather(1, row * width + column)
-        known = self.mix.any(1) & (depth > 0) & ~((front > 0) & (depth - front > HIDDEN))
+        known = self.mix.any(1) & (depth > 0) & ~hidden_behind(seen, pixels, depth, scene.size)
         return torch.cat([pixels, known[..., None].to(pixels)], -1)
 
     def forward(self, scene: Scene) -> Rendering:

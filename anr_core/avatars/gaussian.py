@@ -36,12 +36,12 @@ from anr_core.avatars.joints import (
     BODY,
     anny_mix,
     body_axes,
-    is_anny,
     mix_from_keypoints,
     skeleton_in,
     skeleton_of,
 )
 from anr_core.body import Posed, Surface
+from anr_core.body.atlas import is_anny
 from anr_core.camera import Camera
 from anr_core.capture import Capture, View
 from anr_core.gaussians import draw, side_colours, solids_of

@@ -14,13 +14,13 @@ import torch
 from scipy.optimize import nnls
 
 from anr_core.body import Posed, Surface
+from anr_core.body.atlas import is_anny
 from anr_core.capture import Capture
 from anr_core.capture.keypoints import SURE
 from anr_core.capture.view import View
 from anr_core.skeleton import Skeleton
 from anr_core.skeleton.named import SKELETONS
 
-ANNY_VERTICES = 13718
 ANNY_KNOWS = ("coco23", "body25")
 BODY = "body"  # the skeleton's name where it is the body's own
 
@@ -30,14 +30,6 @@ ROUNDS = 3  # each trusts less the pictures in which a keypoint was off, such as
 # Of the mesh's height. Weights are held to be even, as if each of them were that far off alone.
 EVENNESS = 0.02
 LEAST_VIEWS = 2
-
-
-def is_anny(surface: Surface) -> bool:
-    """Whether these are the faces of Anny's mesh, registered or posed."""
-    from anr_core.body.anny import baked  # leads to roma, a second to import
-
-    return int(surface.faces.max()) + 1 == ANNY_VERTICES and \
-        torch.equal(surface.faces.cpu(), baked()["faces"].to(surface.faces.dtype))
 
 
 @cache

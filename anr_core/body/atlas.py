@@ -12,6 +12,14 @@ from anr_core.body.base import Surface
 LARGEST = 1e4
 
 
+def is_anny(surface: Surface) -> bool:
+    """Whether these are the faces of Anny's mesh, registered or posed."""
+    from anr_core.body.anny import baked  # leads to roma, a second to import
+
+    mine, faces = surface.faces.cpu(), baked()["faces"]
+    return mine.shape == faces.shape and torch.equal(mine, faces.to(mine.dtype))
+
+
 def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=None) -> Surface:
     """A checked Surface from arrays or tensors; a mesh without UVs gets an unwrapped atlas.
 

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import get_worker_info
 
+from anr_core.camera import pixel_centres
 from anr_core.capture.pictures import Memory, read_image
 from anr_core.pretrained import asked_once, had
 
@@ -61,8 +62,7 @@ def consistent(flow: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
 
 def _centres(flow):
     """(2, H, W) the pixels' centres."""
-    rows, columns = (torch.arange(count, device=flow.device) + 0.5 for count in flow.shape[2:])
-    return torch.stack([columns.expand(len(rows), -1), rows[:, None].expand(-1, len(columns))]).to(flow)
+    return pixel_centres(flow.shape[2:]).to(flow)[0].T.unflatten(1, flow.shape[2:])
 
 
 def resized(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

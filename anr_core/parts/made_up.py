@@ -98,11 +98,7 @@ class MadeUp:
 
     def _points(self, vertices, camera, depth, size, random):
         pixels, far = camera.project(self.mix @ vertices)
-        height, width = depth.shape[1:]
-        column = (pixels[..., 0] * width / size[1]).long().clamp(0, width - 1)
-        row = (pixels[..., 1] * height / size[0]).long().clamp(0, height - 1)
-        front = depth.flatten(1).gather(1, row * width + column)
-        hidden = (front > 0) & (far - front > INSIDE)
+        hidden = hidden_behind(depth, pixels, far, size)
         hidden &= torch.rand(len(pixels), 1, generator=random) < TELLS
         lost = LOST * torch.rand(len(pixels), 1, generator=random).square()
         hidden |= torch.rand(far.shape, generator=random) < lost
@@ -110,6 +106,21 @@ class MadeUp:
         error = ERROR * torch.rand(len(pixels), 1, 1, generator=random) * max(size)
         pixels = pixels + error * torch.randn(pixels.shape, generator=random)
         return torch.cat([pixels, known[..., None].float()], -1)
+
+
+def hidden_behind(depth: torch.Tensor, pixels: torch.Tensor, far: torch.Tensor, size: tuple[int, int]
+                  ) -> torch.Tensor:
+    """(B, K) bool: keypoints that a drawn surface hides by more than they lie inside of it.
+
+    depth   (B, h, w)  metres, 0 where nothing is drawn: of the pictures, perhaps at a lower resolution
+    pixels  (B, K, 2)  where the keypoints are in pictures of size (H, W)
+    far     (B, K)     their camera Z, metres
+    """
+    height, width = depth.shape[1:]
+    column, row = ((pixels[..., axis] * small / large).nan_to_num().long().clamp(0, small - 1)
+                   for axis, small, large in ((0, width, size[1]), (1, height, size[0])))
+    front = depth.flatten(1).gather(1, row * width + column)
+    return (front > 0) & (far - front > INSIDE)
 
 
 def _random(*numbers: int) -> torch.Generator:
