@@ -83,6 +83,7 @@ __all__ = ["PRESETS", "DynamicTexture", "Settings"]
 
 LEAST, SECOND = 0.04, 0.1  # probabilities below which the likeliest part, and the next, are not sampled
 FINE = len(BODY25_DETAILED) - len(BODY25)  # points of hands and face, which stand after the body's
+FACE = ("nose", "eye", "ear")
 UNSEEN = 0.05  # confidence of a keypoint at and below which the body tells where it is
 # How much steeper a mask is drawn than learned, as ANR's; and what of it at both ends is nothing and all.
 SHARP, RAGGED = 1.5, 0.04
@@ -110,6 +111,8 @@ class DynamicTexture(Avatar):
         self.wants_labels = config.labels == DENSEPOSE
         self.limbs, self.parts = Limbs(self.skeleton), PARTS if self.wants_labels else int(surface.part.max())
         self.register_buffer("mix", torch.zeros(len(self.skeleton), int(surface.faces.max()) + 1))
+        face = [name.split("_")[-1] in FACE for name in self.skeleton.names]
+        self.register_buffer("of_face", torch.tensor(face), persistent=False)
         self.known = is_anny(surface)
         if self.known:
             self.mix.copy_(keypoint_mix(self.skeleton))
@@ -248,7 +251,10 @@ class DynamicTexture(Avatar):
             height, width = (max(1, -(-pixels // 2)) for pixels in scene.size)
             seen = rasterize(scene.posed.vertices, self.charts.faces, replace(camera, size=scene.size)
                              .resize((height, width)), (height, width)).depth
-        known = self.mix.any(1) & (depth > 0) & ~hidden_behind(seen, pixels, depth, scene.size)
+        # a face that is not seen tells where somebody looks; a leg behind the other is there all the same, as
+        # detectors say too: without it what shows of it was not drawn
+        hidden = hidden_behind(seen, pixels, depth, scene.size) & self.of_face
+        known = self.mix.any(1) & (depth > 0) & ~hidden
         return torch.cat([pixels, known[..., None].to(pixels)], -1)
 
     def forward(self, scene: Scene) -> Rendering:
