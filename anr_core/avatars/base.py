@@ -131,12 +131,14 @@ class Avatar(nn.Module):
 
     @property
     def surface(self) -> Surface | None:
+        """What poses are drawn on; None where pairs of pictures taught it."""
         if not self.has_surface:
             return None
         return Surface(self.surface_faces, self.surface_uv, self.surface_uv_faces, self.surface_part)
 
     @property
     def device(self) -> torch.device:
+        """Where its buffers and parameters are."""
         return next(chain(self.buffers(), self.parameters())).device
 
     @staticmethod
@@ -150,6 +152,10 @@ class Avatar(nn.Module):
         return config
 
     def forward(self, scene: Scene) -> Rendering:
+        """Draw B scenes at their size, out of the fields that `needs` names; in training with gradients.
+
+        Colours of a training may leave [0, 1]; `draw` is what to call to look at somebody.
+        """
         raise NotImplementedError
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:

@@ -79,6 +79,7 @@ class Run:
                        saved.get("paired", False))
 
     def save(self) -> None:
+        """Write config.json, as a whole."""
         _save(self.path, {"config": asdict(self.config), "trained": self.trained, "capture": self.source,
                           "licence": self.licence, "body": self.body, "person": self.person, "up": self.up,
                           "paired": self.paired})
@@ -210,6 +211,10 @@ def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a .safetensors file by name, on the CPU.
+
+    Raises FileNotFoundError where training has not come so far, ValueError where the file is broken.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"{file.parent} has no {file.name}: its training has not come that far. "
                                 "Go on with the same train command.")
@@ -220,6 +225,7 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
 
 
 def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors by name into a .safetensors file, as a whole."""
     write_atomically(file, safetensors.torch.save({name: tensor.detach().cpu().contiguous()
                                                    for name, tensor in tensors.items()}))
 

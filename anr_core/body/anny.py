@@ -192,6 +192,7 @@ class AnnyBody(Body):
 
     @property
     def rest(self) -> Rest:
+        """The person's rest pose, which all poses bend."""
         return Rest(self.rest_vertices, self.rest_steps, self.joint_from_rest)
 
     def rest_pose(self) -> Pose:

@@ -122,6 +122,7 @@ class SmplBody(Body):
         return super()._apply(change, recurse)
 
     def forward(self, pose: Pose) -> Posed:
+        """The mesh of B poses; raises ValueError where the number of rotations is not the model's."""
         (model,), batch = self._unsaved, len(pose.root_rotation)
         stretches = STRETCHES[self.model_type]
         counts = [count for _, count in stretches]

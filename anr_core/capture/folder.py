@@ -170,6 +170,7 @@ class Capture:
 
     @property
     def splits(self) -> list[str]:
+        """Names of the splits that its shots are of, sorted."""
         return sorted({shot.split for shot in self.shots})
 
     def split(self, name: str) -> Capture:

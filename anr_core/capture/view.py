@@ -72,6 +72,7 @@ class View:
         return replace(self, **planes, pixels=pixels[None].to(self.image))
 
     def to(self, device) -> View:
+        """The same views on another device."""
         return replace(self, **{field.name: value.to(device) for field in fields(self)
                                 if hasattr(value := getattr(self, field.name), "to")})
 
