@@ -159,7 +159,10 @@ class Avatar(nn.Module):
         raise NotImplementedError
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
-        """Named scalars whose sum is minimised."""
+        """Named scalars whose sum is minimised.
+
+        Each holds its weight already. `stage` is the name of the stage that is trained.
+        """
         raise NotImplementedError
 
     def practise(self, step: int, stage: str) -> dict[str, torch.Tensor]:
@@ -277,7 +280,10 @@ class Avatar(nn.Module):
                           if name == "parts" else resized(layer) for name, layer in drawn.layers.items()})
 
     def render(self, pose: Pose, camera: Camera, size: tuple[int, int]) -> Rendering:
-        """Draw a pose from a camera whose pictures have `size` (H, W)."""
+        """Draw a pose from a camera whose pictures have `size` (H, W).
+
+        pose is B poses, camera B cameras. Raises ValueError where there is no body to pose.
+        """
         if self.surface is None:
             raise ValueError("This avatar was trained on pairs of pictures: there is no body to pose. Give a "
                              "picture to draw from: avatar.draw(Scene(None, None, size, image=picture)).")

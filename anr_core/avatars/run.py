@@ -64,7 +64,11 @@ class Run:
 
     @staticmethod
     def open(path: str | Path, person: str | None = None) -> Run:
-        """The run in a folder; where several people are in it, one of them by name."""
+        """The run in a folder; where several people are in it, one of them by name.
+
+        Raises FileNotFoundError for a folder that is no run, ValueError for a broken one, and where nobody
+        says which of several people is meant.
+        """
         people = people_of(path)
         if person is None and len(people) > 1:
             raise ValueError(f"{path} is of several people: {', '.join(people)}. Choose one with --person.")
@@ -85,7 +89,10 @@ class Run:
                           "paired": self.paired})
 
     def capture(self) -> Capture:
-        """The capture that it was trained on, at its place or moved along with the run."""
+        """The capture that it was trained on, at its place or moved along with the run.
+
+        Raises FileNotFoundError where it is at neither place.
+        """
         for place in (Path(self.source[0]), self.path / self.source[1]):
             if (place / "capture.json").is_file():
                 return load_capture(place)

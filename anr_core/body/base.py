@@ -138,7 +138,10 @@ class Body(nn.Module):
         raise NotImplementedError
 
     def parts(self, names: Iterable[str]) -> list[int]:
-        """The parts that names mean: a number, or words that a part's name is made of, such as "thigh"."""
+        """The parts that names mean: a number, or words that a part's name is made of, such as "thigh".
+
+        Raises ValueError for a name that means none.
+        """
         found, last = [], int(self.surface.part.max())
         for name in names:
             words = set(name.split("_"))

@@ -78,7 +78,10 @@ class View:
 
     @staticmethod
     def cat(views: list[View]) -> View:
-        """One batch of many; keypoints stay where all have them. The pictures must have one size."""
+        """One batch of many; keypoints stay where all have them. The pictures must have one size.
+
+        Raises ValueError for several sizes.
+        """
         if len(sizes := {view.size for view in views}) > 1:
             raise ValueError(f"Views of {len(sizes)} sizes can't share a batch: {sorted(sizes)} (H, W). "
                              "Read them with one size, or resample them first.")
