@@ -67,7 +67,7 @@ class FlatMotion:
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the last."""
+        """How long it takes from the first frame to the last."""
         return float(self.frames[-1] - self.frames[0]) / self.fps
 
     def of_skeleton(self, wanted: Skeleton) -> FlatMotion:

@@ -53,7 +53,6 @@ class Playing:
 
     def show(self, state: State) -> None:
         """Nothing: no state tells which motion it came from."""
-        pass
 
     def take(self, poses: Pose, fps: float, name: str) -> None:
         """Poses to play from now on."""

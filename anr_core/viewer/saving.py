@@ -48,7 +48,6 @@ class Saving:
 
     def show(self, state: State) -> None:
         """Nothing: what is saved is the state itself."""
-        pass
 
     def wait(self, seconds: float = 600.0) -> None:
         """Until a video that is being saved is there."""
