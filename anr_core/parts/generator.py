@@ -185,6 +185,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) of the same."""
         return x + self.second(functional.silu(self.first(functional.silu(x))))
 
 

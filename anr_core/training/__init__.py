@@ -159,6 +159,7 @@ class Trainer:
 
     @property
     def done(self) -> float:
+        """How much of the budget is used up, in [0, 1]."""
         return self.budget.fraction(self.state.step, self.state.seconds)
 
     def __iter__(self) -> Iterator[Progress]:
@@ -342,6 +343,7 @@ class Trainer:
             self.save()
 
     def save(self) -> None:
+        """Write a checkpoint; of several processes the first one does."""
         if self.fabric.is_global_zero:
             self.state.save(self.path, self.people, self.optimizer, self.adversary)
         self.saved = self.state.seconds
@@ -400,6 +402,7 @@ class Objective(torch.nn.Module):
 
     def forward(self, person: int, batch: Callable[[Avatar], tuple[View, Posed | None]] | int,
                 ) -> dict[str, torch.Tensor]:
+        """Named losses of one person's batch, or of a step of practice."""
         avatar = self.avatars[person]
         if isinstance(batch, int):
             return avatar.practise(batch, self.stage)

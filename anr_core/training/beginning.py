@@ -163,6 +163,7 @@ class State:
 
     def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
              adversary: Adversary | None = None) -> None:
+        """Write everybody's avatar, and what going on needs, each file as a whole."""
         saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
                  "adversary": adversary and adversary.state(), "step": self.step,
                  "practised": self.practised, "stage": self.stage, "seconds": self.seconds,
@@ -174,6 +175,7 @@ class State:
         write_atomically(path / "training.pt", _bytes(saved))
 
     def load(self, file: Path) -> None:
+        """Go on from what `save` has written; raises ValueError where it is broken or of another run."""
         try:
             saved = torch.load(file, weights_only=True, map_location="cpu")
             self.avatars.load_state_dict(saved["avatars"])
