@@ -41,6 +41,7 @@ from anr_core.avatars.dynamic_losses import (
     BEHIND,
     COLOUR,
     COMPOSITE,
+    DETAIL,
     HELD,
     MASK,
     MOVED,
@@ -49,6 +50,7 @@ from anr_core.avatars.dynamic_losses import (
     fixed,
     flickering,
     given,
+    lacking_detail,
     misplaced,
     of_mesh,
     on_parts,
@@ -377,6 +379,7 @@ class DynamicTexture(Avatar):
             terms |= {"drawn": COMPOSITE * losses.mse(drawn, view.image, known),
                       "drawn colour": COLOUR * losses.mse(rendering.rgb, view.image, inside),
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
+            terms["detail"] = DETAIL * lacking_detail(rendering.rgb, view, inside)
             terms |= perceived(self.config, drawn, view, known)
             if view.flow is not None and self.config.temporal:
                 terms["temporal"] = self.config.temporal * flickering(drawn, view)
