@@ -74,8 +74,9 @@ class Train:
                          refine=False if self.no_refine else None, config=settings)
         try:
             show_progress(training)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
+        except KeyboardInterrupt as interrupt:
+            interrupt.args = (f"The same command goes on with {self.run} where it was saved.",)
+            raise
         if not speaks():
             return
         if write_videos(self.run):
