@@ -64,7 +64,7 @@ from anr_core.training.schedule import (
     scale_learning_rates,
     set_learning_rates,
 )
-from anr_core.training.signals import Held
+from anr_core.training.signals import ALL, DEATHS, Held
 from anr_core.training.sources import Sources
 from anr_core.training.windows import Windows
 from anr_core.training.workers import died, of_death, plainly
@@ -208,10 +208,11 @@ class Trainer:
         objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
                                                       optimizer)
         batches, begun, first = self._batches(stage, config), time.perf_counter(), state.step
-        held, sound, reading = Held(), True, False
+        held, deaths, sound, reading = Held(ALL), Held(DEATHS), True, False
         try:
             while self.done < (1 if last else end):
                 held.deliver()
+                deaths.deliver()
                 started = time.perf_counter()
                 self._set_learning_rates((self.done - end + stage.share) / stage.share)
                 reading = True
@@ -238,23 +239,25 @@ class Trainer:
                     # the first process's clock, so that all of them stop at the same step
                     state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
                     sound = True
-                if self.fabric.is_global_zero:
+                with deaths:
                     self._look_after()
                 rate = (state.step - first) * (0 if stage.practice else config.batch) / \
                     (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
                                state.seconds * (1 / self.done - 1), self.preview)
         except (KeyboardInterrupt, GeneratorExit):
-            if sound:  # else the last checkpoint is the newest that is
-                self.save()
-                self._write_page()
+            with deaths:
+                if sound:  # else the last checkpoint is the newest that is
+                    self.save()
+                    self._write_page()
             raise
         except Exception as error:
-            if reading:
-                self.save()
-            self._write_page()
+            with deaths:
+                if reading or sound and died(error):
+                    self.save()
+                self._write_page()
             if died(error):
-                raise of_death(state.step, config.workers, self.path) from None
+                raise of_death(self.path) from None
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
@@ -383,7 +386,9 @@ class Trainer:
         return self.bodies[id(body)]
 
     def _look_after(self) -> None:
-        """Previews and checkpoints, when their time has come."""
+        """Previews and checkpoints, when their time has come; the first process's."""
+        if not self.fabric.is_global_zero:
+            return
         seconds = self.state.seconds
         if seconds - self.previewed >= PREVIEWS or self.done == 1:
             self.preview, self.previewed = self._draw_preview(), seconds

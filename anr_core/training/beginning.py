@@ -191,8 +191,8 @@ class State:
         except Exception as error:  # a truncated pickle raises almost anything
             reason = str(error).splitlines()[0]
             raise ValueError(f"{file} is broken or belongs to another run ({reason}). The avatar that was "
-                             "saved last is there all the same, in checkpoint.safetensors. Train into another "
-                             f"folder: with --init {file.parent} from what it has learned.") from None
+                             "saved last is there all the same, in checkpoint.safetensors. Train into "
+                             f"another folder: with --init {file.parent} from what it has learned.") from None
 
 
 def _bytes(saved) -> bytes:

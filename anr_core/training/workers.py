@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from torch.utils.data import DataLoader
 
@@ -27,9 +28,8 @@ def died(error: Exception) -> bool:
     return isinstance(error, ConnectionError | EOFError) or "DataLoader worker" in str(error)
 
 
-def of_death(step: int, workers: int, where: str) -> ValueError:
-    """What to raise where a worker has died, at a step whose state was saved."""
-    return ValueError(f"One of the {workers} processes that read pictures ended after step {step}: it was "
-                      "killed, or there was too little memory for it. It was saved, and the same command goes "
-                      f"on with {where}. If it happens again, use fewer: {{\"workers\": 0}} in a file for "
-                      "--config.")
+def of_death(where: str | Path) -> ValueError:
+    """What to raise where a worker has died; the run there was saved."""
+    return ValueError("A process that reads pictures ended: it was killed, or there was too little memory. "
+                      f"The training was saved; the same command goes on with {where}. If it happens again, "
+                      'let the training read by itself: {"workers": 0} in a file for --config.')
