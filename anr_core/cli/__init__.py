@@ -1,7 +1,7 @@
 """The command line: one record a command, whose fields are its options and whose comments are its help.
 
 What a command raises on purpose (bad input, a full disk, something that isn't installed) becomes one line on
-stderr and exit code 2. A signal that asks it to stop lets it save first; the code is then 128 and its$
+stderr and exit code 2. A signal that asks it to stop lets it save first; the code is then 128 and its
 number, as a shell has it.
 """
 
