@@ -19,8 +19,10 @@ import torch
 
 from anr_core import training
 
-# one process imports torch, and those that train are forked off it: they begin at once
+# one process imports what takes seconds, and those that train are forked off it
 PROCESSES = multiprocessing.get_context("forkserver")
+IMPORTED = ["benchmarks.killing", "torch.utils.tensorboard", "anr_core.avatars.deferred",
+            "anr_core.rasterizer.warp", "scipy.spatial"]
 MOMENT = 0.1  # seconds: some steps with their saving
 FILES = 12    # of a few steps
 SETTINGS = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -128,7 +130,7 @@ def endure(capture: Path, folder: Path, kills: int, steps: int, seed: int, syste
 
 def _started(capture, run, steps, system, plan):
     """A training in a process of its own, and the pipe that it tells its steps through."""
-    PROCESSES.set_forkserver_preload(["benchmarks.killing", "torch.utils.tensorboard"])
+    PROCESSES.set_forkserver_preload(IMPORTED)
     told, telling = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_train, args=(capture, run, steps, system, plan, telling))
     process.start()

@@ -213,6 +213,8 @@ class Trainer:
             while self.done < (1 if last else end):
                 held.deliver()
                 deaths.deliver()
+                if self.lock is not None and not self.lock.mine:
+                    raise ValueError(f"{self.path} is being trained by a later call of this process.")
                 started = time.perf_counter()
                 self._set_learning_rates((self.done - end + stage.share) / stage.share)
                 reading = True

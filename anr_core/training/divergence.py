@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -23,6 +24,8 @@ def of_divergence(step: int, batch: View | int, losses: dict[str, float]) -> Val
     batch  what the step saw, or its number where it practised on made-up examples
     """
     told = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+    if all(map(math.isfinite, losses.values())):
+        told += "; but gradients are not finite"
     return ValueError(f"The training diverged at step {step}, at {_seen(batch)} (losses: {told}). Its last "
                       "checkpoint is kept. Look at the masks and meshes of these pictures, or train into "
                       "another folder with another --seed.")
@@ -32,7 +35,7 @@ def _seen(batch):
     if not isinstance(batch, View):
         return "a made-up example"
     rows = zip(batch.person, batch.camera_name, batch.frame.tolist(), strict=True)
-    names = list(dict.fromkeys(f"{person or 'the person'}, {camera}, frame {frame}"
+    names = list(dict.fromkeys(f"{person}, {camera}, frame {frame}"
                                for person, camera, frame in rows))
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return "; ".join(names[:SHOWN]) + more
