@@ -228,7 +228,9 @@ def test_importing_the_package_does_not_import_torch():
     (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has ..."),
      "Error: The GPU's memory is too small: choose a smaller --size.*CUDA out of memory"),
     (MemoryError(), "Error: There is not enough memory"),
-], ids=["of a GPU", "of the machine"])
+    (RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory"),
+     "Error: There is not enough memory.*can't allocate"),
+], ids=["of a GPU", "of numpy", "of torch"])
 def test_a_lack_of_memory_is_told_in_one_line(error, told, monkeypatch, capsys):
     def fails(*_):
         raise error

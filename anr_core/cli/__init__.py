@@ -48,12 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT
-        print("Interrupted.", *(str(interrupt).split()), file=sys.stderr)
+        print("Interrupted.", interrupt, file=sys.stderr)
         return 128 + number
     except (ValueError, OSError, ImportError, MemoryError) as error:
         return failed(error, str(error) or "There is not enough memory. Free it of other programs.")
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's: of a GPU
+        _, allocator, reason = str(error).partition("DefaultCPUAllocator: ")
+        if allocator:  # torch raises no MemoryError
+            return failed(error, "There is not enough memory: choose a smaller --size or --preset, or free it "
+                          f"of other programs ({reason}).")
+        if type(error).__name__ != "OutOfMemoryError":  # torch's too: of a GPU
             raise
         return failed(error, "The GPU's memory is too small: choose a smaller --size, or free it of other "
                       f"programs ({str(error).partition('. ')[0]}).")

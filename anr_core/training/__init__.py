@@ -214,7 +214,7 @@ class Trainer:
                 held.deliver()
                 deaths.deliver()
                 if self.lock is not None and not self.lock.mine:
-                    raise ValueError(f"{self.path} is being trained by a later call of this process.")
+                    raise ValueError(f"{self.path} was taken over by a later training of this process.")
                 started = time.perf_counter()
                 self._set_learning_rates((self.done - end + stage.share) / stage.share)
                 reading = True
@@ -312,7 +312,7 @@ class Trainer:
         losses = self._losses(objective, batch)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
-        size = size_of_gradients(objective.parameters())
+        size = size_of_gradients(self._learned)
         if self.clip is not None:
             torch.nn.utils.clip_grad_value_(objective.parameters(), self.clip)
         # a GPU is waited for once, not once a loss
@@ -322,21 +322,25 @@ class Trainer:
             raise of_divergence(self.state.step + 1, batch, numbers)
         return numbers
 
+    @property
+    def _learned(self) -> list[torch.nn.Parameter]:
+        """The weights that a step changes."""
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
+
     def _too_large(self, objective: torch.nn.Module, stage: Stage) -> ValueError:
         """What to raise where a step of so many pictures did not fit into the GPU's memory."""
         config, rays = self.config, (stage.draws or self.state.avatars[0].draws) == "rays"
         self.optimizer.zero_grad()
         gc.collect()
         torch.cuda.empty_cache()
-        learned = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         # Adam, which begins with the first step, notes two numbers beside each weight
-        coming = 0 if self.optimizer.state else 2 * sum(weight.nbytes for weight in learned)
+        coming = 0 if self.optimizer.state else 2 * sum(weight.nbytes for weight in self._learned)
 
         def draw(window):
             one = replace(config, batch=1, window=window, workers=0)
             with self.fabric.autocast():
                 losses = self._losses(objective.module, next(self._batches(stage, one)))
-            torch.autograd.grad(sum(losses.values()), learned, allow_unused=True)
+            torch.autograd.grad(sum(losses.values()), self._learned, allow_unused=True)
 
         free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
         # several processes would wait for each other

@@ -25,7 +25,7 @@ def plainly(loader: DataLoader) -> Iterator:
 def died(error: Exception) -> bool:
     """Whether an error says that a worker has ended without being asked to."""
     # who waits for a worker's answer when it is killed finds the connection closed, or is told by torch
-    return isinstance(error, ConnectionError | EOFError) or "DataLoader worker" in str(error)
+    return isinstance(error, ConnectionError | EOFError) or "DataLoader worker (pid" in str(error)
 
 
 def of_death(where: str | Path) -> ValueError:

@@ -93,7 +93,7 @@ def test_a_later_training_of_one_process_takes_over_and_the_earlier_writes_no_mo
     done = (run / "training.pt").read_bytes()
     earlier.close()
     assert (run / "training.pt").read_bytes() == done
-    with pytest.raises(ValueError, match="by a later call"):
+    with pytest.raises(ValueError, match="taken over by a later"):
         later = training(small_capture, tmp_path / "two")
         next(later)
         next(training(small_capture, tmp_path / "two"))
