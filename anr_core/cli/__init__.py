@@ -55,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     except RuntimeError as error:
         _, allocator, reason = str(error).partition("DefaultCPUAllocator: ")
         if allocator:  # torch raises no MemoryError
-            return failed(error, "There is not enough memory: choose a smaller --size or --preset, or free it "
-                          f"of other programs ({reason}).")
+            return failed(error, "There is not enough memory: choose a smaller --size or --preset, or free "
+                          f"it of other programs ({reason}).")
         if type(error).__name__ != "OutOfMemoryError":  # torch's too: of a GPU
             raise
         return failed(error, "The GPU's memory is too small: choose a smaller --size, or free it of other "
