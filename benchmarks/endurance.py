@@ -1,9 +1,12 @@
-"""Whether preparing and training hold more memory the longer the film is.
+"""What lasts: memory over long films and long videos, and trainings that are killed.
 
-    python -m benchmarks.endurance [--frames 300,1000,10000] [--steps 200] [--folder DIR]
+    python -m benchmarks.endurance [memory] [--frames 300,1000,10000] [--steps 200] [--folder DIR]
+    python -m benchmarks.endurance kill [--kills 100] [--steps 60] [--seed 0] [--system anr]
+    python -m benchmarks.endurance render [--frames 10000] [--size 1024]
 
-For each number of frames a small film is made of one person, who moves in a cycle: a video, masks and
-keypoints. Then each stage runs in a process of its own, whose peak of resident memory is read when it ends:
+`memory`: whether preparing and training hold more memory the longer the film is. For each number of frames a
+small film is made of one person, who moves in a cycle: a video, masks and keypoints. Then each stage runs in
+a process of its own, whose peak of resident memory is read when it ends:
 
     nothing    imports alone, to compare with
     prepare    the video, masks and keypoints become a capture
@@ -11,6 +14,12 @@ keypoints. Then each stage runs in a process of its own, whose peak of resident 
 
 Training keeps decoded pictures, up to 512 MiB: so much it may grow. A frame takes about 15 kB of disk, and is
 removed afterwards.
+
+`kill`: trainings get SIGKILL at random, also while they write, and go on: see killing.py. It ends with exit
+code 1 where one has come to other bytes than one that nobody disturbed, or lost what it had saved.
+
+`render`: the command of that name draws a video of so many pictures; resident memory of its process, and of
+the encoder's, is sampled every second. What it holds in the video's last tenth is told beside its second.
 """
 
 from __future__ import annotations
@@ -26,6 +35,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import torch
 from PIL import Image
@@ -36,7 +46,10 @@ from anr_core.camera import Camera, orbit
 from anr_core.capture import load_capture
 from anr_core.capture.changing import write_registration
 from anr_core.export.writing import write_video
+from anr_core.prepare import prepare
 from anr_core.rasterizer import rasterize
+from anr_core.training import train
+from benchmarks import drawing, killing
 
 CYCLE = 30  # frames, after which the film repeats itself
 SIDE = 96  # of the pictures, pixels
@@ -50,18 +63,69 @@ STAGES = {
 
 
 def main() -> None:
-    """Measure every stage at every length, and print a line for each."""
+    """Run one of the three, and print what it finds."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--frames", default="300,1000,10000", help="lengths of the films, comma-separated")
-    options.add_argument("--steps", type=int, default=200, help="of training")
+    options.add_argument("what", nargs="?", default="memory", choices=("memory", "kill", "render"))
+    options.add_argument("--frames", help="memory: lengths of the films, comma-separated (300,1000,10000); "
+                                          "render: pictures of the video (10000)")
+    options.add_argument("--steps", type=int, help="of each training: memory 200, kill 60")
+    options.add_argument("--kills", type=int, default=100)
+    options.add_argument("--seed", type=int, default=0, help="of when trainings are killed")
+    options.add_argument("--system", default="anr", help="that is trained and killed")
+    options.add_argument("--size", type=int, default=1024, help="side of the video's pictures, pixels")
     options.add_argument("--folder", type=Path, help="where to make the films; a temporary one if not given")
     chosen = options.parse_args()
-    print(f"{'stage':<10}{'frames':>8}{'peak MiB':>10}{'over nothing':>14}{'seconds':>9}", flush=True)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        nothing, _ = measured(STAGES["nothing"])
-        print(f"{'nothing':<10}{'':>8}{nothing:>10.0f}", flush=True)
-        for count in map(int, chosen.frames.split(",")):
-            endure(Path(folder) / str(count), count, chosen.steps, nothing)
+        if chosen.what == "memory":
+            endure_films(Path(folder), chosen.frames or "300,1000,10000", chosen.steps or 200)
+        elif chosen.what == "kill":
+            endure_kills(Path(folder), chosen.kills, chosen.steps or 60, chosen.seed, chosen.system)
+        else:
+            endure_drawing(Path(folder), int(chosen.frames or 10_000), chosen.size)
+
+
+def endure_films(folder: Path, lengths: str, steps: int) -> None:
+    """Measure every stage at every length, and print a line for each."""
+    print(f"{'stage':<10}{'frames':>8}{'peak MiB':>10}{'over nothing':>14}{'seconds':>9}", flush=True)
+    nothing, _ = measured(STAGES["nothing"])
+    print(f"{'nothing':<10}{'':>8}{nothing:>10.0f}", flush=True)
+    for count in map(int, lengths.split(",")):
+        endure(folder / str(count), count, steps, nothing)
+
+
+def endure_kills(folder: Path, kills: int, steps: int, seed: int, system: str) -> None:
+    """Kill so many times, and print a line for each."""
+    capture = filmed(folder, CYCLE // 3)
+    print(f"{'kill':>5}  {'told':>5}{'saved':>7}  where", flush=True)
+    try:
+        for number, kill in enumerate(killing.endure(capture, folder, kills, steps, seed, system), 1):
+            plan = kill.plan
+            where = f"{plan.moment:.3f} s after a step" if plan.file is None else \
+                f"file {plan.file}, before {plan.place}, {plan.share:.0%} of it there"
+            print(f"{number:>5}  {kill.told:>5}{kill.saved:>7}  {where}", flush=True)
+    except RuntimeError as error:
+        sys.exit(f"Error: {error}")
+    print(f"killed {kills} times: nothing that was saved was lost, and all came to the same bytes")
+
+
+def endure_drawing(folder: Path, count: int, size: int) -> None:
+    """Draw a video of so many pictures, and print what memory its processes hold."""
+    capture, run, out = filmed(folder, count // 2 + 1), folder / "run", folder / "long.mp4"  # there and back
+    for _ in train(capture, run, steps=20, refine=False):
+        pass
+    print(f"{'pictures':>9}{'drawn in s':>12}{'early MiB':>11}{'late MiB':>10}{'growth MiB':>12}", flush=True)
+    early, late, seconds = drawing.memory_while_drawing(run, out, size)
+    drawn = imageio_ffmpeg.count_frames_and_secs(out)[0]
+    print(f"{drawn:>9}{seconds:>12.0f}{early:>11.0f}{late:>10.0f}{late - early:>12.0f}", flush=True)
+
+
+def filmed(folder: Path, count: int) -> Path:
+    """A capture of a film of so many frames, with the poses of all of them."""
+    poses = write_film(folder / "source", count)
+    capture = prepare(folder / "source", folder / "capture")
+    write_registration(capture, person(), poses, {"camera": camera()})
+    shutil.rmtree(folder / "source")
+    return capture.path
 
 
 def endure(folder: Path, count: int, steps: int, nothing: float) -> None:

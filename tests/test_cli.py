@@ -1,11 +1,13 @@
 """The command line: every command's help, its errors in one line, and the way through."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from anr_core import cli, metrics, training
 from anr_core.avatars import PRESETS, SYSTEMS
@@ -220,3 +222,20 @@ def test_from_a_checkout_it_survives_a_reader_that_has_seen_enough(small_source,
 def test_importing_the_package_does_not_import_torch():
     code = "import anr_core, sys; assert 'torch' not in sys.modules; from anr_core import Camera"
     assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT).returncode == 0
+
+
+@pytest.mark.parametrize("error, told", [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has ..."),
+     "Error: The GPU's memory is too small: choose a smaller --size.*CUDA out of memory"),
+    (MemoryError(), "Error: There is not enough memory"),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory"),
+     "Error: There is not enough memory.*can't allocate"),
+], ids=["of a GPU", "of numpy", "of torch"])
+def test_a_lack_of_memory_is_told_in_one_line(error, told, monkeypatch, capsys):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("anr_core.avatars.run.Run.open", fails)
+    assert main(["render", "run", "out.mp4"]) == 2
+    said = capsys.readouterr().err
+    assert re.search(told, said) and said.count("\n") == 1

@@ -21,7 +21,7 @@ from anr_core import training
 from anr_core.avatars import Config
 from anr_core.avatars import run as runs
 from anr_core.avatars.deferred import Deferred
-from anr_core.avatars.run import Run, load_avatar
+from anr_core.avatars.run import LOCK, Run, load_avatar
 from anr_core.capture import load_capture
 from anr_core.training import record, train
 from anr_core.training.windows import Windows
@@ -38,9 +38,9 @@ def trained(capture, run, system="anr", steps=STEPS, config=TINY, **choices):
 
 
 def contents(folder):
-    """{path: bytes} of all files, but for TensorBoard's events."""
+    """{path: bytes} of all files, but for TensorBoard's events and the lock of whoever trains."""
     return {file.relative_to(folder): file.read_bytes() for file in sorted(folder.rglob("*"))
-            if file.is_file() and "tfevents" not in file.name}
+            if file.is_file() and "tfevents" not in file.name and file.name != LOCK}
 
 
 def avatar_bytes(run):

@@ -97,9 +97,9 @@ def lacking_detail(drawn: torch.Tensor, view: View, inside: torch.Tensor) -> tor
     count = _around(inside)
     strengths = []
     for picture in (drawn, view.image):
-        planes = functional.pad(picture, (1, 1, 1, 1), mode="replicate")
-        beside = planes[..., 1:-1, :-2] + planes[..., 1:-1, 2:] + planes[..., :-2, 1:-1] + planes[..., 2:, 1:-1]
-        squared = (beside - 4 * picture).square().sum(1, keepdim=True) * inside
+        wide = functional.pad(picture, (1, 1, 1, 1), mode="replicate")
+        four = wide[..., 1:-1, :-2] + wide[..., 1:-1, 2:] + wide[..., :-2, 1:-1] + wide[..., 2:, 1:-1]
+        squared = (four - 4 * picture).square().sum(1, keepdim=True) * inside
         strengths.append((_around(squared) / count.clamp(min=1e-6) + 1e-4).sqrt())
     return losses.weighted_mean((strengths[0] - strengths[1]).abs(), inside)
 

@@ -14,6 +14,7 @@ says who they are; training.pt, metrics.jsonl, previews/ and index.html are of a
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -38,6 +39,13 @@ from anr_core.capture.posing import make_body
 VERSION = 1
 PEOPLE = "people"  # the folder of a run's people, where there are several
 LEFTOVER = ".new"  # ends the name of a file that is not yet whole
+LOCK = ".lock"  # is there while a process trains in the folder
+REMEDIES = {errno.EROFS: "Make its folder writable, or name another one.",
+            errno.EACCES: "Make its folder writable, or name another one.",
+            errno.EPERM: "Make its folder writable, or name another one.",
+            errno.ENOENT: "Its folder is gone: put it back, then go on with the same command.",
+            errno.EFBIG: "Files may not grow so large here (ulimit -f); raise that, then go on with the same "
+                         "command."}
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Run:
     person   the person's name
     up       the world's unit vector against gravity
     paired   pairs of pictures taught it: there is no body
+    seen     digests of what the capture held when the run was begun, by name; None where nobody noted them
     """
 
     path: Path
@@ -61,6 +70,7 @@ class Run:
     person: str = ""
     up: tuple[float, float, float] = (0.0, 0.0, 1.0)
     paired: bool = False
+    seen: dict[str, str] | None = None
 
     @staticmethod
     def open(path: str | Path, person: str | None = None) -> Run:
@@ -80,13 +90,13 @@ class Run:
             config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
             return Run(folder, config, list(trained), tuple(saved["capture"]), saved["licence"],
                        saved.get("body"), saved.get("person", ""), tuple(saved.get("up", Run.up)),
-                       saved.get("paired", False))
+                       saved.get("paired", False), saved.get("seen"))
 
     def save(self) -> None:
         """Write config.json, as a whole."""
         _save(self.path, {"config": asdict(self.config), "trained": self.trained, "capture": self.source,
                           "licence": self.licence, "body": self.body, "person": self.person, "up": self.up,
-                          "paired": self.paired})
+                          "paired": self.paired, "seen": self.seen})
 
     def capture(self) -> Capture:
         """The capture that it was trained on, at its place or moved along with the run.
@@ -259,10 +269,11 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ValueError(f"{path} could not be written ({error.strerror}); what was saved is kept. "
-                         "Make room, then go on with the same command.") from None
+        remedy = REMEDIES.get(error.errno, "Make room, then go on with the same command.")
+        raise ValueError(f"{path} could not be written ({error.strerror}); what was saved is kept. {remedy}"
+                         ) from None
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file is what a killed process left of one that it was writing."""
-    return path.name.startswith(".") and path.name.endswith(LEFTOVER)
+    """Whether a file is what a killed process left: of one that it was writing, or its lock."""
+    return path.name == LOCK or path.name.startswith(".") and path.name.endswith(LEFTOVER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import warnings
 from collections import OrderedDict
@@ -92,9 +93,19 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write (H, W, 3) uint8, or of other channels that the format has, as JPEG or PNG, by the name."""
+    Image.fromarray(image).save(path, **_options(path.suffix))
+
+
+def encoded(image: np.ndarray, suffix: str) -> bytes:
+    """What `write_image` writes to a file whose name ends so, for who writes it as a whole."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, Image.registered_extensions()[suffix], **_options(suffix))
+    return file.getvalue()
+
+
+def _options(suffix):
     # 95 and full colour resolution: what a video lost already is not to be lost twice
-    options = {"quality": 95, "subsampling": 0} if path.suffix.lower() in (".jpg", ".jpeg") else {}
-    Image.fromarray(image).save(path, **options)
+    return {"quality": 95, "subsampling": 0} if suffix.lower() in (".jpg", ".jpeg") else {}
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

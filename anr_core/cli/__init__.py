@@ -1,14 +1,19 @@
 """The command line: one record a command, whose fields are its options and whose comments are its help.
 
 What a command raises on purpose (bad input, a full disk, something that isn't installed) becomes one line on
-stderr and exit code 2.
+stderr and exit code 2. A signal that asks it to stop lets it save first; the code is then 128 and its
+number, as a shell has it.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import tyro
 
@@ -18,7 +23,8 @@ from anr_core.cli.runs import Evaluate, Mesh, Render, Train, Transfer
 
 # Commands import what they need when they run: --help must not wait for torch.
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT = 2
+STOPPING = "SIGINT", "SIGTERM", "SIGHUP"  # Ctrl-C; a scheduler, or the system going down; a closed terminal
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "lift": Lift, "train": Train,
@@ -35,16 +41,62 @@ def main(arguments: list[str] | None = None) -> int:
             COMMANDS, prog="python -m anr_core", args=arguments, config=(tyro.conf.FlagCreatePairsOff,),
             description="Avatars of people from captures. Each command explains itself: COMMAND --help. "
                         "ANR_CORE_TRACEBACK=1 shows where an error comes from.")
-        command()
+        with stoppable():
+            command()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
     except KeyboardInterrupt as interrupt:
+        number = interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT
         print("Interrupted.", interrupt, file=sys.stderr)
-        return INTERRUPTED
-    except (ValueError, OSError, ImportError) as error:
-        if os.environ.get("ANR_CORE_TRACEBACK"):
+        return 128 + number
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        return failed(error, str(error) or "There is not enough memory. Free it of other programs.")
+    except RuntimeError as error:
+        _, allocator, reason = str(error).partition("DefaultCPUAllocator: ")
+        if allocator:  # torch raises no MemoryError
+            return failed(error, "There is not enough memory: choose a smaller --size or --preset, or free "
+                          f"it of other programs ({reason}).")
+        if type(error).__name__ != "OutOfMemoryError":  # torch's too: of a GPU
             raise
-        print("Error:", " ".join(str(error).split()), file=sys.stderr)
-        return BAD_INPUT
+        return failed(error, "The GPU's memory is too small: choose a smaller --size, or free it of other "
+                      f"programs ({str(error).partition('. ')[0]}).")
     return 0
+
+
+def failed(error: Exception, told: str) -> int:
+    """Tell in one line what went wrong, or with a traceback to who asked for it."""
+    if os.environ.get("ANR_CORE_TRACEBACK"):
+        raise error
+    print("Error:", " ".join(told.split()), file=sys.stderr)
+    return BAD_INPUT
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that asks to stop, told as Ctrl-C is: what is interrupted saves and cleans up alike."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise Stopped for signals that would end the program where it is, unless it was told to ignore them."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+        before = {number: signal.getsignal(number) for number in numbers}
+
+    def stop(number, frame):
+        raise Stopped(number)
+
+    # nohup and a shell's & have some ignored
+    ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])

@@ -56,6 +56,7 @@ class Train:
         from anr_core.avatars.run import people_of
         from anr_core.capture import load_capture
         from anr_core.training import train
+        from anr_core.training.workers import died, of_death
 
         if self.data_url is not None:
             from anr_core.prepare import prepare_link
@@ -74,8 +75,13 @@ class Train:
                          refine=False if self.no_refine else None, config=settings)
         try:
             show_progress(training)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"The same command goes on with {self.run} where it was saved.") from None
+        except KeyboardInterrupt as interrupt:
+            interrupt.args = (f"The same command goes on with {self.run} where it was saved.",)
+            raise
+        except RuntimeError as error:
+            if died(error):  # which Python may have been told between two steps
+                raise of_death(self.run) from None
+            raise
         if not speaks():
             return
         if write_videos(self.run):

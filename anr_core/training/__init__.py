@@ -14,11 +14,12 @@ what they share (`Avatar.shared`, such as R1 and R2).
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,12 +29,12 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from anr_core.avatars import Avatar, Rendering, Scene, Stage, avatar_class, configure
+from anr_core.avatars import Avatar, Config, Rendering, Scene, Stage, avatar_class, configure
 from anr_core.avatars.adversary import Adversary
-from anr_core.avatars.run import writing
+from anr_core.avatars.run import write_atomically, writing
 from anr_core.body import Body, Posed, TrackedBody
 from anr_core.capture import Capture, View, load_capture
-from anr_core.capture.pictures import write_image
+from anr_core.capture.pictures import encoded
 from anr_core.training.beginning import (
     Person,
     State,
@@ -47,7 +48,10 @@ from anr_core.training.beginning import (
     validation_of,
 )
 from anr_core.training.consecutive import Consecutive
+from anr_core.training.divergence import of_divergence, size_of_gradients
 from anr_core.training.inputs import DrawnInputs
+from anr_core.training.lock import Lock
+from anr_core.training.memory import of_memory, tried
 from anr_core.training.page import Drawn, Page
 from anr_core.training.pairs import as_pairs_are, drawn_whole
 from anr_core.training.plateau import Plateau, steps_between_looks
@@ -60,8 +64,10 @@ from anr_core.training.schedule import (
     scale_learning_rates,
     set_learning_rates,
 )
+from anr_core.training.signals import ALL, DEATHS, Held
 from anr_core.training.sources import Sources
 from anr_core.training.windows import Windows
+from anr_core.training.workers import died, of_death, plainly
 
 FIRST_PREVIEW, PREVIEWS, SAVES = 4, 30, 60  # seconds of training
 PREVIEW_ROWS = 3
@@ -113,12 +119,14 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
     if configured.projection == "weak" and fabric.is_global_zero:
         for training in trainings:
             print(difference_of_projections(training, configured.size))
-    with fabric.rank_zero_first():  # the others find the folder as the first has left it
-        people = [replace(person, validation=validation_of(one)) for person, one in
-                  zip(open_runs(path, configured, trainings), captures, strict=True)]
-        state = start(path, people, init)
+    with ExitStack() as stack:
+        with fabric.rank_zero_first():  # the others find the folder as the first has left it
+            people = [replace(person, validation=validation_of(one)) for person, one in
+                      zip(open_runs(path, configured, trainings), captures, strict=True)]
+            lock = stack.enter_context(Lock(path)) if fabric.is_global_zero else None
+            state = start(path, people, init)
+        yield from Trainer(path, people, state, budget, fabric, lock)
     alone = not torch.distributed.is_available() or not torch.distributed.is_initialized()
-    yield from Trainer(path, people, state, budget, fabric)
     if not alone:  # its threads, left to Python's end, have killed a process that was done
         fabric.barrier()
         torch.distributed.destroy_process_group()
@@ -142,8 +150,10 @@ def _fabric(config, people):
 class Trainer:
     """Takes a state through its avatars' stages; iterating it trains."""
 
-    def __init__(self, path: Path, people: list[Person], state: State, budget: Budget, fabric: Fabric):
+    def __init__(self, path: Path, people: list[Person], state: State, budget: Budget, fabric: Fabric,
+                 lock: Lock | None = None):
         self.path, self.people, self.state, self.budget, self.fabric = path, people, state, budget, fabric
+        self.lock = lock
         self.config, self.names = people[0].run.config, [person.run.person for person in people]
         self.pictures = sum(len(person.training.shots) for person in people)
         # the stages of each person; their names and shares are alike
@@ -198,44 +208,66 @@ class Trainer:
             stage.adversary, config.adversary, config.seed, self.fabric, state.adversary)
         objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
                                                       optimizer)
-        batches, begun, first = self._batches(stage), time.perf_counter(), state.step
-        between_steps = True
+        batches, begun, first = self._batches(stage, config), time.perf_counter(), state.step
+        held, deaths, sound, reading = Held(ALL), Held(DEATHS), True, False
         try:
             while self.done < (1 if last else end):
+                held.deliver()
+                deaths.deliver()
+                if self.lock is not None and not self.lock.mine:
+                    raise ValueError(f"{self.path} was taken over by a later training of this process.")
                 started = time.perf_counter()
                 self._set_learning_rates((self.done - end + stage.share) / stage.share)
-                losses = self._gradients(objective, next(batches))
-                between_steps = False
-                self.optimizer.step()
-                if self.adversary:
-                    self.adversary.step()
-                state.step += 1
-                state.practised += stage.practice
-                average(state.averaged, state.avatars, state.step)
-                if self.plateau:
-                    self._look_at(losses, stage.name)
-                between_steps = True
-                # the first process's clock, so that all of them stop at the same step
-                state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
-                if self.fabric.is_global_zero:
+                reading = True
+                batch = next(batches)
+                reading = False
+                with held:
+                    # nor is a state sound that was left while drawing: that takes random numbers, and some
+                    # networks note what they have seen
+                    sound = False
+                    try:
+                        losses = self._gradients(objective, batch)
+                        self.optimizer.step()
+                        if self.adversary:
+                            self.adversary.step()
+                    except torch.OutOfMemoryError:  # it holds what fills the memory, so it goes first
+                        losses = None
+                    if losses is None:
+                        raise self._too_large(objective, stage)
+                    state.step += 1
+                    state.practised += stage.practice
+                    average(state.averaged, state.avatars, state.step)
+                    if self.plateau:
+                        self._look_at(losses, stage.name)
+                    # the first process's clock, so that all of them stop at the same step
+                    state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
+                    sound = True
+                with deaths:
                     self._look_after()
                 rate = (state.step - first) * (0 if stage.practice else config.batch) / \
                     (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
                                state.seconds * (1 / self.done - 1), self.preview)
         except (KeyboardInterrupt, GeneratorExit):
-            if between_steps:  # else the last checkpoint is the newest that is sound
-                self.save()
-                self._write_page()
+            with deaths:
+                if sound:  # else the last checkpoint is the newest that is
+                    self.save()
+                    self._write_page()
             raise
-        except ValueError:  # it diverged
-            self._write_page()
+        except Exception as error:
+            with deaths:
+                if reading or sound and died(error):
+                    self.save()
+                self._write_page()
+            if died(error):
+                raise of_death(self.path) from None
             raise
         if not last:
             state.stage, state.optimizer, self.optimizer = state.stage + 1, None, None
             state.adversary, self.adversary, state.plateau, self.plateau = None, None, None, None
             state.avatars.load_state_dict(state.averaged.state_dict())
         self.save()
+        held.deliver()
 
     def _inputs(self) -> list[DrawnInputs] | None:
         """What avatars that are shown pictures of their meshes draw of the training views."""
@@ -250,9 +282,9 @@ class Trainer:
             return None
         return [Sources(person.training, self.config) for person in self.people]
 
-    def _batches(self, stage: Stage) -> Iterator[View | int]:
+    def _batches(self, stage: Stage, config: Config) -> Iterator[View | int]:
         """From the state's step on, without end: views, or in a practice the steps' numbers alone."""
-        config, world = self.config, self.fabric
+        world = self.fabric
         steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
         if stage.practice:
             return iter(steps)
@@ -267,28 +299,55 @@ class Trainer:
                 Windows(views, config, steps, self._inputs(), self._sources())
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
-        return (batch.to(self.fabric.device) for batch in loader)
+        return (batch.to(self.fabric.device) for batch in plainly(loader))
+
+    def _losses(self, objective: torch.nn.Module, batch: View | int) -> dict[str, torch.Tensor]:
+        if not isinstance(batch, View):
+            return objective(batch % len(self.people), batch)
+        person = self.names.index(batch.person[0])
+        # what is drawn already needs no mesh
+        body = None if batch.input is not None else self._body(self.people[person].training)
+        return objective(person, lambda avatar: avatar.placed(batch, body))
 
     def _gradients(self, objective: torch.nn.Module, batch: View | int) -> dict[str, float]:
-        if isinstance(batch, View):
-            person = self.names.index(batch.person[0])
-            # what is drawn already needs no mesh
-            body = None if batch.input is not None else self._body(self.people[person].training)
-            losses = objective(person, lambda avatar: avatar.placed(batch, body))
-        else:
-            losses = objective(batch % len(self.people), batch)
+        losses = self._losses(objective, batch)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
+        size = size_of_gradients(self._learned)
         if self.clip is not None:
             torch.nn.utils.clip_grad_value_(objective.parameters(), self.clip)
         # a GPU is waited for once, not once a loss
-        values = torch.stack([loss.detach().double() for loss in losses.values()]).tolist()
-        numbers = dict(zip(losses, values, strict=True))
-        if not all(math.isfinite(number) for number in numbers.values()):
-            raise ValueError(f"The training diverged at step {self.state.step + 1} ({numbers}). Its last "
-                             "checkpoint is kept. Look at the capture's masks and meshes, or train with "
-                             "another --seed.")
+        values = torch.stack([value.detach().double() for value in (*losses.values(), size)]).tolist()
+        numbers = dict(zip(losses, values, strict=False))
+        if not all(map(math.isfinite, values)):
+            raise of_divergence(self.state.step + 1, batch, numbers)
         return numbers
+
+    @property
+    def _learned(self) -> list[torch.nn.Parameter]:
+        """The weights that a step changes."""
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
+
+    def _too_large(self, objective: torch.nn.Module, stage: Stage) -> ValueError:
+        """What to raise where a step of so many pictures did not fit into the GPU's memory."""
+        config, rays = self.config, (stage.draws or self.state.avatars[0].draws) == "rays"
+        self.optimizer.zero_grad()
+        gc.collect()
+        torch.cuda.empty_cache()
+        # Adam, which begins with the first step, notes two numbers beside each weight
+        coming = 0 if self.optimizer.state else 2 * sum(weight.nbytes for weight in self._learned)
+
+        def draw(window):
+            one = replace(config, batch=1, window=window, workers=0)
+            with self.fabric.autocast():
+                losses = self._losses(objective.module, next(self._batches(stage, one)))
+            torch.autograd.grad(sum(losses.values()), self._learned, allow_unused=True)
+
+        free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+        # several processes would wait for each other
+        trial = tried(draw, config.window, coming) if self.fabric.world_size == 1 else None
+        what = f"{config.rays} rays" if rays else f"{config.window}x{config.window} pixels"
+        return of_memory(self.state.step + 1, free, trial, config.batch, config.window, what)
 
     def _set_learning_rates(self, place: float) -> None:
         """For a place in the stage, from 0 to 1."""
@@ -334,7 +393,9 @@ class Trainer:
         return self.bodies[id(body)]
 
     def _look_after(self) -> None:
-        """Previews and checkpoints, when their time has come."""
+        """Previews and checkpoints, when their time has come; the first process's."""
+        if not self.fabric.is_global_zero:
+            return
         seconds = self.state.seconds
         if seconds - self.previewed >= PREVIEWS or self.done == 1:
             self.preview, self.previewed = self._draw_preview(), seconds
@@ -344,13 +405,17 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint; of several processes the first one does."""
-        if self.fabric.is_global_zero:
+        if self._owns():
             self.state.save(self.path, self.people, self.optimizer, self.adversary)
         self.saved = self.state.seconds
 
+    def _owns(self) -> bool:
+        """Whether to write: the first process does, unless a later training has taken its folder over."""
+        return self.fabric.is_global_zero and (self.lock is None or self.lock.mine)
+
     def _write_page(self, whole: bool = False) -> None:
         """The page as it stays, for now; whole: with a row of the last step."""
-        if self.page is None:
+        if self.page is None or not self._owns():
             return
         if whole and self.state.step not in (row.step for row in self.page.rows):
             self._draw()
@@ -377,7 +442,7 @@ class Trainer:
         path = self.path / "previews" / f"{self.state.step:07d}.jpg"
         with writing(path):
             path.parent.mkdir(exist_ok=True)
-            write_image(path, picture)
+        write_atomically(path, encoded(picture, path.suffix))
         return path
 
 

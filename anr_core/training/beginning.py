@@ -27,6 +27,7 @@ from anr_core.body import Surface
 from anr_core.capture import Capture, View
 from anr_core.capture.posing import describe_body
 from anr_core.texture import Unwrapping
+from anr_core.training.fingerprint import changed, fingerprint
 from anr_core.training.pairs import drawn_whole
 
 
@@ -115,7 +116,7 @@ def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Pers
         source = str(training.path), os.path.relpath(training.path, folder)
         body = None if training.paired else training.body
         run = Run(folder, config, pictures, source, training.licence, describe_body(body), training.person,
-                  tuple(training.up.tolist()), training.paired)
+                  tuple(training.up.tolist()), training.paired, fingerprint(training))
         people.append(Person(run, training))
     if (path / "config.json").is_file():
         begun = people_of(path)
@@ -131,12 +132,17 @@ def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Pers
 
 def _check_begun(run: Run) -> None:
     begun = Run.open(run.path)
+    # who reads the pictures changes nothing of what is learned
+    settings = replace(begun.config, workers=run.config.workers)
     for name, mine, theirs in (("system", run.config.system, begun.config.system),
-                               ("settings", run.config, begun.config),
+                               ("settings", run.config, settings),
                                ("training views", run.trained, begun.trained)):
         if mine != theirs:
             found = f"{theirs} there, {mine} now" if name == "system" else "see its config.json"
             raise _of_another(name, run.path, found)
+    if others := changed(begun.seen, run.seen):
+        raise ValueError(f"{run.source[0]} has changed since {run.path} was begun (its {', '.join(others)}). "
+                         "Put back what it held, or train into another folder.")
 
 
 def _of_another(choice: str, path: Path, found: str) -> ValueError:
@@ -186,8 +192,9 @@ class State:
             torch.set_rng_state(saved["random"])
         except Exception as error:  # a truncated pickle raises almost anything
             reason = str(error).splitlines()[0]
-            raise ValueError(f"{file} is broken or belongs to another run ({reason}). "
-                             f"Remove {file.parent}, or train into another folder.") from None
+            raise ValueError(f"{file} is broken or belongs to another run ({reason}). The avatar that was "
+                             "saved last is there all the same, in checkpoint.safetensors. Train into "
+                             f"another folder: with --init {file.parent} from what it has learned.") from None
 
 
 def _bytes(saved) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +35,8 @@ class Record:
         from torch.utils.tensorboard import SummaryWriter  # half a second
 
         file = path / "metrics.jsonl"
-        kept = [line for line in file.read_text().splitlines(True) if line.endswith("\n")
-                and json.loads(line)["step"] <= step] if file.is_file() else []
+        kept = [line for line in file.read_text("utf-8", "replace").splitlines(True)
+                if _step_of(line) <= step] if file.is_file() else []
         write_atomically(file, "".join(kept).encode())
         with writing(file):
             self.file, self.events = open(file, "a", encoding="utf-8"), SummaryWriter(path, purge_step=step)
@@ -61,3 +62,11 @@ class Record:
             self.file.flush()
             for name, value in progress.losses.items():
                 self.events.add_scalar(f"{progress.stage}/{name}", value, progress.step)
+
+
+def _step_of(line):
+    """The step of a line of metrics.jsonl; infinity for one that is torn or garbled, and tells nothing."""
+    try:
+        return json.loads(line)["step"] if line.endswith("\n") else math.inf
+    except (ValueError, TypeError, KeyError):
+        return math.inf

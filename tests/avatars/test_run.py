@@ -3,13 +3,15 @@
 import errno
 import json
 import os
+import resource
+import signal
 
 import pytest
 import torch
 
 from anr_core.avatars import Config
 from anr_core.avatars import run as runs
-from anr_core.avatars.run import Run, read_tensors, write_atomically, write_tensors
+from anr_core.avatars.run import Run, read_tensors, write_atomically, write_tensors, writing
 
 PICTURES = [("cam01", 0), ("cam02", 4)]
 
@@ -73,3 +75,38 @@ def test_what_a_killed_process_left_is_written_over(tmp_path):
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match="nowhere/figures.json could not be written"):
         write_atomically(tmp_path / "nowhere/figures.json", b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_device_that_is_full_leaves_the_old_file(tmp_path):
+    """The file that is written first, beside the old one, lies on a device on which nothing fits."""
+    file = tmp_path / "figures.json"
+    write_atomically(file, b"old")
+    (tmp_path / ".figures.json.new").symlink_to("/dev/full")
+    with pytest.raises(ValueError, match="No space left.*what was saved is kept. Make room"):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old" and os.listdir(tmp_path) == ["figures.json"]
+
+
+def test_a_limit_on_the_size_of_files_leaves_the_old_file(tmp_path):
+    file = tmp_path / "figures.json"
+    write_atomically(file, b"old")
+    handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(ValueError, match="could not be written.*kept.*ulimit"):
+            write_atomically(file, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert file.read_bytes() == b"old" and os.listdir(tmp_path) == ["figures.json"]
+
+
+@pytest.mark.parametrize("number, remedy", [
+    (errno.EROFS, "Make its folder writable"), (errno.EACCES, "Make its folder writable"),
+    (errno.EDQUOT, "Make room"), (errno.ENOENT, "put it back"),
+], ids=errno.errorcode.get)
+def test_what_forbids_writing_is_told_with_its_remedy(number, remedy, tmp_path):
+    with pytest.raises(ValueError, match=f"figures.json could not be.*was saved is kept. .*{remedy}"):
+        with writing(tmp_path / "figures.json"):
+            raise OSError(number, os.strerror(number))
