@@ -136,8 +136,9 @@ def test_exponents_are_those_of_powers():
     def timed(power):
         return {str(n): {"median_ms": 3 * n**power} for n in (1, 2, 8)}
 
-    figures = {"body by faces": timed(0.5), "frame by people": timed(1.0), "frame": timed(2.0)}
-    powers = {("body", "faces"): 0.5, ("frame", "people"): 1.0}
+    figures = {"body by faces": timed(0.5), "frame by people": timed(1.0), "frame": timed(2.0),
+               "step by batch cuda": timed(0.8)}
+    powers = {("body", "faces"): 0.5, ("frame", "people"): 1.0, ("step cuda", "batch"): 0.8}
     assert growth.exponents(figures) == pytest.approx(powers)
 
 

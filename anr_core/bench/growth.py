@@ -110,7 +110,8 @@ def exponents(figures: dict[str, dict]) -> dict[tuple[str, str], float]:
     """
     found = {}
     for stage, sizes in figures.items():
-        what, by, varied = stage.partition(" by ")
+        what, by, varied = stage.removesuffix(" cuda").partition(" by ")
+        what += " cuda" * stage.endswith(" cuda")
         if by and len(sizes) > 1:
             medians = [figure["median_ms"] for figure in sizes.values()]
             # 1 microsecond: what is quicker was rounded to nothing
