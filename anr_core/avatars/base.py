@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.config import Config
+from anr_core.avatars.resizing import ResizedLayers
 from anr_core.body import Body, Pose, Posed, Surface
 from anr_core.camera import Camera
 from anr_core.capture import Capture
@@ -63,7 +64,7 @@ class Rendering:
     rgb: torch.Tensor
     mask: torch.Tensor
     depth: torch.Tensor | None = None
-    layers: dict[str, torch.Tensor] = field(default_factory=dict)
+    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def over(self, background: torch.Tensor | float) -> torch.Tensor:
         """Composite over a colour or a picture that broadcasts to (B, 3, H, W)."""
@@ -276,8 +277,7 @@ class Avatar(nn.Module):
         drawn = self(replace(scene, camera=camera, size=size, image=image, keypoints=keypoints))
         depth = None if drawn.depth is None else resized(drawn.depth)
         return Rendering(resized(drawn.rgb), resized(drawn.mask), depth,
-                         {name: functional.interpolate(layer, size=scene.size, mode="nearest-exact")
-                          if name == "parts" else resized(layer) for name, layer in drawn.layers.items()})
+                         ResizedLayers(drawn.layers, scene.size, resized))
 
     def render(self, pose: Pose, camera: Camera, size: tuple[int, int]) -> Rendering:
         """Draw a pose from a camera whose pictures have `size` (H, W).

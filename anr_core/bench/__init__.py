@@ -9,16 +9,23 @@ faces that cover 8 % of the picture, so that figures compare between machines an
     frame                 pose and camera to RGB: an untrained ANR of the preset `quick`, its networks running
     gbuffer               part of a frame: rasterizing and interpolating UVs and normals
     texture, networks     parts of a frame: sampling, R1 and R2
-    smplpix, gaussian     a frame of these systems, untrained, of their presets `quick`
+    smplpix, gaussian, deferred, static, dynamic-texture
+                          a frame of these systems, untrained, of their presets `quick`
     gaussians             a picture of 16 features of 108 Gaussians, as many as Panoptic Studio's skeleton has
     gaussians_backward    the same with gradients, forward and backward to the Gaussians and their features
     diffusion             codes of so many occupied voxels through the published network: as many as SMPL has,
                           Anny's of 10 mm and of 5 mm
     diffusion_backward    the same with gradients, forward and backward
     neural-body           a frame of that system, untrained, of its preset `quick`
+    reading               a training batch of ANR, windows of this size out of pictures of 512 on the disk
+    reading again         the same once the pictures have been read: what is left is cropping
+    step                  training ANR by such a batch, which is there; of the preset `quick`
+    step smplpix ...      the same of another system, in its last stage; the size is that of windows, of
+                          neural-body's rays that of the pictures which they are in
 
 Body and rasterizer run on one thread, what follows on two where there are two. The Gaussians are bones of
-Anny's in its resting pose, in 5 % of the picture, and the longest of them twice.
+Anny's in its resting pose, in 5 % of the picture, and the longest of them twice. `growth.py` tells how it
+grows, `peers.py` what stands beside it.
 """
 
 from __future__ import annotations
@@ -29,17 +36,19 @@ import platform
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
-from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from anr_core import gaussians
-from anr_core.avatars import configure, make_avatar
 from anr_core.avatars.run import write_atomically
-from anr_core.bench import volumes
-from anr_core.bench.clocking import clock, clock_inside
+from anr_core.bench import gpu, learning, peers, volumes
+from anr_core.bench.clocking import clock, clock_inside, forget_peak, peak
+from anr_core.bench.frames import ON_ANNY, untrained
+from anr_core.bench.growth import exponents
+from anr_core.bench.growth import timings as grown
 from anr_core.bench.made_up import GAUSSIANS, gaussian_bones, person, standing, view
 from anr_core.body import Pose, Posed
 from anr_core.body.anny import AnnyBody
@@ -50,45 +59,63 @@ from anr_core.threads import running_on
 REPEATS = 100
 SIZES, FRAME_SIZES = (256, 512, 1024), (256, 512)
 FEATURES = 16
-PEERS = {"reference": 64, "pytorch3d": 256}  # at larger sizes a picture takes minutes
+SELDOM = 20  # runs, at the most, of a frame of systems that few draw with
 
 
 def bench(json: str | Path | None = None, all: bool = False, repeats: int = REPEATS,
-          device: str | None = None) -> dict:
-    """Time every stage, print a line for each, and return {stage: {size: {median_ms, p95_ms}}}.
+          device: str | None = None, growth: bool = False) -> dict:
+    """Time every stage, print a line for each, and return {stage: {size: {median_ms, p95_ms, peak_mib}}}.
 
     json     a file for the figures, or None
-    all      also time slow peers: the reference backend, and PyTorch3D's where it is installed
-    repeats  how often a stage is run; slow peers run three times at most
+    all      also time slow peers: the reference backend, PyTorch3D's where it is installed, and plain
+             skinning and sampling
+    repeats  how often a stage is run; what takes long, less often
     device   "cpu", "cuda", whose stages end in that word (see gpu.py), or None for both where there is a GPU
+    growth   also time stages at several resolutions, numbers of faces, batches and people (see growth.py),
+             and tell as which power of these they grow
 
-    The size of `body` is its number of vertices, that of all others the side of the picture.
+    The size of `body` is its number of vertices, that of most others the side of the picture. peak_mib is
+    what the process had resident at the most while a stage was prepared and run, on a GPU what was allocated.
     """
     there = torch.cuda.is_available()
     if device not in (None, "cpu", "cuda") or device == "cuda" and not there:
         raise ValueError(f"There is no device {device!r} to time{'' if there else ', and no GPU'}; "
                          "use cpu, or leave it out.")
     print(hardware())
-    results = {}
-    for where, stage, size, milliseconds in _everywhere(all, repeats, device, there):
+    results, most = {}, {}
+    for where, stage, size, milliseconds, memory in _everywhere(all, repeats, device, growth, there):
         median, p95 = np.percentile(milliseconds, [50, 95]).round(3).tolist()
-        results.setdefault(stage, {})[str(size)] = {"median_ms": median, "p95_ms": p95}
+        results.setdefault(stage, {})[str(size)] = {"median_ms": median, "p95_ms": p95, "peak_mib": memory}
         print(f"{stage:<24}{size:>6}   median {median:8.2f} ms   95th percentile {p95:8.2f} ms"
-              f"{1000 / median:9.1f} a second   {where}")
+              f"{1000 / max(median, 1e-3):9.1f} a second   {memory or 0:6.0f} MiB   {where}")
+        kind = "allocated on the GPU" if stage.endswith(" cuda") else "resident"
+        most[kind] = max(most.get(kind, 0), memory or 0)
+    for (what, varied), power in exponents(results).items():
+        print(f"{what:<24} grows as {varied}^{power:.2f}")
+    print("memory at the most: " + ", ".join(f"{memory:.0f} MiB {kind}" for kind, memory in most.items()))
     if json is not None:
         write_atomically(Path(json), json_format.dumps(results, indent=1).encode())
     return results
 
 
-def _everywhere(all, repeats, device, there):
-    """Where, stage, size and milliseconds of each run, on the CPU and the GPU or one of them."""
-    for threads, *timed in () if device == "cuda" else timings(all, repeats):
-        yield f"{threads} thread{'s' * (threads > 1)}", *timed
+def _everywhere(all, repeats, device, growth, there):
+    """Where, stage, size, milliseconds of each run and memory, on the CPU and the GPU or one of them."""
+    if device != "cuda":
+        for (threads, *timed), memory in with_peaks(timings(all, repeats, growth), "cpu"):
+            yield f"{threads} thread{'s' * (threads > 1)}", *timed, memory
     if device != "cpu" and there:
-        from anr_core.bench import gpu  # what trains takes a second to import
+        timed = chain(gpu.timings("cuda", repeats), grown("cuda", repeats) if growth else ())
+        for (stage, size, milliseconds), memory in with_peaks(timed, "cuda"):
+            yield torch.cuda.get_device_name(), f"{stage} cuda", size, milliseconds, memory
 
-        for stage, *timed in gpu.timings("cuda", repeats):
-            yield torch.cuda.get_device_name(), f"{stage} cuda", *timed
+
+def with_peaks(timed: Iterator[tuple], device: str) -> Iterator[tuple[tuple, float | None]]:
+    """What is timed, and the memory that it took."""
+    forget_peak(device)
+    for one in timed:
+        most = peak(device)
+        yield one, most and round(most, 1)
+        forget_peak(device)
 
 
 def hardware() -> str:
@@ -106,7 +133,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float]]]:
+def timings(all: bool, repeats: int, growth: bool = False) -> Iterator[tuple[int, str, int, list[float]]]:
     """Threads, stage, size and milliseconds of each run, stage by stage."""
     body = person()
     pose = Pose.of_frame(torch.tensor([0.5]))
@@ -118,8 +145,7 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
         for stage, work in (("rasterizer", draw), ("rasterizer_backward", draw_and_back)):
             for size in SIZES:
                 yield 1, stage, size, clock(partial(work, posed, size), repeats)
-    avatar = make_avatar(configure("quick", levels=3), body.surface, [("camera", 0)]).eval()
-    avatar.body = body
+    avatar = untrained("anr", body)
     with running_on(min(2, cores())) as threads:
         for size in FRAME_SIZES:
             frame = partial(avatar.render, pose, view(size), (size, size))
@@ -127,38 +153,37 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
             yield threads, "gbuffer", size, clock(partial(interpolated, posed, size), repeats)
             for stage, modules in (("texture", [avatar.texture]), ("networks", [avatar.r1, avatar.r2])):
                 yield threads, stage, size, clock_inside(frame, modules, repeats)
-        for system, figure, its_pose, settings in (
-                ("smplpix", body, pose, {"levels": 3}),
-                ("gaussian", anny, standing(anny), {"skeleton": "coco23"})):
-            avatar = make_avatar(configure("quick", system=system, **settings), figure.surface,
-                                 [("camera", 0)]).eval()
-            avatar.body = figure
-            if system == "gaussian":
-                avatar.find_joints()
+        for system, often in (("smplpix", repeats), ("gaussian", repeats), ("deferred", SELDOM),
+                              ("static", SELDOM), ("dynamic-texture", SELDOM)):
+            figure, its_pose = (anny, standing(anny)) if system in ON_ANNY else (body, pose)
+            other = untrained(system, figure)
             for size in FRAME_SIZES:
-                frame = partial(avatar.render, its_pose, view(size), (size, size))
-                yield threads, system, size, clock(frame, repeats)
+                frame = partial(other.render, its_pose, view(size), (size, size))
+                yield threads, system, size, clock(frame, min(often, repeats))
         bones = gaussian_bones(anny)
         for stage, work in (("gaussians", draw_gaussians), ("gaussians_backward", gaussians_and_back)):
             for size in FRAME_SIZES:
                 yield threads, stage, size, clock(partial(work, bones, size), repeats)
-        for timed in volumes.timings(anny, repeats):
-            yield threads, *timed
-    if not all:
-        return
-    with running_on(1):
-        for backend, size in PEERS.items():
-            if backend == "reference" or find_spec(backend):
-                milliseconds = clock(partial(draw, posed, size, backend), min(repeats, 3), warm_up=0)
-                yield 1, f"rasterizer {backend}", size, milliseconds
+        for room in (volumes, learning):
+            for timed in room.timings(anny, repeats):
+                yield threads, *timed
+        if growth:
+            for timed in grown("cpu", repeats):
+                yield threads, *timed
+        if all:
+            for timed in peers.sampling(avatar.texture, posed, FRAME_SIZES[0], repeats):
+                yield threads, *timed
+    if all:
+        with running_on(1):
+            for timed in (*peers.skinning(anny, repeats), *peers.rasterizers(posed, repeats)):
+                yield 1, *timed
 
 
 # what is timed
 
 
-def draw(posed: Posed, size: int, backend: str = "warp") -> None:
-    """Rasterize at size x size pixels."""
-    rasterize(posed.vertices, posed.surface.faces, view(size), (size, size), backend)
+def draw(posed: Posed, size: int) -> None:
+    rasterize(posed.vertices, posed.surface.faces, view(size), (size, size))
 
 
 def draw_and_back(posed: Posed, size: int) -> None:

@@ -23,13 +23,13 @@ ARM_AND_LEG = [((0.20, 1.42, 0.0), (0.30, 1.15, 0.00), 0.050), ((0.31, 1.12, 0.0
 LIMBS = [((0, 1.00, 0), (0, 1.45, 0), 0.150), ((0, 1.62, 0), (0, 1.75, 0), 0.110)] + [
     ((side * start[0], *start[1:]), (side * end[0], *end[1:]), radius)
     for side in (-1, 1) for start, end, radius in ARM_AND_LEG]
-RINGS, SEGMENTS = 36, 38  # of a capsule, its two poles not counted
+RINGS, SEGMENTS = 36, 38  # of a capsule, its two poles not counted: 27 360 faces in all
 TILES = 4  # the atlas has 4 x 4 tiles, one a capsule
 
 
-def view(size: int, distance: float = 5.3) -> Camera:
+def view(size: int, distance: float = 5.3, azimuth: float = 0.4) -> Camera:
     """A camera in whose square pictures the person covers 8 %; from 3.5 m more than twice as much."""
-    return orbit(torch.tensor([0.0, 0.95, 0.0]), 0.4, 0.1, distance, 0.5, (size, size), (0, 1, 0))
+    return orbit(torch.tensor([0.0, 0.95, 0.0]), azimuth, 0.1, distance, 0.5, (size, size), (0, 1, 0))
 
 
 def standing(anny: AnnyBody) -> Pose:
@@ -49,27 +49,30 @@ def gaussian_bones(anny: AnnyBody) -> Solids:
     return Solids(*(value[:, rows] for value in bones))
 
 
-def person() -> TrackedBody:
-    """Two registered meshes, in frames 0 and 1, the second swaying; frames between mix them."""
-    rest = torch.cat([capsule(*limb) for limb in LIMBS])
+def person(rings: int = RINGS, segments: int = SEGMENTS) -> TrackedBody:
+    """Two registered meshes, in frames 0 and 1, the second swaying; frames between mix them.
+
+    Each of ten capsules has so many rings of so many segments, two poles, and 2 rings segments faces.
+    """
+    rest = torch.cat([capsule(*limb, rings, segments) for limb in LIMBS])
     swayed = rest + torch.tensor([0.1, 0, 0]) * rest[:, 1:2]
-    grid = capsule_faces()
+    grid = capsule_faces(rings, segments)
     limb = torch.arange(len(LIMBS)).repeat_interleave(len(grid))
-    faces = grid.repeat(len(LIMBS), 1) + limb[:, None] * (RINGS * SEGMENTS + 2)
+    faces = grid.repeat(len(LIMBS), 1) + limb[:, None] * (rings * segments + 2)
     tile = torch.stack(torch.meshgrid(*[torch.arange(TILES)] * 2, indexing="ij"), -1).view(-1, 1, 2)
-    uv = ((capsule_uv() + tile[:len(LIMBS)]) / TILES).flatten(0, 1)
+    uv = ((capsule_uv(rings, segments) + tile[:len(LIMBS)]) / TILES).flatten(0, 1)
     surface = Surface(faces, uv, faces, limb + 1)
     return TrackedBody(torch.tensor([0, 1]), torch.stack([rest, swayed]), surface, interpolate=True)
 
 
-def capsule(start, end, radius: float) -> torch.Tensor:
-    """(RINGS SEGMENTS + 2, 3) from start to end, metres: rings from pole to pole, then the two poles."""
+def capsule(start, end, radius: float, rings: int, segments: int) -> torch.Tensor:
+    """(rings segments + 2, 3) from start to end, metres: rings from pole to pole, then the two poles."""
     start, end = torch.tensor(start), torch.tensor(end)
     along = functional.normalize(end - start, dim=0)
     across = functional.normalize(torch.linalg.cross(along, torch.tensor([0.0, 0.0, 1.0])), dim=0)
     third = torch.linalg.cross(along, across)
-    down = torch.linspace(0, math.pi, RINGS + 2)[:, None]
-    around = 2 * math.pi * torch.arange(SEGMENTS) / SEGMENTS
+    down = torch.linspace(0, math.pi, rings + 2)[:, None]
+    around = 2 * math.pi * torch.arange(segments) / segments
     width = radius * down.sin().clamp(min=0).sqrt()  # sqrt: fuller than an ellipsoid
     place = -down.cos() * ((end - start).norm() / 2 + radius)
     points = ((start + end) / 2 + place[..., None] * along
@@ -77,21 +80,21 @@ def capsule(start, end, radius: float) -> torch.Tensor:
     return torch.cat([points[1:-1].flatten(0, 1), points[[0, -1], 0]])
 
 
-def capsule_faces() -> torch.Tensor:
-    """(2 RINGS SEGMENTS, 3) counterclockwise from outside; a pole is a row that is one vertex."""
-    row, segment = torch.meshgrid(torch.arange(RINGS + 1), torch.arange(SEGMENTS), indexing="ij")
+def capsule_faces(rings: int, segments: int) -> torch.Tensor:
+    """(2 rings segments, 3) counterclockwise from outside; a pole is a row that is one vertex."""
+    row, segment = torch.meshgrid(torch.arange(rings + 1), torch.arange(segments), indexing="ij")
 
     def corner(row, segment):
-        inner = (row - 1) * SEGMENTS + segment % SEGMENTS
-        return torch.where(row == 0, RINGS * SEGMENTS, torch.where(row > RINGS, RINGS * SEGMENTS + 1, inner))
+        inner = (row - 1) * segments + segment % segments
+        return torch.where(row == 0, rings * segments, torch.where(row > rings, rings * segments + 1, inner))
 
     here, right, above, above_right = (corner(row + up, segment + side) for up in (0, 1) for side in (0, 1))
     return torch.cat([torch.stack([here, right, above], -1)[1:].flatten(0, 1),
                       torch.stack([right, above_right, above], -1)[:-1].flatten(0, 1)])
 
 
-def capsule_uv() -> torch.Tensor:
-    """(RINGS SEGMENTS + 2, 2) within a tile; the seam is not cut open, which timing doesn't mind."""
-    rows, columns = torch.linspace(0.03, 0.97, RINGS + 2)[1:-1], torch.linspace(0.03, 0.97, SEGMENTS)
-    rings = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)
-    return torch.cat([rings, torch.tensor([[0.5, 0.03], [0.5, 0.97]])])
+def capsule_uv(rings: int, segments: int) -> torch.Tensor:
+    """(rings segments + 2, 2) within a tile; the seam is not cut open, which timing doesn't mind."""
+    rows, columns = torch.linspace(0.03, 0.97, rings + 2)[1:-1], torch.linspace(0.03, 0.97, segments)
+    grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)
+    return torch.cat([grid, torch.tensor([[0.5, 0.03], [0.5, 0.97]])])

@@ -251,7 +251,7 @@ def regressor(names: str) -> torch.Tensor:
 def rigid(rotation: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
     """Homogeneous matrices (..., 4, 4)."""
     top = torch.cat([rotation, translation[..., None]], -1)
-    bottom = top.new_tensor([0, 0, 0, 1]).expand(*top.shape[:-2], 1, 4)
+    bottom = functional.pad(top.new_zeros(3), (0, 1), value=1.0).expand(*top.shape[:-2], 1, 4)
     return torch.cat([top, bottom], -2)
 
 
@@ -269,7 +269,8 @@ def chain(parent_from_joint: torch.Tensor, hops: torch.Tensor) -> torch.Tensor:
 
     Each round doubles how many generations a product spans: five products for a tree of 17 generations.
     """
-    end = torch.eye(4).to(parent_from_joint).expand(len(parent_from_joint), 1, 4, 4)
+    unit = torch.eye(4, dtype=parent_from_joint.dtype, device=parent_from_joint.device)
+    end = unit.expand(len(parent_from_joint), 1, 4, 4)
     for ancestors in hops:
         above = torch.cat([parent_from_joint, end], 1)[:, ancestors]
         parent_from_joint = above @ parent_from_joint

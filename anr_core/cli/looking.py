@@ -37,14 +37,16 @@ class Bench:
 
     # file for the figures
     json: Annotated[Path | None, optional("FILE")] = None
-    # time slow peers too
+    # time slow peers and plain implementations too
     all: bool = False
     # how often each is run
     repeats: Annotated[int, arg(metavar="N")] = 100
     # "cpu" or "cuda"; both where there is a GPU if not given
     device: Annotated[str | None, optional("NAME")] = None
+    # tell too how time grows with resolution, faces, batch and people
+    growth: bool = False
 
     def __call__(self) -> None:
         from anr_core.bench import bench
 
-        bench(self.json, self.all, self.repeats, self.device)
+        bench(self.json, self.all, self.repeats, self.device, self.growth)

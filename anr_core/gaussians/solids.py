@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch.nn import functional
@@ -71,18 +72,26 @@ def solids_of(joints: torch.Tensor, skeleton: Skeleton, widths: Sequence[float] 
         raise ValueError(f"solids_of: joint {skeleton.names[lost[0][1]]} of pose {lost[0][0]} is not finite, "
                          f"and {len(lost) - 1} more; give joints that aren't known a confidence of 0.")
     joints = torch.where(known[..., None], joints, 0)
-    start, end = torch.tensor(skeleton.edges, device=joints.device).T
+    start, end = _constant(tuple(skeleton.edges), torch.int64, joints.device).T
     bone = joints[:, end] - joints[:, start]
     length, direction = _length_and_direction(bone)
-    width = torch.as_tensor(widths).to(joints).expand_as(length)
+    if not torch.is_tensor(widths):
+        widths = _constant(tuple(widths), torch.float32, joints.device)
+    width = widths.to(joints).expand_as(length)
     scales = torch.stack([length.clamp(min=SHORTEST), width, width], -1)
     return Solids((joints[:, start] + joints[:, end]) / 2, rotation_from_x(direction), scales.square(),
                   known[:, start] & known[:, end])
 
 
+@lru_cache(maxsize=32)
+def _constant(values: tuple, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Numbers of a skeleton, made once: a GPU would wait for them in every frame."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
 def _length_and_direction(bone: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(...) and unit (..., 3), which is e_x where there is no length; neither has a gradient there."""
-    axis = functional.one_hot(torch.tensor(0), 3).to(bone)
+    axis = functional.pad(bone.new_ones(1), (0, 2))
     none = (bone == 0).all(-1)
     length = torch.where(none[..., None], axis, bone).norm(dim=-1)
     direction = torch.where(none[..., None], axis, bone / length[..., None])

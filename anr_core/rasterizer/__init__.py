@@ -60,16 +60,19 @@ def _check(vertices, faces, camera, size):
                          "or int64 (F, 3); split other polygons into triangles.")
     if min(size) < 1:
         raise ValueError(f"rasterize: the picture's size (H, W) is {tuple(size)}; give positive integers.")
-    if len(faces):
-        low, high = (int(bound) for bound in faces.aminmax())
-        if low < 0 or high >= vertices.shape[1]:
-            raise ValueError(f"rasterize: faces name vertices {low} to {high} of {vertices.shape[1]}; "
-                             "take faces and vertices from the same mesh.")
     values = vertices.detach()
-    if not values.sum().isfinite():  # one pass; only then look closer
+    # a sum is one pass, only then look closer; and all questions together let a GPU wait once
+    asked = [value.detach().sum().isfinite() for value in (values, camera.K, camera.R, camera.t)]
+    asked += faces.aminmax() if len(faces) else ()
+    sound, *camera_sound = torch.stack([answer.long() for answer in asked]).tolist()
+    low, high = camera_sound[3:] or (0, -1)
+    if low < 0 or high >= vertices.shape[1]:
+        raise ValueError(f"rasterize: faces name vertices {low} to {high} of {vertices.shape[1]}; "
+                         "take faces and vertices from the same mesh.")
+    if not sound:
         bad = (~values.isfinite().all(-1)).nonzero().tolist()
         found = f"vertex {bad[0][1]} of picture {bad[0][0]} and {len(bad) - 1} more" if bad else "their sum"
         raise ValueError(f"rasterize: vertices are not finite ({found}); repair the mesh or its pose.")
-    for name in ("K", "R", "t"):
-        if not getattr(camera, name).detach().sum().isfinite():
+    for name, fine in zip(("K", "R", "t"), camera_sound[:3], strict=True):
+        if not fine:
             raise ValueError(f"rasterize: camera.{name} is not finite; repair the camera.")

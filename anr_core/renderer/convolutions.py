@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -48,6 +49,12 @@ def blur(x: torch.Tensor, side: int, stride: int = 1) -> torch.Tensor:
 
     (B, C, H, W) -> (B, C, H / stride, W / stride), rounded up.
     """
-    row = torch.tensor([math.comb(side - 1, k) / 2**(side - 1) for k in range(side)]).to(x)
-    window = (row[:, None] * row).expand(x.shape[1], 1, side, side)
+    window = _binomial(side, x.dtype, x.device).expand(x.shape[1], 1, side, side)
     return functional.conv2d(x, window, stride=stride, padding=side // 2, groups=x.shape[1])
+
+
+@lru_cache(maxsize=16)
+def _binomial(side: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(side, side), made once: a GPU would wait for it in every frame."""
+    row = torch.tensor([math.comb(side - 1, k) / 2**(side - 1) for k in range(side)]).to(device, dtype)
+    return row[:, None] * row

@@ -45,7 +45,8 @@ class UNet(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)"""
         height, width = image.shape[-2:]
-        padded = functional.pad(image, (0, -width % self.stride, 0, -height % self.stride))
+        missing = (0, -width % self.stride, 0, -height % self.stride)
+        padded = functional.pad(image, missing) if any(missing) else image  # by nothing it would copy
         skips = [functional.silu(self.enter(padded))]
         for layer in self.down:
             skips.append(functional.silu(layer(skips[-1])))

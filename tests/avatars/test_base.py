@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anr_core.avatars import Avatar, Config, Rendering, Scene, Stage
+from anr_core.avatars.resizing import ResizedLayers
 from anr_core.body import Pose, Posed, Surface, TrackedBody
 from anr_core.camera import look_at
 
@@ -71,6 +72,22 @@ def test_far_sizes_are_drawn_at_the_nearest_that_was_trained_and_resized(size, d
     rows, columns = ((weight.sum(1 - axis) * (torch.arange(n) + 0.5)).sum() for axis, n in enumerate(size))
     pixel = camera(size).project(VERTICES)[0][0, 0]
     torch.testing.assert_close(torch.stack([columns, rows]), pixel, atol=0.01 * max(size), rtol=0)
+
+
+def test_layers_are_resized_when_they_are_looked_at_and_once():
+    asked = []
+
+    def resized(layer):
+        asked.append(layer)
+        return layer.repeat_interleave(2, -1)
+
+    parts = torch.tensor([[[[1.0, 4.0]]]])
+    layers = ResizedLayers({"spot": torch.ones(1, 1, 2, 2), "parts": parts}, (1, 4), resized)
+    assert list(layers) == ["spot", "parts"] and "spot" in layers and layers.get("other") is None
+    assert not asked
+    assert layers["spot"].shape == (1, 1, 2, 4) and layers["spot"] is layers["spot"] and len(asked) == 1
+    assert layers["parts"].tolist() == [[[[1, 1, 4, 4]]]]  # no part 2 lies between 1 and 4
+    assert (layers | {"other": parts}).keys() == {"spot", "parts", "other"} and len(asked) == 1
 
 
 def test_drawing_takes_no_gradients_and_needs_no_size_in_the_camera():
