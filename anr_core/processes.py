@@ -14,6 +14,7 @@ Only what runs inside of `together` asks the others; elsewhere a process is alon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -119,7 +120,7 @@ def _asking(ask, *words):
     try:
         ask(*words)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).split(". ")[0]  # not gloo's advice
         raise ValueError(f"Another process of this training has ended or can't be reached ({reason}), so "
                          "this one ends too; what was saved is kept. See what that one said, then go on with "
                          "the same command.") from error

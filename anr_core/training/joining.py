@@ -6,6 +6,7 @@ take its state. So a folder that all of them see is not needed, but they all rea
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +46,7 @@ def launched_fabric(config: Config) -> Fabric:
     several = int(variables["WORLD_SIZE"]) > 1
     if several:  # srun's too are told as torchrun's
         os.environ.update(variables)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each process says that it begins
     seen = torch.cuda.device_count()
     if 0 < seen < devices:
         raise ValueError(f"{devices} processes were started on this machine, but see {seen} of its GPUs. Let "
@@ -64,24 +66,23 @@ def begin(path: Path, config: Config, trainings: list[Capture], init: str | Path
 
     Raises in all processes what the first one meets.
     """
+    if place.count == 1:
+        people = open_runs(path, config, trainings)
+        return people, start(path, people, init)
     people = state = wrong = None
     if place.rank == 0:
         try:
             people = open_runs(path, config, trainings)
             state = start(path, people, init)
-        except Exception as error:
-            if place.count == 1:
-                raise
+        except (ValueError, OSError, ImportError) as error:
             wrong = error
-    said = told_by_first((str(wrong) if wrong else None, state and state.saved()), place)
-    if wrong is not None:
-        raise wrong
-    if said[0] is not None:
-        raise Alike(said[0])
+    told, saved = told_by_first((wrong and str(wrong), state and state.saved()), place)
+    if told is not None:
+        raise Alike(told) from wrong
     if place.rank > 0:
         people = open_runs(path, config, trainings)
         state = fresh(people)
-        state.take(said[1])
+        state.take(saved)
     _check_networks(config, place)
     return people, state
 
@@ -90,7 +91,7 @@ def _check_networks(config, place):
     """Losses have to be the same everywhere: a network is had in all processes or in none."""
     for wanted, network, name in ((config.perceptual, lambda: perceptual_network("vgg"), "LPIPS"),
                                   (getattr(config, "vgg", 0), vgg_network, "VGG16")):
-        if place.count == 1 or not wanted:
+        if not wanted:
             continue
         with together(place):
             share = float(mean_of_all(torch.tensor(float(network() is not None))))
