@@ -2,11 +2,15 @@
 
 import multiprocessing
 import os
+import pickle
 import socket
 import traceback
 
 import torch
+import torch.utils.tensorboard  # noqa: F401, as the next two: what training would import, two seconds each time
 
+import anr_core.avatars.anr  # noqa: F401
+import anr_core.rasterizer.warp  # noqa: F401
 from anr_core.training import train
 
 # forks of a process that has imported everything: each would need seconds to import torch
@@ -37,7 +41,7 @@ def in_processes(function, *arguments, count: int = 2) -> list:
 def _result(process, hears):
     assert hears.poll(PATIENCE), "a process hangs"
     try:
-        return hears.recv()
+        return pickle.loads(hears.recv_bytes())
     except EOFError:
         process.join()
         return process.exitcode
@@ -49,11 +53,11 @@ def _run(rank, count, port, says, function, arguments):
                    "LOCAL_WORLD_SIZE": str(count), "GROUP_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1",
                    "MASTER_PORT": str(port)}
     try:
-        says.send(function(*arguments))
+        told = function(*arguments)
     except BaseException as error:
-        says.send(f"{type(error).__name__}: {error}")
+        told = f"{type(error).__name__}: {error}"
         traceback.print_exc()
-    says.close()
+    says.send_bytes(pickle.dumps(told))  # as they are: `send` hands tensors over by files that close with us
     os._exit(0)  # at Python's end gloo may wait for the others
 
 
