@@ -56,7 +56,10 @@ class Camera:
 
     @staticmethod
     def cat(cameras: list[Camera]) -> Camera:
-        """One batch of many; distortions are padded to the longest, size stays where all share it."""
+        """One batch of many; distortions are padded to the longest, size stays where all share it.
+
+        Raises ValueError for perspective and weak ones together.
+        """
         if len({camera.projection for camera in cameras}) > 1:
             raise ValueError("Perspective and weak cameras can't share a batch; call as_weak on all or none.")
         widest = max(camera._coefficient_count() for camera in cameras)
@@ -171,7 +174,10 @@ class Camera:
         return replace(self, K=self.K - functional.pad(corner[..., None], (2, 0, 0, 1)), size=(h, w))
 
     def resize(self, size: tuple[int, int]) -> Camera:
-        """The camera of the same picture at another size (H, W): (u, v) comes to (u W / W0, v H / H0)."""
+        """The camera of the same picture at another size (H, W): (u, v) comes to (u W / W0, v H / H0).
+
+        Raises ValueError where `size` is None.
+        """
         if self.size is None:
             raise ValueError("Camera.resize needs the picture's present size, but Camera.size is None; "
                              "make the camera with size=(H, W), or crop it first.")
@@ -184,6 +190,8 @@ class Camera:
         """The weak-perspective camera that agrees with this one at the depth of a world point (B, 3).
 
         Distortion is dropped. A camera that is weak already is returned as it is.
+
+        Raises ValueError for a point behind the camera.
         """
         if self.projection == "weak":
             return self
@@ -212,6 +220,8 @@ def undistort(points: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     """The inverse of `distort`, once differentiable in both arguments.
 
     Newton's method; the gradient is that of its last step, which the implicit function theorem makes exact.
+
+    Points (B, N, 2) of the plane at depth 1, coefficients (B, 4|5|8|12).
     """
     named = _by_name(coefficients)
     with torch.no_grad():
@@ -287,7 +297,10 @@ def pixel_centres(size: tuple[int, int]) -> torch.Tensor:
 
 def look_at(eye: torch.Tensor, target: torch.Tensor, up, K: torch.Tensor,
             size: tuple[int, int] | None = None) -> Camera:
-    """Cameras at eye (B, 3) with target (B, 3) on the optical axis and the direction up (3,) up."""
+    """Cameras at eye (B, 3) with target (B, 3) on the optical axis and the direction up (3,) up.
+
+    K (B, 3, 3) pixels. Raises ValueError where the camera looks along `up`, or stands in its target.
+    """
     forward = functional.normalize(target - eye, dim=-1)
     up = functional.normalize(torch.as_tensor(up).to(forward), dim=-1)
     right = torch.linalg.cross(forward, up.expand_as(forward))
@@ -309,6 +322,8 @@ def orbit(target: torch.Tensor, azimuth, elevation, distance, field_of_view: flo
     size           (H, W)
 
     azimuth, elevation and distance are floats or (B,) tensors.
+
+    Raises ValueError where `up` is the world's X axis, from which azimuth is counted.
     """
     angles = [torch.as_tensor(n).to(target).reshape(-1, 1) for n in (azimuth, elevation, distance)]
     target, azimuth, elevation, distance = torch.broadcast_tensors(target.reshape(-1, 3), *angles)

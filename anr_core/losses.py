@@ -142,6 +142,7 @@ def feature_matching(taken: list[list[torch.Tensor]], drawn: list[list[torch.Ten
 
 
 def mean_of(losses: list[torch.Tensor]) -> torch.Tensor:
+    """The mean of scalars, one scalar."""
     return torch.stack(losses).mean()
 
 

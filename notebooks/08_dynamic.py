@@ -11,8 +11,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/anr-core/anr_core/blob/main/notebooks/08_dynamic.ipynb)
 #
-# A dynamic texture draws no mesh: keypoints in the picture become parts and places on them, these sample a texture, a
-# network makes it alive, and the scene behind the person is learned too. So keypoints of any video move the person.
+# Keypoints in the picture become parts and places on them, these sample a texture, a network makes it alive, and the
+# scene behind the person is learned too. So keypoints of any video move the person; where there is a body it says where
+# its parts are.
 
 # %% [markdown]
 # First the set-up. You will see what this machine has; torch and numpy stay as they are.

@@ -66,9 +66,11 @@ class Adversary:
         return PatchDiscriminator(4)
 
     def make_optimizer(self, groups: list[dict]) -> torch.optim.Optimizer:
+        """Adam without much momentum, of groups that carry rates, `start` and `end`."""
         return torch.optim.Adam(groups, betas=(0.5, 0.99))
 
     def state(self) -> dict:
+        """What going on needs: the network's weights and what its optimiser knows."""
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def shown(self, rendering: Rendering, view: View) -> list[torch.Tensor]:
@@ -153,6 +155,7 @@ class AdaptiveAdversary(Adversary):
         return ResidualDiscriminator(4, self.width)
 
     def make_optimizer(self, groups: list[dict]) -> torch.optim.Optimizer:
+        """AdamW without momentum, as Rochette et al. train theirs."""
         return torch.optim.AdamW(groups, betas=(0.0, 0.99), weight_decay=0.01)
 
     def state(self) -> dict:

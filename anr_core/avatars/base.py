@@ -131,12 +131,14 @@ class Avatar(nn.Module):
 
     @property
     def surface(self) -> Surface | None:
+        """What poses are drawn on; None where pairs of pictures taught it."""
         if not self.has_surface:
             return None
         return Surface(self.surface_faces, self.surface_uv, self.surface_uv_faces, self.surface_part)
 
     @property
     def device(self) -> torch.device:
+        """Where its buffers and parameters are."""
         return next(chain(self.buffers(), self.parameters())).device
 
     @staticmethod
@@ -150,10 +152,17 @@ class Avatar(nn.Module):
         return config
 
     def forward(self, scene: Scene) -> Rendering:
+        """Draw B scenes at their size, out of the fields that `needs` names; in training with gradients.
+
+        Colours of a training may leave [0, 1]; `draw` is what to call to look at somebody.
+        """
         raise NotImplementedError
 
     def losses(self, scene: Scene, rendering: Rendering, view: View, stage: str) -> dict[str, torch.Tensor]:
-        """Named scalars whose sum is minimised."""
+        """Named scalars whose sum is minimised.
+
+        Each holds its weight already. `stage` is the name of the stage that is trained.
+        """
         raise NotImplementedError
 
     def practise(self, step: int, stage: str) -> dict[str, torch.Tensor]:
@@ -271,7 +280,10 @@ class Avatar(nn.Module):
                           if name == "parts" else resized(layer) for name, layer in drawn.layers.items()})
 
     def render(self, pose: Pose, camera: Camera, size: tuple[int, int]) -> Rendering:
-        """Draw a pose from a camera whose pictures have `size` (H, W)."""
+        """Draw a pose from a camera whose pictures have `size` (H, W).
+
+        pose is B poses, camera B cameras. Raises ValueError where there is no body to pose.
+        """
         if self.surface is None:
             raise ValueError("This avatar was trained on pairs of pictures: there is no body to pose. Give a "
                              "picture to draw from: avatar.draw(Scene(None, None, size, image=picture)).")

@@ -96,6 +96,7 @@ class Light(nn.Module):
         return (spherical_harmonics(normal) @ self.coefficients).exp()
 
     def regularization(self) -> torch.Tensor:
+        """Keeps the light even: the mean square of its coefficients, one scalar."""
         return self.coefficients.square().mean()
 
 

@@ -115,7 +115,11 @@ def presets_of(system: str) -> dict[str, Config]:
 
 
 def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
-    """The settings of a system's preset with some of them changed; None changes nothing."""
+    """The settings of a system's preset with some of them changed; None changes nothing.
+
+    Raises ValueError, which names what there is, for a system, preset, setting or projection that there is
+    not.
+    """
     presets = presets_of(system)
     if preset not in presets:
         raise ValueError(f"preset {preset!r} is unknown; use one of {', '.join(presets)}.")

@@ -30,7 +30,10 @@ class Settings(Config):
     labels: str = ""
     # the set of keypoints that tells a pose: the capture's
     skeleton: str = ""
-    # what training takes poses from: "keypoints" as they were detected, the "body", or "both" in turn
+    # what poses are of: "keypoints" as they were detected, and nothing of a mesh; the "body", whose mesh says
+    # where its parts are and whose projected joints are learned from as well; or "both", the mesh of a body
+    # and detected keypoints in turn. A driving video of keypoints alone needs one of the others than "body"
+    # to have seen what a detector gets wrong
     pose: str = "both"
     # channels of the generator's first level and its residual blocks; a smaller one fits into a larger one
     generator_width: int = 24

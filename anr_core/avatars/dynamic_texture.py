@@ -1,12 +1,16 @@
 """Dynamic textures: a 2D pose becomes parts and UV, these sample a texture, and a network makes it alive.
 
-Nothing of a mesh is drawn: a generator says of every pixel how likely it shows each of 24 parts, and where on
-that part's chart. A hybrid texture of colours and features is sampled there (`texture`, which alone would be
-a static one), a network adds what moves and folds, and all stands before a background that is learned as
-well, so that the mask follows from what the pictures show and not from the masks that came along.
+A generator says of every pixel how likely it shows each of 24 parts, and where on that part's chart. A hybrid
+texture of colours and features is sampled there (`texture`, which alone would be a static one), a network
+adds what moves and folds, and all stands before a background that is learned as well, so that the mask
+follows from what the pictures show and not from the masks that came along.
 
-The pose is that of keypoints, or of a body's keypoints as the camera sees them. What is drawn needs no mesh
-and no camera; training has a body fitted, around which it cuts windows and of which it takes labels.
+The pose is that of keypoints, and then nothing of a mesh is drawn and no camera is asked for; or it is a
+posed body's. Its mesh says where on its parts a pixel is, to a pixel and from any camera, of which keypoints
+of a few minutes' film teach little: from new cameras they were 8 pixels of 256 off, in new poses 4, in those
+that were trained 1.7. What the generator has to say then is what to mend: clothes stand off the body, and
+fits slip. Training does both in turn. It needs a body that was fitted, around which it cuts windows and of
+which it takes labels.
 
 Source: Sun et al., Robust pose transfer with dynamic details using neural video rendering, 2021 (arXiv
 2106.14132). Other than there:
@@ -14,6 +18,7 @@ Source: Sun et al., Robust pose transfer with dynamic details using neural video
 - limbs are drawn each in a channel of its own, and the generator has a hundredth of the parameters;
 - it learns of made-up people, whose labels are exact, and goes on with them while it learns a person, so that
   poses which that person never took stay known;
+- a body that is at hand is drawn, and mended;
 - of every pixel the two likeliest parts are sampled, and their mean is straight, not darkened at the outline;
 - the network adds to colours and mask, and begins by adding nothing;
 - errors are means over pixels; the mask is compared once as a probability, not through two sigmoids; flow
@@ -37,6 +42,7 @@ from anr_core.avatars.dynamic_losses import (
     COMPOSITE,
     HELD,
     MASK,
+    MOVED,
     away,
     beside,
     fixed,
@@ -61,18 +67,19 @@ from anr_core.avatars.dynamic_settings import (
 )
 from anr_core.avatars.joints import mix_from_keypoints
 from anr_core.avatars.labels import DENSEPOSE, densepose_texture, kind_of_labels
-from anr_core.avatars.rims import beyond
+from anr_core.avatars.rims import beyond, outline
+from anr_core.avatars.seen import Seen
 from anr_core.body import Surface
 from anr_core.body.atlas import is_anny
 from anr_core.capture import Capture
 from anr_core.capture.view import View
-from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix
+from anr_core.parts import Generator, Limbs, MadeUp, charted, keypoint_mix, parts_around
 from anr_core.parts.densepose import PARTS
 from anr_core.parts.generator import STEP
 from anr_core.parts.limbs import COARSE
 from anr_core.parts.made_up import STEPS as POOL
 from anr_core.parts.made_up import hidden_behind
-from anr_core.rasterizer import rasterize
+from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import UNet
 from anr_core.skeleton import BODY25
 from anr_core.skeleton.detailed import BODY25_DETAILED
@@ -81,7 +88,6 @@ from anr_core.texture import Texture, weave
 
 __all__ = ["PRESETS", "DynamicTexture", "Settings"]
 
-LEAST, SECOND = 0.04, 0.1  # probabilities below which the likeliest part, and the next, are not sampled
 FINE = len(BODY25_DETAILED) - len(BODY25)  # points of hands and face, which stand after the body's
 FACE = ("nose", "eye", "ear")
 UNSEEN = 0.05  # confidence of a keypoint at and below which the body tells where it is
@@ -212,21 +218,30 @@ class DynamicTexture(Avatar):
 
     # drawing
 
-    def points(self, scene: Scene) -> torch.Tensor:
-        """(B, K, 3) the pose in pixels of the pictures, with confidence."""
+    def guided(self, scene: Scene) -> bool:
+        """Whether places on parts are a posed body's, and not what the generator makes of a pose.
+
+        While it learns it does both in turn, so that either can be asked for.
+        """
+        can = scene.posed is not None and not self.wants_labels and self.config.pose != "keypoints"
+        return can and not (self.training and bool(torch.rand(()) < 0.5))
+
+    def points(self, scene: Scene, buffer: GBuffer | None = None) -> torch.Tensor:
+        """(B, K, 3) the pose in pixels of the pictures, with confidence.
+
+        buffer  the drawn body, where it is to tell the pose
+        """
         if scene.posed is None and scene.keypoints is None:
             raise ValueError("A dynamic texture draws keypoints, or those of a posed body; this scene has "
                              "neither.")
-        if scene.keypoints is None or scene.posed is not None and self.config.pose == "body":
-            return self._projected(scene)
+        if scene.keypoints is None or buffer is not None or scene.posed is not None and \
+                self.config.pose == "body":
+            return self._projected(scene, buffer or self._drawn(scene))
         found = self._fitting(scene.keypoints)
-        if scene.posed is None or self.training and self.config.pose == "keypoints":
+        if scene.posed is None or self.training:
             return found
-        body = self._projected(scene)
-        if self.training:  # each as it is, in turn
-            return body if bool(torch.rand(()) < 0.5) else found
         # what nobody detected is where the body has it
-        return torch.where(found[..., 2:] > UNSEEN, found, body)
+        return torch.where(found[..., 2:] > UNSEEN, found, self._projected(scene, self._drawn(scene)))
 
     def _fitting(self, points):
         """Points of this skeleton, of those that may lack hands and face, or have them alone."""
@@ -242,15 +257,17 @@ class DynamicTexture(Avatar):
                          f"{len(self.skeleton)} of {self.config.skeleton or 'coco23'}. Detect these, or draw "
                          "the fitted body.")
 
-    @torch.no_grad()
-    def _projected(self, scene):
-        camera = self.projected(scene.camera, scene.posed)
+    def _drawn(self, scene):
+        """The body as the camera sees it, on the charts of its parts."""
         with torch.autocast(self.mix.device.type, enabled=False):
-            points = self.mix @ scene.posed.vertices
-            pixels, depth = camera.project(points)
-            height, width = (max(1, -(-pixels // 2)) for pixels in scene.size)
-            seen = rasterize(scene.posed.vertices, self.charts.faces, replace(camera, size=scene.size)
-                             .resize((height, width)), (height, width)).depth
+            camera = replace(self.projected(scene.camera, scene.posed), size=scene.size)
+            return gbuffer(replace(scene.posed, surface=self.charts), camera, scene.size)
+
+    @torch.no_grad()
+    def _projected(self, scene, buffer):
+        with torch.autocast(self.mix.device.type, enabled=False):
+            pixels, depth = buffer.camera.project(self.mix @ scene.posed.vertices)
+            seen = buffer.image(buffer.depth)[:, 0]
         # a face that is not seen tells where somebody looks; a leg behind the other is there all the same, as
         # detectors say too: without it what shows of it was not drawn
         hidden = hidden_behind(seen, pixels, depth, scene.size) & self.of_face
@@ -258,12 +275,14 @@ class DynamicTexture(Avatar):
         return torch.cat([pixels, known[..., None].to(pixels)], -1)
 
     def forward(self, scene: Scene) -> Rendering:
-        points = self.points(scene)
+        buffer = self._drawn(scene) if self.guided(scene) else None
+        points = self.points(scene, buffer)
         # training draws windows of the pictures that are drawn later
         maps = self.limbs(points, scene.size, self.config.size if self.training else None)
-        labelled = self.generator(maps)
-        logit = said = labelled.foreground(scene.size)
-        sampled, coverage, top = self._sampled(labelled, torch.sigmoid(said), scene.size)
+        labelled = None if buffer else self.generator(maps)
+        seen = self._mended(maps, buffer) if buffer else Seen.said(labelled, scene.size)
+        logit = said = seen.logit
+        sampled, coverage = seen.sampled(self.texture)
         texture = beyond(sampled[:, :3], coverage)
         added = torch.zeros_like(texture)
         if bool(self.alive):
@@ -279,9 +298,16 @@ class DynamicTexture(Avatar):
             if self.config.adversary:
                 layers["pose"] = self.limbs.picture(maps.detach(), scene.size)
             return Rendering(rgb, mask, None, layers)
-        part, uv = top
+        part, uv = seen.places()
         layers["texture"] = texture.clamp(0, 1) * _sharpened(said)
         return Rendering(rgb.clamp(0, 1), _sharpened(logit), None, layers | {"parts": part, "uv": uv})
+
+    def _mended(self, maps, buffer):
+        """What a drawn body shows, and what the generator mends of it: clothes stand off, fits slip."""
+        size = buffer.shape[1:]
+        mended = self.generator.mended(maps, parts_around(buffer, self.parts), size)
+        self._moved = mended[:, :2].square().mean()
+        return Seen.drawn(buffer, outline(buffer.coverage()), mended)
 
     def draw_static(self, scene: Scene) -> Rendering:
         """What the texture's colours alone draw, in their own mask, without the network."""
@@ -291,32 +317,6 @@ class DynamicTexture(Avatar):
             return self.draw(scene)
         finally:
             self.alive.copy_(alive)
-
-    def _sampled(self, labelled: Labelling, foreground: torch.Tensor, size: tuple[int, int]):
-        """The texture where parts are seen: (B, C, H, W) straight, (B, 1, H, W) coverage, and outside of
-        training the likeliest part (B, 1, H, W) with its place (B, 2, H, W)."""
-        weight, part = _likeliest(labelled.shares(size))
-        (count, _, height, width), sure = weight.shape, weight * foreground
-        there = torch.cat([sure[:, :1] > LEAST, sure[:, 1:] > SECOND], 1)
-        picture, rank, row, column = there.nonzero().unbind(1)
-        pixels = (picture * height + row) * width + column
-        chosen, weights = 1 + part[there], weight[there]
-        uv = labelled.uv(pixels, chosen, size)
-        values = self.texture(chosen, uv)
-        total = values.new_zeros(count * height * width, values.shape[1] + 1)
-        total = total.index_add(0, pixels, torch.cat([values, torch.ones_like(weights)[:, None]], 1)
-                                * weights[:, None])
-        covered = total[:, -1:] > 0
-        straight = total[:, :-1] / total[:, -1:].clamp(min=1e-6)
-        sampled = straight.view(count, height, width, -1).permute(0, 3, 1, 2)
-        covered = covered.view(count, 1, height, width).to(sampled)
-        if self.training:
-            return sampled, covered, None
-        first = rank == 0
-        shown = values.new_zeros(count * height * width, 3)
-        shown[pixels[first]] = torch.cat([chosen[first, None].to(uv), uv[first]], 1).detach()
-        shown = shown.view(count, height, width, 3).permute(0, 3, 1, 2)
-        return sampled, covered, shown.split([1, 2], 1)
 
     def pictures(self) -> dict[str, torch.Tensor]:
         """The texture's colours, part by part from the left and from above, and what is behind the person."""
@@ -369,7 +369,9 @@ class DynamicTexture(Avatar):
             terms |= perceived(self.config, drawn, view, known)
             if view.flow is not None and self.config.temporal:
                 terms["temporal"] = self.config.temporal * flickering(drawn, view)
-        if self.wants_labels:
+        if self._labelled is None:
+            terms["moved"] = MOVED * self._moved
+        elif self.wants_labels:
             terms |= given(self._labelled, view)
         elif scene.posed is not None:
             terms |= of_mesh(self._labelled, replace(scene.posed, surface=self.charts),
@@ -389,15 +391,3 @@ class DynamicTexture(Avatar):
 def _sharpened(logit: torch.Tensor) -> torch.Tensor:
     """The mask that is drawn, of the logit that is learned: without the haze around and the holes inside."""
     return ((torch.sigmoid(SHARP * logit) - RAGGED) / (1 - 2 * RAGGED)).clamp(0, 1)
-
-
-def _likeliest(probability: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of (B, P, H, W) the two largest, (B, 2, H, W), and which they are, from 0; topk takes twice as long."""
-    first, which = probability.max(1, keepdim=True)
-    if probability.shape[1] == 1:
-        return first, which
-    rest = probability.scatter(1, which, -1.0)
-    second, other = rest.max(1, keepdim=True)
-    return torch.cat([first, second], 1), torch.cat([which, other], 1)
-
-

@@ -65,7 +65,11 @@ class Run:
 
     @staticmethod
     def open(path: str | Path, person: str | None = None) -> Run:
-        """The run in a folder; where several people are in it, one of them by name."""
+        """The run in a folder; where several people are in it, one of them by name.
+
+        Raises FileNotFoundError for a folder that is no run, ValueError for a broken one, and where nobody
+        says which of several people is meant.
+        """
         people = people_of(path)
         if person is None and len(people) > 1:
             raise ValueError(f"{path} is of several people: {', '.join(people)}. Choose one with --person.")
@@ -80,12 +84,16 @@ class Run:
                        saved.get("paired", False))
 
     def save(self) -> None:
+        """Write config.json, as a whole."""
         _save(self.path, {"config": asdict(self.config), "trained": self.trained, "capture": self.source,
                           "licence": self.licence, "body": self.body, "person": self.person, "up": self.up,
                           "paired": self.paired})
 
     def capture(self) -> Capture:
-        """The capture that it was trained on, at its place or moved along with the run."""
+        """The capture that it was trained on, at its place or moved along with the run.
+
+        Raises FileNotFoundError where it is at neither place.
+        """
         for place in (Path(self.source[0]), self.path / self.source[1]):
             if (place / "capture.json").is_file():
                 return load_capture(place)
@@ -211,6 +219,10 @@ def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a .safetensors file by name, on the CPU.
+
+    Raises FileNotFoundError where training has not come so far, ValueError where the file is broken.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"{file.parent} has no {file.name}: its training has not come that far. "
                                 "Go on with the same train command.")
@@ -221,6 +233,7 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
 
 
 def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors by name into a .safetensors file, as a whole."""
     write_atomically(file, safetensors.torch.save({name: tensor.detach().cpu().contiguous()
                                                    for name, tensor in tensors.items()}))
 

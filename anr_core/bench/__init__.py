@@ -157,30 +157,36 @@ def timings(all: bool, repeats: int) -> Iterator[tuple[int, str, int, list[float
 
 
 def draw(posed: Posed, size: int, backend: str = "warp") -> None:
+    """Rasterize at size x size pixels."""
     rasterize(posed.vertices, posed.surface.faces, view(size), (size, size), backend)
 
 
 def draw_and_back(posed: Posed, size: int) -> None:
+    """The same, and gradients to the vertices."""
     vertices = posed.vertices.clone().requires_grad_()
     fragments = rasterize(vertices, posed.surface.faces, view(size), (size, size))
     (fragments.barycentric.sum() + fragments.depth.sum()).backward()
 
 
 def interpolated(posed: Posed, size: int) -> None:
+    """The G-buffer: part, UV and normal of every covered pixel."""
     buffer = gbuffer(posed, view(size), (size, size))
     _ = buffer.part, buffer.uv, buffer.normal
 
 
 def draw_gaussians(bones: Solids, size: int) -> None:
+    """A picture of bones at size x size pixels."""
     with torch.no_grad():
         gaussian_picture(bones, torch.ones(GAUSSIANS, FEATURES), size)
 
 
 def gaussians_and_back(bones: Solids, size: int) -> None:
+    """The same, and gradients to means, rotations, scales and appearance."""
     leaves = [value.clone().requires_grad_() for value in list(bones)[:3]]
     appearance = torch.ones(GAUSSIANS, FEATURES, requires_grad=True)
     gaussian_picture(Solids(*leaves, bones.present), appearance, size).sum().backward()
 
 
 def gaussian_picture(bones: Solids, appearance: torch.Tensor, size: int) -> torch.Tensor:
+    """(1, FEATURES, size, size) of bones with a given appearance."""
     return gaussians.draw(bones, appearance, torch.zeros(FEATURES), view(size))

@@ -73,14 +73,17 @@ def timings(device: str, repeats: int, preset: str = "base") -> Iterator[tuple[s
 
 
 def pictures() -> list[tuple[str, int]]:
+    """(camera name, frame) of made-up training pictures."""
     return [("camera", frame) for frame in range(PICTURES)]
 
 
 def drawn(posed: Posed, camera: Camera) -> None:
+    """Rasterize at the camera's size."""
     rasterize(posed.vertices, posed.surface.faces, camera, camera.size)
 
 
 def drawn_and_back(posed: Posed, camera: Camera) -> None:
+    """The same, and gradients to the vertices."""
     vertices = posed.vertices.clone().requires_grad_()
     fragments = rasterize(vertices, posed.surface.faces, camera, camera.size)
     (fragments.barycentric.sum() + fragments.depth.sum()).backward()
@@ -125,6 +128,7 @@ def window(config: Config, body: Body, device: str) -> View:
 
 
 def batch_of_one(batch: View, row: int) -> View:
+    """One view of a batch, as a batch of one, without keypoints."""
     one = slice(row, row + 1)
     return View(batch.image[one], batch.mask[one], batch.certain[one], batch.camera[one], batch.pose[one],
                 None, batch.person[one], batch.camera_name[one], batch.frame[one], batch.time[one])

@@ -46,10 +46,12 @@ def occupied(anny: AnnyBody) -> list[Voxels]:
 
 @torch.no_grad()
 def forward(network: Diffusion, voxels: Voxels, codes: torch.Tensor) -> None:
+    """Diffuse codes without gradients."""
     network(voxels, codes)
 
 
 def and_back(network: Diffusion, voxels: Voxels, codes: torch.Tensor) -> None:
+    """Diffuse codes, and gradients to them and to the network."""
     sum(level.features.sum() for level in network(voxels, codes)).backward()
 
 

@@ -192,6 +192,7 @@ class AnnyBody(Body):
 
     @property
     def rest(self) -> Rest:
+        """The person's rest pose, which all poses bend."""
         return Rest(self.rest_vertices, self.rest_steps, self.joint_from_rest)
 
     def rest_pose(self) -> Pose:
@@ -211,7 +212,10 @@ class AnnyBody(Body):
         return Posed(vertices, world_from_joint[..., :3, 3], self.surface)
 
     def world_from_joint(self, rest: Rest, pose: Pose) -> torch.Tensor:
-        """Where poses put the joints of people, and how they turn them: (B, J, 4, 4)."""
+        """Where poses put the joints of people, and how they turn them: (B, J, 4, 4).
+
+        Raises ValueError for another number of rotations than Anny's.
+        """
         expected = len(skeleton.ANNY) - 1
         if pose.rotations.shape[1:] != (expected, 3):
             raise ValueError(f"Pose.rotations has shape {tuple(pose.rotations.shape)}, expected "
@@ -222,7 +226,10 @@ class AnnyBody(Body):
         return chain(rigid(rotations, steps), self.hops)
 
     def keypoints(self, posed: Posed, names: str) -> torch.Tensor:
-        """Keypoints (B, K, 3) of a posed mesh, metres: "coco23" or "body25"."""
+        """Keypoints (B, K, 3) of a posed mesh, metres: "coco23" or "body25".
+
+        Raises ValueError for another set.
+        """
         if names not in KEYPOINTS:
             raise ValueError(f"Keypoints {names!r} are unknown; use one of {', '.join(KEYPOINTS)}.")
         return getattr(self, names) @ posed.vertices

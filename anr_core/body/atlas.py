@@ -28,6 +28,9 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
     uv        (U, 2)  in [0, 1], origin at the bottom left, or None
     uv_faces  (F, 3)  indices into uv; None where UVs belong to vertices
     part      (F,)    from 1; None for a single part
+
+    Raises ValueError for indices that name nothing, UVs outside of [0, 1], and shapes that don't belong
+    together.
     """
     faces = _indices(faces, "faces", len(vertices))
     if uv is None:

@@ -37,6 +37,7 @@ class Pose:
         return self._map(lambda value: value[rows])
 
     def to(self, device) -> Pose:
+        """The same poses on another device."""
         return self._map(lambda value: value.to(device))
 
     def _map(self, change) -> Pose:
@@ -86,6 +87,7 @@ class Surface:
     skeleton: object | None = field(default=None, compare=False)
 
     def to(self, device) -> Surface:
+        """The same surface on another device."""
         return replace(self, faces=self.faces.to(device), uv=self.uv.to(device),
                        uv_faces=self.uv_faces.to(device), part=self.part.to(device))
 
@@ -119,6 +121,7 @@ class Body(nn.Module):
 
     @property
     def skeleton(self):
+        """The surface's skeleton, whose joints `Posed.joints` are; None for meshes without."""
         return self.surface.skeleton
 
     def _apply(self, change, recurse=True):  # what `to`, `cuda` and `cpu` all call
@@ -127,6 +130,7 @@ class Body(nn.Module):
         return self
 
     def forward(self, pose: Pose) -> Posed:
+        """The mesh of B poses, vertices (B, V, 3) metres, world."""
         raise NotImplementedError
 
     def rest_pose(self) -> Pose:
@@ -134,7 +138,10 @@ class Body(nn.Module):
         raise NotImplementedError
 
     def parts(self, names: Iterable[str]) -> list[int]:
-        """The parts that names mean: a number, or words that a part's name is made of, such as "thigh"."""
+        """The parts that names mean: a number, or words that a part's name is made of, such as "thigh".
+
+        Raises ValueError for a name that means none.
+        """
         found, last = [], int(self.surface.part.max())
         for name in names:
             words = set(name.split("_"))

@@ -60,6 +60,8 @@ def pose_from_easymocap(poses, Rh, Th, pelvis, model_type: str = "smpl", hands=N
                 file has them; needed where n says that hands are given as six components each
 
     A root that is not zero among the poses is applied before Rh, as EasyMocap does.
+
+    Raises ValueError for another number of values than the model's, and for components without `hands`.
     """
     poses, Rh, Th = _rows(poses), _rows(Rh), _rows(Th)
     pelvis = torch.as_tensor(pelvis).to(poses)
@@ -97,7 +99,10 @@ def easymocap_from_pose(pose: Pose, pelvis) -> dict[str, np.ndarray]:
 
 
 def pose_from_smplx(poses, translation) -> Pose:
-    """The pose of parameters (B, 3 J) that begin with the root's turn, and its translation (B, 3), metres."""
+    """The pose of parameters (B, 3 J) that begin with the root's turn, and its translation (B, 3), metres.
+
+    Raises ValueError for shapes that don't belong together.
+    """
     poses, translation = _rows(poses), _rows(translation)
     if poses.shape[1] % 3 or poses.shape[1] < 3 or translation.shape != (len(poses), 3):
         raise ValueError(f"poses {tuple(poses.shape)} and translation {tuple(translation.shape)} don't "

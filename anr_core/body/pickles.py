@@ -151,6 +151,7 @@ class Chumpy:
 
     @property
     def holds_array(self) -> bool:
+        """Whether it is an array, or a choice of one's entries; other expressions hold none."""
         return "x" in self.state or "idxs" in self.state
 
     def array(self) -> np.ndarray:
@@ -260,6 +261,7 @@ class PlainUnpickler(pickle._Unpickler):
         self._source = stream
 
     def find_class(self, module, name):
+        """What stands for a name in the file; raises UnpicklingError for all but arrays and containers."""
         package = module.split(".")[0]
         if package == "chumpy":
             return Chumpy
@@ -272,6 +274,7 @@ class PlainUnpickler(pickle._Unpickler):
         return _NAMED[module, name]
 
     def load_build(self):
+        """Fill what was just made; refuses to alter anything else, and arrays larger than their bytes."""
         if not isinstance(self.stack[-2], _FILLED):
             raise pickle.UnpicklingError(f"it wants to alter a {type(self.stack[-2]).__name__}")
         if isinstance(self.stack[-2], np.ndarray):

@@ -122,6 +122,7 @@ class SmplBody(Body):
         return super()._apply(change, recurse)
 
     def forward(self, pose: Pose) -> Posed:
+        """The mesh of B poses; raises ValueError where the number of rotations is not the model's."""
         (model,), batch = self._unsaved, len(pose.root_rotation)
         stretches = STRETCHES[self.model_type]
         counts = [count for _, count in stretches]
@@ -138,7 +139,10 @@ class SmplBody(Body):
 
 
 def find_model(path: Path, model_type: str, variant: str | None = None) -> Path:
-    """The model's file, looked for as smplx lays out its folders."""
+    """The model's file, looked for as smplx lays out its folders.
+
+    Raises FileNotFoundError, which says where to register, where there is none.
+    """
     name = f"{model_type}_{variant or ('right' if model_type == 'mano' else 'neutral')}".upper()
     folders = [path / model_type, path] if path.is_dir() else []
     candidates = [folder / f"{name}{suffix}" for folder in folders for suffix in (".npz", ".pkl")]

@@ -113,6 +113,7 @@ def _inside(archive, name) -> list[str]:
 
 
 def make_room(size, folder, what):
+    """Raise ValueError where a folder's disk has less than size bytes free for `what`."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ValueError(f"{what} needs {size / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free. "

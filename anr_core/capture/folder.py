@@ -58,8 +58,10 @@ MEMORY = 512 * 2**20
 class Shot:
     """One picture of a capture: who took it and when, and its files, relative to the capture.
 
+    camera      its name
     mask        None where nobody measured it: a view then has the mesh's projection, or none; the whole
                 picture where there is an input
+    certain     where the mask can be believed; None where it can be everywhere
     registered  the mesh was fitted to this frame; else it is interpolated, or there is none
     split       "train", or the name of what it is held out for
     truth       arrays of whatever else is known of the picture
@@ -86,10 +88,12 @@ class Shot:
 class Capture:
     """A person, filmed: an index in memory, the pictures on disk until a view is read.
 
+    path          its folder
     cameras       each a batch of one, for the pictures as they are here
     shots         all pictures
     registration  the body that was fitted to the person, or None before that
     format        what it was prepared from
+    licence       what the source states; it travels into runs
     fps           frames a second
     up            (3,) the world's unit vector against gravity
     person        the person's name
@@ -170,10 +174,14 @@ class Capture:
 
     @property
     def splits(self) -> list[str]:
+        """Names of the splits that its shots are of, sorted."""
         return sorted({shot.split for shot in self.shots})
 
     def split(self, name: str) -> Capture:
-        """The same capture with only the views marked so: "train", or what others are held out for."""
+        """The same capture with only the views marked so: "train", or what others are held out for.
+
+        Raises ValueError for a split that there is not.
+        """
         if name not in self.splits:
             raise ValueError(f"{self.path} has no split {name!r}; it has {', '.join(self.splits)}.")
         return self.only(lambda shot: shot.split == name)
@@ -231,7 +239,10 @@ def _listed(values):
 
 
 def load_capture(path: str | Path) -> Capture:
-    """Read a capture's index and body; its pictures stay on disk."""
+    """Read a capture's index and body; its pictures stay on disk.
+
+    Raises FileNotFoundError for a folder that is no capture, ValueError for a broken one.
+    """
     path = Path(path).resolve()
     try:
         return _described(path, _read_index(path))

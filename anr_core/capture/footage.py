@@ -88,6 +88,7 @@ class Footage:
 
     @property
     def registered(self) -> bool:
+        """Whether it comes with meshes whose faces are known."""
         return self.surface is not None
 
     def mesh(self, frame: int) -> torch.Tensor:

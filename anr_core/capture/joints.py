@@ -43,6 +43,7 @@ class Joints:
         return Joints(skeleton, dict(zip(numbers, torch.from_numpy(points), strict=True)), lifted)
 
     def write(self, file: Path) -> None:
+        """Write all frames' joints into an .npz."""
         np.savez_compressed(file, frames=np.array(list(self.points), np.int64),
                             points=np.stack([points.numpy() for points in self.points.values()]))
 

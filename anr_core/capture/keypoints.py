@@ -28,12 +28,14 @@ def of_body(table: Table, skeleton: str | None) -> tuple[Table, str | None]:
 
 
 def write_keypoints(file: Path, table: Table) -> None:
+    """Write keypoints by camera and frame into an .npz; all of one set."""
     cameras, frames = zip(*table, strict=True)
     np.savez_compressed(file, cameras=np.array(cameras), frames=np.array(frames, np.int64),
                         points=np.stack([points.numpy() for points in table.values()]))
 
 
 def read_keypoints(file: Path) -> Table:
+    """What `write_keypoints` has written; raises ValueError where it is missing or broken."""
     try:
         arrays = read_npz(file)
         names = zip(arrays["cameras"].tolist(), arrays["frames"].tolist(), strict=True)

@@ -72,12 +72,16 @@ class View:
         return replace(self, **planes, pixels=pixels[None].to(self.image))
 
     def to(self, device) -> View:
+        """The same views on another device."""
         return replace(self, **{field.name: value.to(device) for field in fields(self)
                                 if hasattr(value := getattr(self, field.name), "to")})
 
     @staticmethod
     def cat(views: list[View]) -> View:
-        """One batch of many; keypoints stay where all have them. The pictures must have one size."""
+        """One batch of many; keypoints stay where all have them. The pictures must have one size.
+
+        Raises ValueError for several sizes.
+        """
         if len(sizes := {view.size for view in views}) > 1:
             raise ValueError(f"Views of {len(sizes)} sizes can't share a batch: {sorted(sizes)} (H, W). "
                              "Read them with one size, or resample them first.")

@@ -15,7 +15,10 @@ def optional(metavar: str):
 
 
 def frame_list(text: str, there: Iterable[int]) -> list[int]:
-    """The frames that text such as "0-40,48" names: of a range those that are there, both ends included."""
+    """The frames that text such as "0-40,48" names: of a range those that are there, both ends included.
+
+    Raises ValueError for text that is no list, and for numbers that none of them has.
+    """
     there, named = sorted(there), set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -32,7 +35,11 @@ def frame_list(text: str, there: Iterable[int]) -> list[int]:
 
 
 def read_settings(file: Path, system: str = "anr") -> dict:
-    """The settings in a JSON file, each of the type that it has among the system's."""
+    """The settings in a JSON file, each of the type that it has among the system's.
+
+    Raises FileNotFoundError without a file, ValueError for what is no JSON, no setting's type, or `system`
+    and `preset`.
+    """
     from anr_core.avatars import configure
 
     known = configure(system=system)

@@ -169,6 +169,8 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
 
     Prints tables, writes a picture a split into the run's folder `evaluation`, and returns
     {split: {protocol: {method: {figure: number or None}}}}.
+
+    Raises ValueError where no view is left to judge by, and for a capture of another body.
     """
     if protocol not in (None, *metrics.PROTOCOLS, "published"):
         raise ValueError(f"protocol {protocol!r} is unknown; use one of {', '.join(metrics.PROTOCOLS)}, "

@@ -100,7 +100,8 @@ class Contestants:
 class Draws(Protocol):
     """Who draws a view by every method that is compared."""
 
-    def draw(self, view: View, posed: Posed | None) -> dict[str, Rendering]: ...
+    def draw(self, view: View, posed: Posed | None) -> dict[str, Rendering]:
+        """A rendering by every method, by its name; of a pair `posed` is None."""
 
 
 def soundly_drawn(avatar: Avatar, view: View, posed: Posed | None, cameras: Iterable[str]) -> Rendering:

@@ -34,9 +34,11 @@ class Own:
 
     @property
     def known(self) -> bool:
+        """Whether the run has learned what is behind the person there, or the capture knows it."""
         return self.avatar.background(self.camera) is not None or self.camera in self.capture.backgrounds
 
     def check(self) -> None:
+        """Raise ValueError where it isn't known."""
         if not self.known:
             raise ValueError(f"Nobody knows what is behind the person before camera {self.camera}: "
                              f"{self.capture.path} has no background of it, and the run has learned none. "
@@ -131,4 +133,5 @@ def cut_out(rendering: Rendering) -> np.ndarray:
 
 
 def on_device(background: torch.Tensor | float, rendering: Rendering) -> torch.Tensor | float:
+    """A background where a rendering is, in its dtype; a grey as it is."""
     return background.to(rendering.rgb) if torch.is_tensor(background) else background

@@ -132,10 +132,12 @@ def _shown(shape: Shape, camera: Camera, shown: str) -> tuple[torch.Tensor, torc
 
 
 def one_sphere(count: int) -> Shape:
+    """One ball; count says nothing."""
     return _shape([[0, 0, 0]], [[1.0] * 3], [RED], 3)
 
 
 def one_ellipsoid(count: int) -> Shape:
+    """One ellipsoid, turned; count says nothing."""
     return _shape([[0, 0, 0]], [[2.2, 0.7, 0.7]], [YELLOW], 3, torch.tensor([[0.0, -0.6, 0.5]]))
 
 
@@ -145,6 +147,7 @@ def two_that_overlap(count: int) -> Shape:
 
 
 def many_spheres(count: int) -> Shape:
+    """So many balls of several sizes, at random; always the same ones."""
     generator = torch.Generator().manual_seed(0)
     means = 1.2 * torch.rand(count, 3, generator=generator) - 0.6
     scale = 0.15 + 0.4 * torch.rand(count, 1, generator=generator)
@@ -152,6 +155,7 @@ def many_spheres(count: int) -> Shape:
 
 
 def many_ellipsoids(count: int) -> Shape:
+    """So many ellipsoids, turned at random; always the same ones."""
     generator = torch.Generator().manual_seed(1)
     means = 1.2 * torch.rand(count, 3, generator=generator) - 0.6
     scales = torch.tensor([1.0, 0.2, 0.2]) * (0.4 + torch.rand(count, 1, generator=generator))

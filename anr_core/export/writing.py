@@ -67,6 +67,8 @@ def write_video(file: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     they may have straight alpha, (H, W, 4). The file is there as a whole, or as it was before.
 
     An odd row or column is doubled: codecs with colours at half resolution need even sizes.
+
+    Raises ValueError where it can't be written; what was there is kept.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.stem}.new{file.suffix}")

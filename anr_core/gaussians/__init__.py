@@ -80,6 +80,8 @@ def draw(solids: Solids, appearance: torch.Tensor, background: torch.Tensor, cam
     returns     (B, A, H, W) in appearance's dtype
 
     Each picture has its own farthest peak and smallest scale. Differentiable in everything, the camera too.
+
+    Raises ValueError for what `render` refuses, weak cameras, and pictures of no size.
     """
     size = camera.size if size is None else size
     if size is None:

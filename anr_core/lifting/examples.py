@@ -40,6 +40,7 @@ class Batch:
     known: torch.Tensor
 
     def to(self, device) -> Batch:
+        """The same examples on another device."""
         return Batch(self.seen.to(device), self.joints.to(device), self.known.to(device))
 
 

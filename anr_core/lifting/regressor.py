@@ -40,6 +40,7 @@ class PoseRegressor(nn.Module):
         self.end = nn.Linear(width, 3 * joints)
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """As the class says; raises ValueError for keypoints of another number than its own."""
         if seen.shape[1:] != (self.joints, 3):
             raise ValueError(f"Keypoints are {tuple(seen.shape)}, expected (B, {self.joints}, 3): place and "
                              "confidence, as `look` gives them.")

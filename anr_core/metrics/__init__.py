@@ -244,6 +244,7 @@ class Comparison:
     ssim_range_1: Callable | None = None
 
     def figures(self) -> dict[str, float | None]:
+        """Each figure of two single pictures by name; those in time need two of these."""
         pictures = self.prediction, self.truth, self.pixels
         return {"psnr": psnr(*pictures), "psnr_aligned": psnr_aligned(*pictures),
                 "ssim": self.ssim(*pictures),

@@ -39,6 +39,7 @@ class Anatomy:
     carriers: dict[str, int]
 
     def has(self, *names: str) -> bool:
+        """Whether the motion has all of these joints."""
         return all(name in self.joints for name in names)
 
 

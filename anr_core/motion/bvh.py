@@ -18,7 +18,10 @@ LARGEST_FILE = 2**30  # bytes
 
 
 def read_bvh(file: Path) -> Motion:
-    """The motion in a BVH file."""
+    """The motion in a BVH file.
+
+    Raises ValueError, which names the line or frame, for a file that is no BVH, or cut off.
+    """
     if file.stat().st_size > LARGEST_FILE:
         raise ValueError(f"{file} is larger than 1 GiB. Cut it into parts.")
     text = file.read_text(encoding="utf-8-sig", errors="replace")

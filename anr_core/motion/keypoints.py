@@ -67,6 +67,7 @@ class FlatMotion:
 
     @property
     def seconds(self) -> float:
+        """How long it takes from the first frame to the last."""
         return float(self.frames[-1] - self.frames[0]) / self.fps
 
     def of_skeleton(self, wanted: Skeleton) -> FlatMotion:
@@ -99,7 +100,10 @@ class FlatMotion:
 
 
 def open_source(source: str | Path, fps: float | None = None) -> Capture | FlatMotion:
-    """Who moves: a capture's folder, or one of keypoints alone, of which `read_flat_motion` takes fps."""
+    """Who moves: a capture's folder, or one of keypoints alone, of which `read_flat_motion` takes fps.
+
+    Raises ValueError for fps of a capture, and for keypoints of nobody or of several cameras.
+    """
     source = Path(source)
     if source.is_dir() and not (source / "capture.json").is_file():
         return read_flat_motion(source, fps)

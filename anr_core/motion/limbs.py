@@ -9,6 +9,7 @@ FOLLOWED = 0.3  # sine of a bend from which on its own plane, rather than the bo
 
 
 def unit(vectors: torch.Tensor) -> torch.Tensor:
+    """Vectors (..., 3) of length 1; zeros stay zeros."""
     return functional.normalize(vectors, dim=-1)
 
 

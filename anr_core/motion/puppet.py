@@ -38,6 +38,7 @@ class Puppet:
     soles: torch.Tensor
 
     def joint(self, name: str) -> int:
+        """The index of a joint by its name."""
         return self.names.index(name)
 
     def bone(self, start: str, end: str) -> torch.Tensor:

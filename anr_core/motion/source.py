@@ -38,9 +38,11 @@ class Source:
     levels: torch.Tensor
 
     def turn(self, name: str) -> torch.Tensor:
+        """(n, 3, 3) how a joint is turned in each frame, world from joint."""
         return self.turns[:, self.anatomy.joints[name]]
 
     def place(self, name: str) -> torch.Tensor:
+        """(n, 3) where a joint is in each frame."""
         return self.places[:, self.anatomy.joints[name]]
 
     def bone(self, start: str, end: str) -> torch.Tensor:
@@ -48,6 +50,7 @@ class Source:
         return unit(self.place(end) - self.place(start))
 
     def rest_bone(self, start: str, end: str) -> torch.Tensor:
+        """(3,) the unit direction from one joint to another in the rest pose."""
         joints = self.anatomy.joints
         return unit(self.rest[joints[end]] - self.rest[joints[start]])
 

@@ -143,6 +143,7 @@ def _windows(values, reach):
 
 
 def limb_known(limb: tuple[str, str], shown: set[str]) -> bool:
+    """Whether both ends of a limb are shown, on either side."""
     return any(set(ends) <= shown for ends in both_sides(limb))
 
 

@@ -30,6 +30,7 @@ NO_GPU = ("No GPU: everything works, training takes longer. On Colab: Runtime > 
 
 
 def on_colab() -> bool:
+    """Whether this runs on Google Colab, told without importing anything of it."""
     return importlib.util.find_spec("google") is not None and \
         importlib.util.find_spec("google.colab") is not None
 

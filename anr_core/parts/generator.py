@@ -1,4 +1,8 @@
-"""The UV generator: which part of a body is seen at every pixel, and where on it, told by a 2D pose."""
+"""The UV generator: which part of a body is seen at every pixel, and where on it, told by a 2D pose.
+
+Where a posed body is at hand, its mesh says that already, and the generator is shown its parts and asked for
+what has to be mended: clothes and hair stand off a naked body, and fits are some pixels off.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,15 @@ from torch import nn
 from torch.nn import functional
 
 from anr_core.parts.limbs import COARSE
+from anr_core.rasterizer import GBuffer
 from anr_core.renderer.convolutions import conv
 
 LEVELS = 4  # of the maps' resolution: at 256 pixels the last sees the picture as 8 x 8
 FINER = 2   # times finer than the maps, what the network says of a pixel
 STEP = COARSE // FINER
+# What the generator's mending is of size 1: of a chart's side, and of a mask's logit
+MOVES, GROWS = 0.1, 5.0
+GUIDE = 3.0  # how large the parts are that it is shown
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class Generator(nn.Module):
         super().__init__()
         self.parts = parts
         widths = [width, 2 * width, 4 * width, 4 * width]
-        self.enter = conv(inputs, width)
+        self.enter = conv(inputs + parts + 1, width)
         self.down = nn.ModuleList(conv(a, b, stride=2) for a, b in zip(widths, widths[1:], strict=False))
         self.blocks = nn.ModuleList(Block(widths[-1]) for _ in range(depth))
         pairs = list(reversed(list(zip(widths, widths[1:], strict=False))))
@@ -93,18 +101,33 @@ class Generator(nn.Module):
         self.widen = conv(width, 2 * width)
         self.leave = conv(2 * width, (1 + 3 * parts) * FINER**2, 1)
         nn.init.zeros_(self.leave.weight)
+        self.mend = conv(2 * width, 3 * FINER**2, 1)
+        nn.init.zeros_(self.mend.weight)
         # it begins with four fifths background everywhere, as pictures are
         nn.init.constant_(self.leave.bias[:FINER**2], math.log(4 * parts))
         self.to(memory_format=torch.channels_last)  # faster on CPUs
 
     def forward(self, maps: torch.Tensor) -> Labelling:
         """Of maps (B, inputs, h', w'), a quarter of the pictures' size, rounded up."""
-        logits, chart = self._said(maps).float().split([1 + self.parts, 2 * self.parts], 1)
+        logits, chart = self._said(maps, None, self.leave).split([1 + self.parts, 2 * self.parts], 1)
         return Labelling(logits, torch.sigmoid(chart).unflatten(1, (self.parts, 2)))
 
-    def _said(self, maps):
-        """(B, 1 + 3 P, FINER h, FINER w) logits and what becomes coordinates."""
+    def mended(self, maps: torch.Tensor, around: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """(B, 3, H, W) what is to be added to a drawn body's chart coordinates and to its mask's logit.
+
+        around  (B, P, h', w')  how much of the maps' pixels each of its parts covers: see `parts_around`
+        size    (H, W) of the pictures
+        """
+        said = self._said(maps, around, self.mend)
+        return _finer(torch.cat([MOVES * torch.tanh(said[:, :2]), GROWS * said[:, 2:]], 1), size)
+
+    def _said(self, maps, around, head):
+        """(B, C, FINER h, FINER w) of float32."""
         height, width = maps.shape[-2:]
+        if around is None:
+            maps = functional.pad(maps, (0, 0, 0, 0, 0, 1 + self.parts))
+        else:
+            maps = torch.cat([maps, GUIDE * around.to(maps), torch.ones_like(maps[:, :1])], 1)
         stride = 1 << (LEVELS - 1)
         padded = functional.pad(maps, (0, -width % stride, 0, -height % stride))
         skips = [functional.silu(self.enter(padded.contiguous(memory_format=torch.channels_last)))]
@@ -120,8 +143,8 @@ class Generator(nn.Module):
         x = functional.silu(self.widen(x))
         # half precision has coordinates in steps of a third of a texel of 200
         with torch.autocast(x.device.type, enabled=False):
-            x = self.leave(x.float())
-        return functional.pixel_shuffle(x, FINER)[..., :FINER * height, :FINER * width]
+            x = head(x.float())
+        return functional.pixel_shuffle(x, FINER)[..., :FINER * height, :FINER * width].float()
 
     @torch.no_grad()
     def take(self, other: Generator) -> None:
@@ -162,5 +185,16 @@ class Block(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) of the same."""
         return x + self.second(functional.silu(self.first(functional.silu(x))))
 
+
+def parts_around(buffer: GBuffer, parts: int) -> torch.Tensor:
+    """(B, P, h', w') shares of the maps' pixels that each part of a drawn body covers."""
+    count, height, width = buffer.shape
+    rows, columns = (-(-side // COARSE) for side in (height, width))
+    place = buffer.pixels % (height * width)
+    cell = (buffer.picture * rows + place // width // COARSE) * columns + place % width // COARSE
+    covered = torch.bincount(cell * parts + buffer.part - 1, minlength=count * rows * columns * parts)
+    shares = covered.view(count, rows, columns, parts) / COARSE**2
+    return shares.permute(0, 3, 1, 2)

@@ -42,6 +42,7 @@ class Example:
     uv: torch.Tensor
 
     def to(self, device) -> Example:
+        """The same examples on another device."""
         return Example(self.points.to(device), self.part.to(device), self.uv.to(device))
 
 

@@ -62,6 +62,7 @@ class Strokes:
         return Strokes(places, np.arange(len(places)))
 
     def only(self, chosen: np.ndarray) -> Strokes:
+        """Some of the strokes, by a mask or by their indices."""
         return Strokes(self.places[chosen], self.numbers[chosen])
 
 

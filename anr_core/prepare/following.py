@@ -44,6 +44,7 @@ class Track:
     weight: float = 0.0
 
     def add(self, picture: int, who: int, points: np.ndarray, weight: float) -> None:
+        """One more detection: who of a picture it is, with points (K, 3), and what it is worth."""
         self.pictures.append(picture)
         self.who.append(who)
         self.points.append(points)

@@ -65,7 +65,10 @@ def save_lifter(lifter: Lifter, told: dict, file: Path) -> None:
 
 
 def kept_lifter(file: Path, told: dict, skeleton: Skeleton) -> Lifter | None:
-    """A lifter that was learned for the same; None where there is none, or only one for something else."""
+    """A lifter that was learned for the same; None where there is none, or only one for something else.
+
+    Raises ValueError for a file that can't be read.
+    """
     if not file.is_file():
         return None
     try:

@@ -120,6 +120,7 @@ class Places:
 
     @staticmethod
     def of(capture: Capture) -> Places:
+        """Places on a capture's body for every brush, at random and evenly; always the same ones."""
         posed = capture.body(capture.recording[:1])
         corners = posed.vertices[0][posed.surface.faces]
         sides = corners[:, 1:] - corners[:, :1]

@@ -121,12 +121,14 @@ def _take_out(near, pictures, guides, palette):
 
 
 def placed(part, guide, size):
+    """A part of a picture in a guide's window, as a whole picture (H, W) bool of a size."""
     whole = np.zeros(size, bool)
     whole[guide.window] = part
     return whole
 
 
 def shrunk(picture, by):
+    """A picture so many times smaller, each pixel the mean of those it stands for."""
     return picture if by == 1 else np.asarray(Image.fromarray(picture).reduce(by))
 
 

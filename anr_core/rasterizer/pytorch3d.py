@@ -40,6 +40,8 @@ def pytorch3d_camera(camera: Camera, size: tuple[int, int]) -> dict[str, torch.T
     """R (B, 3, 3), T (B, 3), focal_length (B, 2) and principal_point (B, 2) as PyTorch3D's cameras take them.
 
     For PerspectiveCameras, or OrthographicCameras where the camera is weak. Skew can't be expressed.
+
+    Raises ValueError for skew.
     """
     if bool((camera.K[:, 0, 1] != 0).any()):
         raise ValueError("PyTorch3D's cameras have no skew, but K[0, 1] is not 0; use backend='warp'.")

@@ -64,6 +64,7 @@ def ordered(depth: wp.float32) -> wp.uint32:
 
 @wp.func
 def depth_of(key: wp.uint64) -> wp.float32:
+    """The depth that a key holds: the inverse of what ordered it."""
     bits = wp.uint32(key >> wp.uint64(32))
     if (bits & SIGN) != wp.uint32(0):
         return wp.cast(bits ^ SIGN, wp.float32)

@@ -146,6 +146,7 @@ class Trainer:
 
     @property
     def done(self) -> float:
+        """How much of the budget is used up, in [0, 1]."""
         return self.budget.fraction(self.state.step, self.state.seconds)
 
     def seen(self, stage: Stage) -> int:
@@ -334,6 +335,7 @@ class Trainer:
             self.save()
 
     def save(self) -> None:
+        """Write a checkpoint; of several processes the first one does."""
         if self.fabric.is_global_zero:
             self.state.save(self.path, self.people, self.optimizer, self.adversary)
         self.saved = self.state.seconds
@@ -393,6 +395,7 @@ class Objective(torch.nn.Module):
 
     def forward(self, person: int, batch: Callable[[Avatar], tuple[View, Posed | None]] | int,
                 ) -> dict[str, torch.Tensor]:
+        """Named losses of one person's batch, or of a step of practice."""
         with together(self.place):
             return self._losses(person, batch)
 

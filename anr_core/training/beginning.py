@@ -165,6 +165,7 @@ class State:
 
     def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
              adversary: Adversary | None = None) -> None:
+        """Write everybody's avatar, and what going on needs, each file as a whole."""
         saved = self.saved() | {"optimizer": optimizer and optimizer.state_dict(),
                                 "adversary": adversary and adversary.state()}
         # training.pt last: killed in between, the run goes on from before and writes all again
@@ -190,6 +191,7 @@ class State:
         torch.set_rng_state(saved["random"])
 
     def load(self, file: Path) -> None:
+        """Go on from what `save` has written; raises ValueError where it is broken or of another run."""
         try:
             self.take(torch.load(file, weights_only=True, map_location="cpu"))
         except Exception as error:  # a truncated pickle raises almost anything

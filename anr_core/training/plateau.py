@@ -39,6 +39,7 @@ class Plateau:
 
     @property
     def mean(self) -> float:
+        """The mean loss since the last look."""
         return self.total / max(self.steps, 1)
 
     def look(self, loss: float) -> None:
@@ -52,8 +53,10 @@ class Plateau:
             self.scale, self.waited = self.scale * self.factor, 0
 
     def state(self) -> dict:
+        """What going on needs."""
         return asdict(self)
 
 
 def steps_between_looks(pictures: int, batch: int) -> int:
+    """After how many steps the loss is looked at."""
     return max(STEPS, math.ceil(PASSES * pictures / batch))

@@ -51,6 +51,7 @@ class Record:
                 self.events.close()
 
     def write(self, progress: Progress) -> None:
+        """Add a line to metrics.jsonl and to TensorBoard, every LOG_STEPS steps and at the end."""
         if progress.step % LOG_STEPS and progress.fraction < 1:
             return
         line = {"step": progress.step, "stage": progress.stage, **progress.losses,

@@ -22,6 +22,7 @@ class Budget:
     minutes: float | None
 
     def fraction(self, step: int, seconds: float) -> float:
+        """How much is used up after so many steps and seconds, in [0, 1]."""
         done = step / self.steps if self.steps else seconds / (60 * self.minutes)
         return min(done, 1.0)
 

@@ -44,6 +44,7 @@ class Latest:
             return self._changed.wait_for(lambda: self._waiting is None and not self._busy, seconds)
 
     def close(self) -> None:
+        """Draw nothing any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

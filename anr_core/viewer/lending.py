@@ -16,6 +16,8 @@ WORDS = ('<div style="line-height:1.3">The picture that says how the person look
 
 
 class Lending:
+    """The tab of whose looks are drawn: the person's own, another picture's, another's."""
+
     def __init__(self, viewer):
         self.viewer, self._showing = viewer, Showing()
         wide = widgets.Layout(width="360px")
@@ -38,6 +40,7 @@ class Lending:
                                     upload_button("upload a picture", self._try)])
 
     def show(self, state: State) -> None:
+        """Let the widgets say what a state says."""
         camera, _, frame = state.source.partition(":")
         with self._showing():
             if camera in self.frames:

@@ -24,6 +24,8 @@ SMALL = '<div style="line-height:1.3">{}</div>'
 
 
 class Looks:
+    """The tab of what is behind the person, which step of the way is shown, and how large."""
+
     def __init__(self, viewer):
         self.viewer = viewer
         wide = widgets.Layout(width="360px")
@@ -55,6 +57,7 @@ class Looks:
                                     *(self._mixing(wide, style) if textured else ())])
 
     def show(self, state: State) -> None:
+        """Let the widgets say what a state says."""
         with self._showing():
             values = [value for _, value in self.background.options]
             if state.background not in values:

@@ -19,6 +19,8 @@ def open_viewer(*runs: str | Path, size: int | None = None, stamp: bool = False)
     Of a run of several people each is shown. Where the capture of the first run is there, its poses and
     backgrounds are offered. The panel that was opened before for the same runs is closed: a cell that is run
     again leaves nothing behind.
+
+    Raises ValueError for avatars that can't be posed, or not side by side.
     """
     avatars, first, folders = {}, None, [local_run(run) for run in runs]
     device = "cuda" if torch.cuda.is_available() else "cpu"

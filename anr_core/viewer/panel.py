@@ -81,6 +81,7 @@ class Viewer:
 
     @property
     def state(self) -> State:
+        """What is drawn now; setting it draws another."""
         return self._state
 
     @state.setter
@@ -112,6 +113,7 @@ class Viewer:
             self._later.start()
 
     def change_view(self, **changes) -> None:
+        """Change some of the view's fields, in degrees and metres, and draw that."""
         with self._moving:
             self.change(view=replace(self._state.view, **changes))
 
@@ -130,6 +132,7 @@ class Viewer:
         self.words.value = f'<span style="color:#c0392b">{escape(words)}</span>'
 
     def say(self, words: str) -> None:
+        """Show words under the picture."""
         self.words.value = escape(words)
 
     def settle(self, seconds: float = 60.0) -> None:
@@ -234,6 +237,7 @@ def within(widget):
 
 
 def check_bodies(avatars: dict[str, Avatar], capture: Capture | None) -> None:
+    """Raise ValueError for avatars that can't be posed, or not together, or not with this capture."""
     first = next(iter(avatars.values()))
     for name, avatar in avatars.items():
         if avatar.surface is None:

@@ -24,6 +24,8 @@ class Played:
 
 
 class Playing:
+    """The tab of motions: a file's, or the film's own."""
+
     def __init__(self, viewer):
         self.viewer, self.motion = viewer, None
         wide, style = widgets.Layout(width="360px"), {"description_width": "60px"}
@@ -50,7 +52,7 @@ class Playing:
                                     widgets.HBox([self.play, self.place]), self.told])
 
     def show(self, state: State) -> None:
-        pass
+        """Nothing: no state tells which motion it came from."""
 
     def take(self, poses: Pose, fps: float, name: str) -> None:
         """Poses to play from now on."""

@@ -20,6 +20,8 @@ RECORDED = ("This body knows only the poses that were recorded: choose one above
 
 
 class Posing:
+    """The tab of joints: sliders, poses to choose, a pose as text."""
+
     def __init__(self, viewer):
         self.viewer, self.controls = viewer, Controls(viewer.body)
         self.presets = self._presets()
@@ -54,6 +56,7 @@ class Posing:
         self.widget = widgets.VBox([*parts, self.text, widgets.HBox([copy, apply])])
 
     def show(self, state: State) -> None:
+        """Let the widgets say what a state says."""
         if self.controls.all:
             self.sliders.show(self.controls.read(state.pose))
         self.choice.value = self.choice.options[0]  # so that the same one can be chosen again

@@ -19,6 +19,8 @@ TURN = 4.0  # seconds in which the camera goes round once
 
 
 class Saving:
+    """The tab of what is kept: a picture, a video, the state as text."""
+
     def __init__(self, viewer):
         self.viewer, self._thread = viewer, None
         wide = widgets.Layout(width="360px")
@@ -45,7 +47,7 @@ class Saving:
                                     widgets.HBox([buttons["copy"], buttons["apply"]])])
 
     def show(self, state: State) -> None:
-        pass
+        """Nothing: what is saved is the state itself."""
 
     def wait(self, seconds: float = 600.0) -> None:
         """Until a video that is being saved is there."""

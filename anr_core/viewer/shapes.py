@@ -100,6 +100,7 @@ class Shapes:
 
     @property
     def look(self) -> Look:
+        """What is drawn now; setting it draws another."""
         return self._look
 
     @look.setter
@@ -123,6 +124,7 @@ class Shapes:
             raise TimeoutError(f"The picture was not drawn within {seconds:g} seconds.")
 
     def close(self) -> None:
+        """Stop drawing, and take all widgets away."""
         self.latest.close()
         for widget in within(self.widget):
             widget.close()

@@ -81,6 +81,7 @@ class State:
 
 
 def pose_text(pose: Pose) -> str:
+    """A pose as JSON, which the panel reads back."""
     return json.dumps(pose_record(pose))
 
 
@@ -97,6 +98,10 @@ def pose_record(pose: Pose) -> dict:
 
 
 def pose_of_record(record: object, like: Pose) -> Pose:
+    """The pose that a record tells; what it leaves out is as in another, `like`, of the same body.
+
+    Raises ValueError for what no pose of this body is.
+    """
     if not isinstance(record, dict) or not record:
         raise ValueError("This is no pose: expected an object with rotations, root_rotation and "
                          "root_translation, as the panel's own text has.")

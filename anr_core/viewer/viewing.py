@@ -14,6 +14,8 @@ SIDES = {"front": 0.0, "left": 90.0, "back": 180.0, "right": -90.0}
 
 
 class Viewing:
+    """The tab of the camera: where it stands and how far, and sides to jump to."""
+
     def __init__(self, viewer):
         self.viewer = viewer
         self.sliders = Sliders({name: Scale(label, *(round(end / unit) for end in LIMITS[name]), step, unit)
@@ -27,4 +29,5 @@ class Viewing:
         self.widget = widgets.VBox([*self.sliders.widgets.values(), widgets.HBox(buttons), reset])
 
     def show(self, state: State) -> None:
+        """Let the sliders say what a state says."""
         self.sliders.show({name: getattr(state.view, name) for name in SCALES})

@@ -53,6 +53,8 @@ def watch(training: Iterator[Progress], saved: Callable[[], None] | None = None,
 
 
 class Watching:
+    """A training before one's eyes: preview, progress, loss."""
+
     def __init__(self):
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width=f"{WIDTH}px"))
         self.numbers, self.curve, self.words = widgets.HTML(), widgets.HTML(), widgets.HTML()
@@ -63,6 +65,7 @@ class Watching:
         self._losses, self._stage, self._shown = [], None, None
 
     def show(self, progress: Progress) -> None:
+        """Show how far it is."""
         loss = sum(progress.losses.values())
         if progress.stage != self._stage:  # which has other losses, and begins another curve
             self._losses, self._stage = [], progress.stage
@@ -79,6 +82,7 @@ class Watching:
             self.preview.layout.display = ""
 
     def say(self, words: str) -> None:
+        """Show words under it."""
         self.words.value = words
 
 

@@ -53,6 +53,7 @@ class Diffusion(nn.Module):
         self.channels = sum(widths[1:])
 
     def forward(self, voxels: Voxels, codes: torch.Tensor) -> list[Level]:
+        """Of voxels and their codes (N, channels), the four levels at 1/2, 1/4, 1/8 and 1/16 of the size."""
         if self.backend == "spconv":
             from anr_core.volume.spconv import diffuse
 
@@ -80,6 +81,7 @@ class Layer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, features: torch.Tensor, neighbours: Neighbours, voxels: Voxels) -> torch.Tensor:
+        """Features (N, out_channels) of voxels, from those (N, channels) of their neighbours."""
         return self.activated(self.convolution(features, neighbours), voxels)
 
     def activated(self, features: torch.Tensor, voxels: Voxels) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The dynamic texture: what it draws of keypoints and of bodies, what its losses reach, what it learns."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,11 +9,14 @@ import torch
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.dynamic_losses import beside
 from anr_core.avatars.dynamic_texture import PRESETS, Settings
+from anr_core.avatars.rims import beyond
 from anr_core.avatars.run import load_avatar
 from anr_core.body import Posed
 from anr_core.capture import View, resample
 from anr_core.capture.pictures import read_image, write_image
 from anr_core.parts import Labelling, Limbs
+from anr_core.parts.generator import MOVES
+from anr_core.rasterizer import gbuffer
 from anr_core.training import scene_of, train
 from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
@@ -96,7 +100,7 @@ def test_a_picture_of_any_size_is_drawn_and_layers_have_it(capture, views):
 
 
 def test_keypoints_draw_what_the_body_draws_whose_they_are(capture, views):
-    avatar = build(capture).eval()
+    avatar = build(capture, pose="keypoints").eval()
     asked = scene(capture, views[0])
     of_body = avatar.points(replace(asked, keypoints=None))
     seen = of_body[..., 2] > 0
@@ -105,6 +109,42 @@ def test_keypoints_draw_what_the_body_draws_whose_they_are(capture, views):
     assert distance.max() < 0.05  # pixels
     alone = replace(asked, posed=None, keypoints=of_body)
     assert torch.equal(avatar(alone).rgb, avatar(replace(asked, keypoints=None)).rgb)
+
+
+def test_a_body_says_where_on_its_parts_pixels_are(capture, views):
+    avatar, asked = build(capture).eval(), scene(capture, views[0])
+    with torch.no_grad():
+        avatar.generator.mend.weight.zero_(), avatar.generator.mend.bias.zero_()
+        drawn = avatar(asked)
+    true = gbuffer(replace(asked.posed, surface=avatar.charts), asked.camera, asked.size).iuv()
+    torch.testing.assert_close(torch.cat([drawn.layers["parts"], drawn.layers["uv"]], 1), true)
+    texture = beyond(drawn.layers["features"][:, :3], drawn.layers["coverage"])
+    assert torch.equal(drawn.layers["coverage"], (true[:, :1] > 0).float())
+    torch.testing.assert_close((texture + drawn.layers["added"]).clamp(0, 1), drawn.rgb)
+
+
+def test_what_is_mended_moves_places_and_the_mask(capture, views):
+    avatar, asked = build(capture).eval(), scene(capture, views[0])
+    with torch.no_grad():
+        avatar.generator.mend.weight.zero_()
+        avatar.network.requires_grad_(False), avatar.alive.fill_(False)
+        drawn = []
+        for mended in (0.0, 1.0):
+            avatar.generator.mend.bias.fill_(mended)
+            drawn.append(avatar(asked))
+    covered = drawn[0].layers["coverage"] > 0
+    moved = (drawn[1].layers["uv"] - drawn[0].layers["uv"])[covered.expand(-1, 2, -1, -1)]
+    whole = drawn[0].layers["uv"][covered.expand(-1, 2, -1, -1)] < 0.9
+    torch.testing.assert_close(moved[whole], torch.full_like(moved[whole], MOVES * math.tanh(1)))
+    assert (drawn[1].mask >= drawn[0].mask).all() and (drawn[1].mask > drawn[0].mask).any()
+
+
+def test_training_takes_poses_of_keypoints_and_of_bodies_in_turn(capture, views):
+    avatar, asked = build(capture).train(), scene(capture, views[0])
+    assert {avatar.guided(asked) for _ in range(40)} == {True, False}
+    avatar.eval()
+    assert avatar.guided(asked) and not avatar.guided(replace(asked, posed=None))
+    assert not build(capture, pose="keypoints").train().guided(asked)
 
 
 def test_what_the_own_body_hides_of_the_face_is_not_seen_and_limbs_are_there(capture, views):
@@ -273,7 +313,7 @@ def test_another_run_s_generator_comes_along_into_a_larger_one(learned, capture,
     seen = list(train(capture, tmp_path / "run", "dynamic-texture", steps=2, init=learned, config=config))
     assert {progress.stage for progress in seen} == {"static", "dynamic"}
     one, two = load_avatar(learned).generator, load_avatar(tmp_path / "run").generator
-    maps = torch.randn(1, one.enter.in_channels, 16, 16)
+    maps = torch.randn(1, load_avatar(learned).limbs.channels, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(one(maps).logits, two(maps).logits, atol=1e-3, rtol=1e-3)
     with pytest.raises(ValueError, match="can't hold one of width 8"):

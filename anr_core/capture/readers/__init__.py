@@ -30,7 +30,11 @@ READERS = {
 
 
 def find_reader(source: Path, name: str = "auto"):
-    """The module that reads a source, by the format's name or by looking, and the format's name."""
+    """The module that reads a source, by the format's name or by looking, and the format's name.
+
+    Raises ValueError where no format fits, or there is none of that name, FileNotFoundError without a
+    source.
+    """
     if name != "auto" and name not in READERS:
         raise ValueError(f"There is no format {name!r}; use auto or {', '.join(READERS)}.")
     if not source.exists():

@@ -38,6 +38,7 @@ FLOW_TAG = 202021.25  # what a .flo begins with
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return all((source / name).exists() for name in ("densepose", "openpose_json", "texture.jpg"))
 
 

@@ -39,6 +39,7 @@ PARAMETER_FOLDERS = ("smpl", "output/smpl", "output-smpl-3d/smpl")  # before any
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return all((source / name).is_file() for name in FILES)
 
 

@@ -41,6 +41,7 @@ class Arrays:
         self.file, self._stored = file, stored
 
     def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array, without reading it."""
         return self._read(name, lambda found: tuple(found.shape))
 
     def row(self, name: str, index: int) -> np.ndarray:

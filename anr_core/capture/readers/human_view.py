@@ -51,6 +51,7 @@ H36M = {"right_hip": 1, "right_knee": 2, "right_ankle": 3, "left_hip": 4, "left_
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return (source / "Databases" / "Images").is_dir()
 
 

@@ -43,6 +43,7 @@ class Entries:
         self._data, self._places = data, places
 
     def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
         return self._data[self._places[key]] if key in self._places else None
 
 

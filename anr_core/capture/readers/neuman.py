@@ -40,6 +40,7 @@ MASK_DOUBT = 2.0  # pixels, of a network's segmentation
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return (source / "alignments.npy").is_file() and (source / "sparse").is_dir()
 
 

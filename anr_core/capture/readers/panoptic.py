@@ -42,6 +42,7 @@ JOINTS = ("neck", "nose", "middle_hip", "left_shoulder", "left_elbow", "left_wri
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return (source / POSES).is_dir() and any(source.glob("calibration_*.json"))
 
 

@@ -37,6 +37,7 @@ SKELETON, PLACES = LAYOUTS[18]
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return (source / "camera.pkl").is_file() and (source / "masks.hdf5").is_file()
 
 

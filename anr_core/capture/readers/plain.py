@@ -37,6 +37,7 @@ SAME_PLACE = 4.0
 
 
 def recognises(source: Path) -> bool:
+    """Whether a video, or a folder, is of this format; the last to be asked."""
     if source.is_file():
         return source.suffix.lower() in VIDEO_SUFFIXES
     return bool(clip_names(source))

@@ -38,6 +38,7 @@ MOST_FOLDERS = 2000  # looked into on each level: somebody may have named their 
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     if source.is_file():
         return source.suffix == ".toml" or is_qualisys(source)
     return _located(source)[0] is not None

@@ -33,6 +33,7 @@ FLIPPED = np.diag([1.0, -1.0, -1.0])
 
 
 def is_qualisys(file: Path) -> bool:
+    """Whether a file's name is that of a calibration of Qualisys."""
     return file.name.lower().endswith(ENDING)
 
 

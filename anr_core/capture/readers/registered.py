@@ -52,6 +52,7 @@ LONGEST_GAP = 0.25
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return any((source / name).is_file() for name in MESH_FILES)
 
 

@@ -33,6 +33,7 @@ TRAINS = ("smplpix",)  # the systems that ask for no body
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return any((source / split / "input").is_dir() for split in SPLITS)
 
 

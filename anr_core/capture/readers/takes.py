@@ -70,9 +70,11 @@ class Choice:
     phase: int
 
     def among_pictures(self, frame: int) -> bool:
+        """Whether a frame is taken where pictures show it: all that lie in the span."""
         return self.low <= frame <= self.high
 
     def out_of_video(self, frame: int) -> bool:
+        """Whether a frame is taken out of a video: every `step`-th in the span."""
         return self.low <= frame <= self.high and frame % self.step == self.phase
 
 

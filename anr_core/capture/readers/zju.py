@@ -46,6 +46,7 @@ SPLITS = {(True, False): "train", (False, False): "novel_view", (True, True): "n
 
 
 def recognises(source: Path) -> bool:
+    """Whether a folder is of this format."""
     return (source / "annots.npy").is_file()
 
 

@@ -16,7 +16,10 @@ WRITERS = {"easymocap": "anr_core.capture.writers.easymocap",
 
 
 def convert(capture: Capture, out: Path, format: str) -> list[str]:
-    """Write a capture in another format, and return notes; `out` must not be there yet, or be empty."""
+    """Write a capture in another format, and return notes; `out` must not be there yet, or be empty.
+
+    Raises ValueError for a format that there is not, and a folder that is not empty.
+    """
     if format not in WRITERS:
         raise ValueError(f"Captures aren't written as {format!r}; use {', '.join(WRITERS)}.")
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):

@@ -26,6 +26,7 @@ MOST_PEOPLE = 5
 
 
 def annotator() -> Annotator:
+    """The annotator, its model downloaded once; raises ImportError or ValueError with other ways on."""
     try:
         import mediapipe
 

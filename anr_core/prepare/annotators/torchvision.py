@@ -31,6 +31,7 @@ PATIENCE = 10.0  # seconds; else a network that swallows packets stops the progr
 
 
 def annotator() -> Annotator:
+    """The annotator, its weights downloaded once; raises ImportError or ValueError with other ways on."""
     detection = _detection()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     keypoints, masks = (network.eval().to(device) for network in _networks(detection))

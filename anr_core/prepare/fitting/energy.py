@@ -39,6 +39,7 @@ class Rig:
 
     @staticmethod
     def of(cameras: Camera) -> Rig:
+        """No correction of cameras, to begin with."""
         return Rig(torch.zeros(len(cameras), 3), torch.zeros(len(cameras), 3), torch.zeros(len(cameras)))
 
     def cameras(self, given: Camera) -> Camera:
@@ -49,6 +50,7 @@ class Rig:
         return replace(given, K=K, R=turn @ given.R, t=(turn @ given.t[..., None])[..., 0] + self.shifts)
 
     def cost(self) -> torch.Tensor:
+        """What corrections cost: half their squares in units of what calibrations err by, one scalar."""
         return 0.5 * ((self.turns / CAMERA_TURN).square().sum() + (self.shifts / CAMERA_SHIFT).square().sum()
                       + (self.focal / FOCAL_SPREAD).square().sum())
 
@@ -115,4 +117,5 @@ def matrix_t_cost(rows: torch.Tensor, known: float) -> torch.Tensor:
 
 
 def build_cost(puppet: Puppet, build: torch.Tensor) -> torch.Tensor:
+    """What an unusual build costs: half its squared deviation, one scalar."""
     return 0.5 * ((build - puppet.build_mean) / puppet.build_spread).square().sum()

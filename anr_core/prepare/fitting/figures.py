@@ -99,4 +99,5 @@ class AnnyFigure:
         return shape.detach()
 
     def body(self, shape: torch.Tensor) -> AnnyBody:
+        """The body of a shape."""
         return AnnyBody(self.puppet.shape(shape))

@@ -100,9 +100,11 @@ class Puppet:
         return shape_coefficients(self._phenotypes(build))
 
     def shape(self, build: torch.Tensor) -> Shape:
+        """The phenotypes of a build."""
         return Shape(*self._phenotypes(build)[0].tolist())
 
     def person(self, shape: Shape) -> AnnyBody:
+        """The body of a shape."""
         return AnnyBody(shape)
 
     def _phenotypes(self, build):
@@ -110,6 +112,7 @@ class Puppet:
         return torch.stack([found.get(entry.name, default[i]) for i, entry in enumerate(fields(Shape))])[None]
 
     def pose(self, motion: Motion, frame: torch.Tensor | None = None) -> Pose:
+        """Anny's poses of a motion, at frames (B,)."""
         return Pose(self._rotations(motion.controls), roma.rotmat_to_rotvec(motion.root), motion.place, frame)
 
     def _rotations(self, controls):

@@ -84,6 +84,7 @@ class SmplFigure:
         return by_beta * lacking / (by_beta.square().sum() + TALL_ERROR**2)
 
     def body(self, shape: torch.Tensor) -> SmplBody:
+        """The body of a shape."""
         return self.puppet.person(shape)
 
 

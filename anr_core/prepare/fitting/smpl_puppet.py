@@ -44,6 +44,7 @@ class Carry:
 
     @property
     def shape(self) -> torch.Size:
+        """That of the moves, as if this were a tensor."""
         return self.moves.shape
 
 
@@ -87,15 +88,18 @@ class SmplPuppet:
         return build.detach()
 
     def person(self, shape: torch.Tensor) -> SmplBody:
+        """The body of betas."""
         return self.body.reshaped(shape)
 
     def pose(self, motion: Motion, frame: torch.Tensor | None = None) -> Pose:
+        """The model's poses of a motion, at frames (B,); about the pelvis, as `smplx` turns."""
         turns = self._turns(motion)
         pelvis = self.resting_joints(self.coefficients(motion.build))[0]
         rotations = roma.rotmat_to_rotvec(turns)
         return Pose(rotations[:, 1:], rotations[:, 0], motion.place - pelvis, frame)
 
     def carry(self, motion: Motion, coefficients: torch.Tensor) -> Carry:
+        """What carries points of the rest pose along with a motion's joints."""
         return self.carried(self.resting_joints(coefficients), self._turns(motion), motion.place)
 
     def carried(self, joints: torch.Tensor, turns: torch.Tensor, place: torch.Tensor) -> Carry:

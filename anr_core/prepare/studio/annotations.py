@@ -85,6 +85,7 @@ def keypoints_seen(points: torch.Tensor, camera: Camera, seen: Fragments) -> tor
 
 
 def write_annotations(file: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays by name into an .npz, in a folder that is made if it is missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(file, **arrays)
 

@@ -53,6 +53,7 @@ class Model:
 
     @staticmethod
     def of(layers, counts: list[int], paint: Paint) -> Model:
+        """Layers of a person, with how many vertices each has, as one mesh."""
         faces, uv_faces, layer, hair, vertex, corner = [], [], [], None, 0, 0
         for index, (one, count) in enumerate(zip(layers, counts, strict=True)):
             faces.append(torch.from_numpy(one.faces) + vertex)
@@ -93,6 +94,7 @@ class Lit:
 
     @staticmethod
     def of(model: Model, vertices: torch.Tensor, lights: Lights) -> Lit:
+        """What lamps and sky do to a model at its vertices (V, 3), metres."""
         normals = vertex_normals(vertices[None], model.faces)[0]
         if model.hair is not None:
             normals[model.hair] = _combed(vertices[model.hair], normals[model.hair])

@@ -104,6 +104,7 @@ def _carried(figure: Figure, places) -> np.ndarray:
 
 
 def strongest(weights) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest joints (V, CARRIERS) of skinning weights (V, J), and their shares, which sum to 1."""
     joints = np.argsort(-weights, axis=1, kind="stable")[:, :CARRIERS]
     kept = np.take_along_axis(weights, joints, 1)
     return joints, kept / kept.sum(1, keepdims=True)

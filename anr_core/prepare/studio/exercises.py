@@ -108,6 +108,7 @@ def write_script(rng: np.random.Generator, leg: float, warm_up: float, punching:
 # the warm-up
 
 def raise_arms(s: Script):
+    """Arms go up at the sides, over the head, and down."""
     v = s.vigour
     s.key(0.45, both_hand=(0.75, 0.1, -0.62), both_elbow=(0, -1, -0.3), spine=(-0.03, 0, 0))
     s.key(0.35, both_hand=(0.96, 0.05, 0.05), both_elbow=(0, -0.8, -0.6))
@@ -121,6 +122,7 @@ def raise_arms(s: Script):
 
 
 def circle_arms(s: Script):
+    """Both arms draw a circle, from behind to the front."""
     for i in range(9):
         angle = 0.25 * np.pi * i
         forward, up = np.sin(angle) * 0.85, -np.cos(angle) * 0.9
@@ -132,6 +134,7 @@ def circle_arms(s: Script):
 
 
 def twist(s: Script):
+    """The trunk turns to one side, the other, and back again."""
     first = s.rng.choice([-1.0, 1.0])
     s.key(0.5, both_hand=(-0.12, 0.5, -0.08), both_elbow=(1, 0.1, 0.05))
     for turn in (first, -first, first):
@@ -142,6 +145,7 @@ def twist(s: Script):
 
 
 def bend_sideways(s: Script):
+    """One arm over the head, the trunk bends away from it; then the other."""
     for side in s.rng.permutation(["left", "right"]):
         sign = -_OUT[side]  # the arm of this side goes over the head, the trunk to the other
         s.key(0.45, **{f"{side}_hand": (0.95, 0.1, 0.1), f"{side}_elbow": (0.2, -1, -0.3),
@@ -156,6 +160,7 @@ def bend_sideways(s: Script):
 
 
 def squat(s: Script):
+    """Down and up, arms ahead."""
     depth = 0.3 * s.vigour
     s.key(0.8, height=1.0 - depth, pelvis=(0.5, 0, 0), spine=(0.15, 0, 0), neck=(-0.3, 0, 0), sway=(0, -0.1),
           both_hand=(0.02, 0.9, 0.05), both_elbow=(0.5, 0, -1))
@@ -164,6 +169,7 @@ def squat(s: Script):
 
 
 def lunge(s: Script):
+    """A long step ahead, the other knee almost on the floor, and back."""
     side = s.rng.choice(["left", "right"])
     other = OTHER[side]
     s.key(0.3, both_hand=(0.22, 0.12, -0.6), both_elbow=(1, -0.6, 0))
@@ -178,6 +184,7 @@ def lunge(s: Script):
 
 
 def lift_knees(s: Script):
+    """One knee up, then the other."""
     for side in s.rng.permutation(["left", "right"]):
         out, other = _OUT[side], OTHER[side]
         old = s.state[f"{side}_foot"]
@@ -217,6 +224,7 @@ _DOWN = (0.45, -0.1, -1)  # elbows of the guard
 
 
 def take_guard(s: Script):
+    """A boxer's stance, left foot ahead, fists before the face."""
     s.stand(0.45)
     s.step("left", 0.22, 0.5, toes=-0.05, height=0.94, both_hand=(0.1, 0.45, -0.45),
            both_elbow=(0.4, -0.5, -1))
@@ -229,12 +237,14 @@ def _rear_yaw(s: Script) -> float:
 
 
 def bounce(s: Script):
+    """The weight from one foot onto the other."""
     for side in (1, -1):
         s.key(0.17, height=0.9, sway=(0.02 * side, 0.03 * side))
         s.key(0.17, height=0.925)
 
 
 def jab(s: Script):
+    """A straight punch of the left hand."""
     s.key(0.12, height=0.91, sway=(0, 0.03))
     s.key(0.16, left_hand=(-0.12, 0.96, 0.1), left_elbow=(0.6, 0, -1), spine=(0.18, 0, -0.5), sway=(0, 0.07),
           pelvis=(0.1, 0, -0.6), neck=(0.1, 0, 0.95))
@@ -243,6 +253,7 @@ def jab(s: Script):
 
 
 def cross(s: Script):
+    """A straight punch of the right hand, the trunk turned into it."""
     s.key(0.12, pelvis=(0.08, 0, -0.6), sway=(0, -0.02))
     s.key(0.2, right_hand=(-0.16, 0.95, 0.1), right_elbow=(0.7, 0, -0.8), pelvis=(0.12, 0, 0.35),
           spine=(0.2, 0, 0.45), neck=(0.05, 0, -0.65), sway=(0, 0.08), height=0.9,
@@ -252,6 +263,7 @@ def cross(s: Script):
 
 
 def hook(s: Script):
+    """A punch of the left hand from the side."""
     s.key(0.16, pelvis=(0.08, 0, 0.0), spine=(0.18, 0.08, 0.2), neck=(0.08, 0, -0.15), sway=(0.03, 0.05),
           left_hand=(0.45, 0.4, -0.05), left_elbow=(1, -0.4, -0.3))
     s.key(0.2, pelvis=(0.08, 0, -0.75), spine=(0.15, -0.05, -0.55), neck=(0.08, 0, 1.1), sway=(-0.04, 0),

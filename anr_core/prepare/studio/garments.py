@@ -63,10 +63,12 @@ class Garment:
 
     @cached_property
     def triangles(self) -> np.ndarray:
+        """(2 Q, 3) of its quadrilaterals."""
         return triangles(self.quads)
 
     @cached_property
     def uv_triangles(self) -> np.ndarray:
+        """(2 Q, 3) the same, into its UVs."""
         return triangles(self.uv_quads)
 
     @cached_property

@@ -108,6 +108,7 @@ def seen_at(projection: wp.mat44, p: wp.vec3):
 
 @wp.func
 def twice_area(a: wp.vec3, b: wp.vec3, x: float, y: float):
+    """Twice the area of a triangle whose third corner is (x, y), positive counterclockwise."""
     return (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
 
 

@@ -50,6 +50,7 @@ class Rig:
     sole: float
 
     def at(self, name: str) -> np.ndarray:
+        """(3,) where a joint rests, metres."""
         return self.joints[self.names.index(name)]
 
     def chain(self, tip: str, local: dict, root: np.ndarray, place: np.ndarray):
@@ -73,6 +74,7 @@ class Rig:
         return tuple(f"{side}_{name}" for name in LIMBS[kind])
 
     def length(self, kind: str) -> float:
+        """How long an arm or a leg is, metres."""
         first, _, hinge, end = (self.at(name) for name in self.limb("left", kind))
         return float(np.linalg.norm(hinge - first) + np.linalg.norm(end - hinge))
 

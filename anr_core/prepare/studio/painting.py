@@ -31,6 +31,7 @@ def encoded(light: torch.Tensor) -> torch.Tensor:
 
 
 def colour(*rgb: float) -> torch.Tensor:
+    """(3,) sRGB of three numbers in [0, 1]."""
     return torch.tensor(rgb, dtype=torch.float32)
 
 
@@ -91,6 +92,7 @@ class Texels:
 
     @staticmethod
     def of(uv: torch.Tensor, uv_faces: torch.Tensor, size: int) -> Texels:
+        """The texels of an atlas of size x size that faces cover."""
         layout = torch.stack([uv[:, 0], 1 - uv[:, 1], torch.ones(len(uv))], 1)[None]
         K = torch.diag(torch.tensor([size, size, 1.0]))[None]
         above = Camera(K, torch.eye(3)[None], torch.zeros(1, 3), projection="weak")

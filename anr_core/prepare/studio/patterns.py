@@ -30,6 +30,7 @@ class Figure:
     joints: np.ndarray
 
     def at(self, name: str) -> np.ndarray:
+        """(3,) where a joint rests, metres."""
         return self.joints[self.names.index(name)]
 
     def moved_by(self, *names: str) -> np.ndarray:
@@ -50,6 +51,7 @@ class Figure:
 
     @cached_property
     def edges(self) -> np.ndarray:
+        """The edges of its faces, (E, 2)."""
         return edges_of(self.faces)
 
 
@@ -76,9 +78,11 @@ class Pattern:
 
     @property
     def places(self) -> np.ndarray:
+        """(V, 3) the vertices: each the mean of all places that were given for it."""
         return np.stack(self.sums) / np.array(self.counts)[:, None]
 
     def of(self, keys) -> np.ndarray:
+        """Indices of the vertices that keys name."""
         return np.array([self.ids[key] for key in keys])
 
 
@@ -99,6 +103,7 @@ def edges_of(quads: np.ndarray) -> np.ndarray:
 
 
 def diagonals_of(quads: np.ndarray) -> np.ndarray:
+    """(2 Q, 2) both diagonals of quadrilaterals (Q, 4)."""
     return np.concatenate([quads[:, [0, 2]], quads[:, [1, 3]]])
 
 

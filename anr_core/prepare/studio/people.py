@@ -67,6 +67,8 @@ class Looks:
 
 @dataclass(frozen=True)
 class Subject:
+    """A person whom nobody filmed, dressed, and where each part lies among the vertices."""
+
     number: int
     looks: Looks
     body: AnnyBody

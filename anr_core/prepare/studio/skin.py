@@ -42,6 +42,7 @@ class Complexion:
 
     @staticmethod
     def drawn(random: np.random.Generator, bearded: bool) -> Complexion:
+        """A complexion at random."""
         darkness = random.uniform(0, 1)
         hair = HAIRS[int(random.integers(2 if darkness > 0.6 else len(HAIRS)))]
         iris = IRISES[int(random.integers(2 if darkness > 0.5 else len(IRISES)))]
@@ -52,6 +53,7 @@ class Complexion:
 
     @property
     def tone(self) -> torch.Tensor:
+        """(3,) the skin's sRGB colour."""
         place = self.darkness * (len(TONES) - 1.001)
         return torch.lerp(*(colour(*TONES[int(place) + step_]) for step_ in range(2)), place % 1)
 

@@ -35,6 +35,7 @@ class Tuck:
         self.depth = (DEPTH * step(*RIM, to_rim) * covered).numpy().astype(np.float32)
 
     def drawn_in(self, vertices: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Vertices by part, the skin's moved inwards where clothes cover it."""
         skin = vertices["skin"]
         return vertices | {"skin": skin - self.depth[:, None] * self._normals(skin)}
 
