@@ -36,6 +36,6 @@ class Folds:
 
     def choose(self, scene: Scene) -> torch.Tensor:
         """(B,) for each picture one of its groups, at random."""
-        kinds = own(lambda rows: torch.randint(len(self.kinds), (rows,)), len(scene.camera)).tolist()
+        kinds = own(lambda rows: torch.randint(len(self.kinds), (rows,)), len(scene.frame)).tolist()
         pictures = zip(scene.camera_name, scene.frame.tolist(), kinds, strict=True)
         return torch.tensor([self.of((camera, frame))[kind] for camera, frame, kind in pictures])

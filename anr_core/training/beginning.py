@@ -181,6 +181,7 @@ class State:
                 "random": torch.get_rng_state(), "plateau": self.plateau, "optimizer": self.optimizer}
 
     def take(self, saved: dict) -> None:
+        """Be as a state was of which `saved` told, the random state too."""
         self.avatars.load_state_dict(saved["avatars"])
         self.averaged.load_state_dict(saved["averaged"])
         self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]

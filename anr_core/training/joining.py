@@ -36,6 +36,7 @@ class Averaging(DDPStrategy):
     """
 
     def setup_module(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The module as it is."""
         return module
 
 
