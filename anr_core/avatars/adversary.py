@@ -96,7 +96,8 @@ class Adversary:
         loss = self.discriminator(said, self.judge(drawn)) + self.further(said, taken)
         self.fabric.backward(loss)
         place = Place(self.fabric.global_rank, self.fabric.world_size)
-        average_gradients(self.network.parameters(), loss.detach()[None], place)
+        if place.count > 1:  # alone nothing is to be waited for
+            average_gradients(self.network.parameters(), loss.detach()[None], place)
         self.optimizer.step()
 
     def further(self, said: list[list[torch.Tensor]], taken: torch.Tensor) -> torch.Tensor | float:
