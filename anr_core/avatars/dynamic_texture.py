@@ -27,6 +27,7 @@ Source: Sun et al., Robust pose transfer with dynamic details using neural video
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -198,7 +199,9 @@ class DynamicTexture(Avatar):
             raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
         rate = config.rate
         # Adam moves a texel that is seldom seen as far as one that often is: faster, tones drift by a tenth
-        person = {"texture": (1e-3, 1e-4), "backgrounds": (4e-3, 4e-4)}
+        # and where places on parts are some pixels off, all of them come to a mean of what is around
+        colours = 1e-3 if self.knows_bodies else 1e-4
+        person = {"texture": (colours, colours / 10), "backgrounds": (4e-3, 4e-4)}
         groups = {LABELS: {"generator": (rate, rate / 2)},
                   STATIC: person | {"generator": (rate / 2, rate / 10)},
                   DYNAMIC: person | {"generator": (rate / 3, rate / 30), "network": (rate / 2, rate / 20)}}
@@ -218,12 +221,17 @@ class DynamicTexture(Avatar):
 
     # drawing
 
+    @property
+    def knows_bodies(self) -> bool:
+        """Whether a posed body's mesh says where on its parts pixels are."""
+        return not self.wants_labels and self.config.pose != "keypoints"
+
     def guided(self, scene: Scene) -> bool:
         """Whether places on parts are a posed body's, and not what the generator makes of a pose.
 
         While it learns it does both in turn, so that either can be asked for.
         """
-        can = scene.posed is not None and not self.wants_labels and self.config.pose != "keypoints"
+        can = scene.posed is not None and self.knows_bodies
         return can and not (self.training and bool(torch.rand(()) < 0.5))
 
     def points(self, scene: Scene, buffer: GBuffer | None = None) -> torch.Tensor:
@@ -282,11 +290,14 @@ class DynamicTexture(Avatar):
         labelled = None if buffer else self.generator(maps)
         seen = self._mended(maps, buffer) if buffer else Seen.said(labelled, scene.size)
         logit = said = seen.logit
-        sampled, coverage = seen.sampled(self.texture)
+        texture, network = self.texture, self.network
+        if self.training and self.knows_bodies and buffer is None:
+            texture, network = learning_nothing(texture), learning_nothing(network)
+        sampled, coverage = seen.sampled(texture)
         texture = beyond(sampled[:, :3], coverage)
         added = torch.zeros_like(texture)
         if bool(self.alive):
-            more = self.network(torch.cat([sampled, torch.sigmoid(said)], 1)).to(sampled)
+            more = network(torch.cat([sampled, torch.sigmoid(said)], 1)).to(sampled)
             added, logit = more[:, :3], said + more[:, 3:]
         rgb, mask = texture + added, torch.sigmoid(logit)
         behind, known = self.backgrounds(scene.camera, scene.camera_name, scene.size)
@@ -386,6 +397,16 @@ class DynamicTexture(Avatar):
         labelled, example = self._labelled_people(int(torch.randint(POOL, ())), self.config.kept)
         terms = on_parts(labelled, example.part, example.uv) | {"beside": beside(labelled, example.part)}
         return {f"kept {name}": term for name, term in terms.items()}
+
+
+def learning_nothing(module: torch.nn.Module) -> Callable[..., torch.Tensor]:
+    """A module whose parameters have no part in what is learned; what goes in has.
+
+    Where places are some pixels off, texture and network would learn a mean of what is around: after 1000
+    steps half of the sharpness was left.
+    """
+    kept = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    return lambda *given: torch.func.functional_call(module, kept, given)
 
 
 def _sharpened(logit: torch.Tensor) -> torch.Tensor:

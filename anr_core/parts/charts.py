@@ -2,7 +2,7 @@
 
 An atlas has a part in several islands, between which coordinates jump; a network can't tell where. Here each
 half of Anny's limbs, torso and head is unrolled around the axis of the whole, and hands and feet, which have
-no halves, are seen along their thinnest side, palm and back one over the other.
+no halves, are opened like a book: palm and back, seen along their thinnest side, lie beside each other.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ def charted(surface: Surface) -> Surface:
     part = baked()["part"].long()
     for number, name in enumerate(PARTS, 1):
         mine = part == number
-        used, corners = faces[mine].unique(return_inverse=True)
-        whole = torch.isin(part, torch.tensor(_whole(number)))
+        if _limb(name) == name:  # no halves
+            corners, places = _book(vertices, faces[mine])
+        else:
+            used, corners = faces[mine].unique(return_inverse=True)
+            whole = torch.isin(part, torch.tensor(_whole(number)))
+            places = _unrolled(vertices[used], vertices[faces[whole].unique()], name)
         uv_faces[mine] = corners + len(uv)
-        uv = torch.cat([uv, _chart(vertices, used, faces[whole].unique(), name)])
+        uv = torch.cat([uv, _filled(places)])
     device = surface.faces.device
     return replace(surface, uv=uv.to(device), uv_faces=uv_faces.to(device))
 
@@ -50,13 +54,26 @@ def _whole(number):
     return [other for other, name in enumerate(PARTS, 1) if _limb(name) == _limb(PARTS[number - 1])]
 
 
-def _chart(vertices, used, whole, name):
-    """(n, 2) coordinates of vertices `used`, a half of the vertices `whole`, each in [0, 1]."""
-    points, around = vertices[used], vertices[whole]
+def _book(vertices, faces):
+    """(F, 3) and (n, 2): triangles of a part and places of their corners, either side of it on a page."""
+    points = vertices[faces.unique()]
+    middle = (points.amax(0) + points.amin(0)) / 2
+    thin, wide, long = torch.linalg.eigh((points - middle).T @ (points - middle)).eigenvectors.unbind(1)
+    a, b, c = vertices[faces].unbind(1)
+    back = torch.linalg.cross(b - a, c - a) @ thin > 0
+    edge = ((points - middle) @ wide).min()
+    corners, places = torch.zeros_like(faces), vertices.new_zeros(0, 2)
+    for page, side in ((back, 1.0), (~back, -1.0)):
+        used, corners_of_page = faces[page].unique(return_inverse=True)
+        corners[page] = corners_of_page + len(places)
+        here = vertices[used] - middle
+        places = torch.cat([places, torch.stack([side * (here @ wide - edge), here @ long], 1)])
+    return corners, places
+
+
+def _unrolled(points, around, name):
+    """(n, 2) places of a half's points (n, 3), around the axis of the whole's points (m, 3)."""
     middle = (around.amax(0) + around.amin(0)) / 2
-    if _limb(name) == name:  # no halves
-        axes = torch.linalg.eigh((points - middle).T @ (points - middle)).eigenvectors
-        return _filled((points - middle) @ axes[:, [1, 2]])
     spread = (around - middle).T @ (around - middle)
     axis = torch.tensor([0.0, 0, 1]) if _limb(name) in UPRIGHT else \
         torch.linalg.eigh(spread).eigenvectors[:, 2]
@@ -65,7 +82,7 @@ def _chart(vertices, used, whole, name):
     across = torch.linalg.cross(axis, outward)
     flat = [(points - middle) @ way / ((around - middle) @ way).square().mean().sqrt()
             for way in (across, outward)]
-    return _filled(torch.stack([torch.atan2(flat[0], flat[1] + BEHIND), (points - middle) @ axis], 1))
+    return torch.stack([torch.atan2(flat[0], flat[1] + BEHIND), (points - middle) @ axis], 1)
 
 
 def _filled(places):
