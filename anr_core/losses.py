@@ -1,7 +1,8 @@
 """Losses on pictures; every one is a mean under a weight, and a pixel of weight 0 enters none of them.
 
 Pictures are (B, C, H, W) in [0, 1]; a weight is (B, 1, H, W), not negative. Where a whole batch has no
-weight a loss is 0, and so is its gradient.
+weight a loss is 0, and so is its gradient. Where several processes share a batch, the mean of their losses is
+that of the whole.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import torch
 from torch.nn import functional as F
 
 from anr_core.pretrained import asked_once, had
+from anr_core.processes import mean_of_all
 
 
 def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """The mean of values (B, C, H, W) under a weight (B, 1, H, W), one scalar."""
     # not the least float there is: its inverse, times a loss's own weight, is infinite
-    total = (weight.sum() * values.shape[1]).clamp(min=1e-12)
+    total = (mean_of_all(weight.sum()) * values.shape[1]).clamp(min=1e-12)
     return (values * weight).sum() / total
 
 

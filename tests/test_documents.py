@@ -12,7 +12,7 @@ from anr_core.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMING = {"many.md", "security.md"}  # which are linked already
+COMING = {"security.md"}  # which are linked already
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUNS = "# runs\n"
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "anr_core"
 LINE = [
+    ["launch"],
+    ["processes"],
     ["camera", "pretrained", "skeleton", "threads"],
     ["body"],
     ["rasterizer"],

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from anr_core.avatars.augmentation import augment
+from anr_core.launch import Place
 from anr_core.losses import (
     bce_discriminator,
     bce_generator,
@@ -18,6 +19,7 @@ from anr_core.losses import (
     square_discriminator,
     square_generator,
 )
+from anr_core.processes import average_gradients
 from anr_core.renderer import PatchDiscriminator, ResidualDiscriminator
 
 if TYPE_CHECKING:  # avatars name who judges them
@@ -91,7 +93,11 @@ class Adversary:
         drawn, taken = self.pictures
         self.optimizer.zero_grad()
         said = self.judge(taken)
-        self.fabric.backward(self.discriminator(said, self.judge(drawn)) + self.further(said, taken))
+        loss = self.discriminator(said, self.judge(drawn)) + self.further(said, taken)
+        self.fabric.backward(loss)
+        place = Place(self.fabric.global_rank, self.fabric.world_size)
+        if place.count > 1:  # alone nothing is to be waited for
+            average_gradients(self.network.parameters(), loss.detach()[None], place)
         self.optimizer.step()
 
     def further(self, said: list[list[torch.Tensor]], taken: torch.Tensor) -> torch.Tensor | float:

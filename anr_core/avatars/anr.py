@@ -42,6 +42,7 @@ from anr_core.avatars.folds import Folds
 from anr_core.avatars.rims import beyond, depths, outline
 from anr_core.body import Posed, Surface
 from anr_core.capture import View
+from anr_core.processes import own
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import UNet
 from anr_core.texture import (
@@ -152,7 +153,7 @@ class ANR(Avatar):
         shape = (self.charts, self.config.texture_size, self.config.texture_size)
         if not self.training or self.stage != "renderers" or self.left_out is None:
             return torch.cat([features, bilinear(self.seen, shape, chart, buffer.uv)], 1)
-        kept = (torch.rand(len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
+        kept = (own(torch.rand, len(scene.camera)) < KEPT).to(features)[buffer.picture, None]
         group = self.folds.choose(scene).to(chart)[buffer.picture]
         colour = bilinear(self.left_out, (self.charts * self.folds.count, *shape[1:]),
                           chart + group * self.charts, buffer.uv)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
+from anr_core.processes import own
+
 TRANSLATION = 1 / 8                                   # of the side, at the most
 BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.5, 1.0      # deviations; the latter two are powers of 2
 LUMA = torch.full((3, 3), 1 / 3)                      # the projection to the axis of greys
@@ -28,17 +30,16 @@ def augment(pictures: Sequence[torch.Tensor], probability: float) -> list[torch.
         return list(pictures)
     count, _, height, width = pictures[0].shape
     moved = [[] for _ in pictures]
-    for sample in range(count):
-        change = _movement(height, width, probability)
+    for sample, chance in enumerate(own(lambda rows: torch.rand(rows, 6), count).tolist()):
+        change = _movement(height, width, probability, chance)
         for index, batch in enumerate(pictures):
             moved[index].append(change(batch[sample]))
     matrix, offset = (numbers.to(pictures[0].device) for numbers in colour_changes(count, probability))
     return [_coloured(torch.stack(samples), matrix, offset) for samples in moved]
 
 
-def _movement(height, width, probability):
-    """What flips, turns and shifts one picture (C, H, W)."""
-    chance = torch.rand(6).tolist()
+def _movement(height, width, probability, chance):
+    """What flips, turns and shifts one picture (C, H, W), by six numbers in [0, 1]."""
     flip = chance[0] < probability / 2  # half of those that may be are
     turns = int(4 * chance[1]) if chance[2] < probability else 0
     if height != width:
@@ -54,7 +55,8 @@ def _movement(height, width, probability):
 
 def colour_changes(count: int, probability: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Matrices (B, 3, 3) and offsets (B, 3) that take colours in [0, 1] to changed ones."""
-    normal, uniform = torch.randn(3, count, 1, 1), torch.rand(7, count, 1, 1)
+    normal = own(lambda rows: torch.randn(rows, 3, 1, 1), count).transpose(0, 1)
+    uniform = own(lambda rows: torch.rand(rows, 7, 1, 1), count).transpose(0, 1)
     grey, one = LUMA, torch.eye(3)
 
     def at_random(kind, changed, unchanged):

@@ -40,7 +40,8 @@ class Config:
     window: int = 160
     # passes over the training pictures after which the learning rates have fallen to a quarter
     passes: int = 400
-    # pictures a step
+    # pictures a step, of each process: of W processes (torchrun, srun) a step has W times as many. An even
+    # number for dynamic-texture, which takes them in pairs
     batch: int = 4
     # texels a side of the finest level of the neural texture
     texture_size: int = 256

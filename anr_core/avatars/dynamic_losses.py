@@ -14,6 +14,7 @@ from anr_core.capture.flow import warped
 from anr_core.capture.view import View
 from anr_core.parts import Labelling
 from anr_core.parts.generator import STEP
+from anr_core.processes import mean_of_all
 from anr_core.rasterizer import gbuffer
 
 # Weights of the losses beside that of the composite, which is 10.
@@ -163,7 +164,8 @@ def _coarse(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def misplaced(labelled: Labelling, part: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
     """Mean absolute error of coordinates, where a part (B, H, W) is seen; uv (B, 2, H, W)."""
     pixels = (part.flatten() > 0).nonzero()[:, 0]
+    wanted = uv.permute(0, 2, 3, 1).flatten(0, 2)[pixels]
+    count = mean_of_all(uv.new_tensor(float(wanted.numel()))).clamp(min=1e-12)
     if not len(pixels):
         return labelled.chart.sum() * 0
-    wanted = uv.permute(0, 2, 3, 1).flatten(0, 2)[pixels]
-    return (labelled.uv(pixels, part.flatten()[pixels]) - wanted).abs().mean()
+    return (labelled.uv(pixels, part.flatten()[pixels]) - wanted).abs().sum() / count

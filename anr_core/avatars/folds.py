@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from anr_core.avatars.base import Scene
+from anr_core.processes import own
 
 
 class Folds:
@@ -35,6 +36,6 @@ class Folds:
 
     def choose(self, scene: Scene) -> torch.Tensor:
         """(B,) for each picture one of its groups, at random."""
-        pictures = zip(scene.camera_name, scene.frame.tolist(), strict=True)
-        return torch.tensor([self.of(picture)[int(torch.randint(len(self.kinds), ()))]
-                             for picture in pictures])
+        kinds = own(lambda rows: torch.randint(len(self.kinds), (rows,)), len(scene.frame)).tolist()
+        pictures = zip(scene.camera_name, scene.frame.tolist(), kinds, strict=True)
+        return torch.tensor([self.of((camera, frame))[kind] for camera, frame, kind in pictures])

@@ -35,6 +35,7 @@ from anr_core.avatars.static import StaticTexture
 from anr_core.body import Surface
 from anr_core.capture import Capture, load_capture
 from anr_core.capture.posing import make_body
+from anr_core.launch import speaks
 
 VERSION = 1
 PEOPLE = "people"  # the folder of a run's people, where there are several
@@ -249,7 +250,7 @@ def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file as a whole: whoever reads it finds the old one or the new one."""
-    if os.environ.get("RANK", "0") != "0":  # of several processes the first one writes
+    if not speaks():  # of several processes the first one writes
         return
     fresh = path.with_name(f".{path.name}{LEFTOVER}")
     with writing(path):

@@ -7,19 +7,21 @@ number, as a shell has it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import platform
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import tyro
 
 from anr_core.cli.captures import Annotate, Convert, Fit, Lift, Mask, Paint, Prepare, Sheet, Studio
 from anr_core.cli.looking import Bench, Shapes
 from anr_core.cli.runs import Evaluate, Mesh, Render, Train, Transfer
+from anr_core.launch import Alike, speaks, started
 
 # Commands import what they need when they run: --help must not wait for torch.
 
@@ -41,14 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
             COMMANDS, prog="python -m anr_core", args=arguments, config=(tyro.conf.FlagCreatePairsOff,),
             description="Avatars of people from captures. Each command explains itself: COMMAND --help. "
                         "ANR_CORE_TRACEBACK=1 shows where an error comes from.")
-        with stoppable():
+        with stoppable(), contextlib.nullcontext() if speaks() else _silent():
             command()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT
-        print("Interrupted.", interrupt, file=sys.stderr)
+        if speaks():
+            print("Interrupted.", interrupt, file=sys.stderr)
         return 128 + number
     except (ValueError, OSError, ImportError, MemoryError) as error:
         return failed(error, str(error) or "There is not enough memory. Free it of other programs.")
@@ -65,11 +68,33 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def failed(error: Exception, told: str) -> int:
-    """Tell in one line what went wrong, or with a traceback to who asked for it."""
+    """Tell in one line what went wrong, or with a traceback to who asked for it.
+
+    Of several processes the first tells what all have met, each what it alone has.
+    """
     if os.environ.get("ANR_CORE_TRACEBACK"):
         raise error
-    print("Error:", " ".join(told.split()), file=sys.stderr)
+    whose = ""
+    if _training_together() and not isinstance(error, Alike):
+        place = started()
+        whose = f" in process {place.rank} of {place.count}, on {platform.node()}"
+    elif not speaks():
+        return BAD_INPUT
+    print(f"Error{whose}:", " ".join(told.split()), file=sys.stderr)
     return BAD_INPUT
+
+
+def _training_together() -> bool:
+    torch = sys.modules.get("torch")  # before it is imported nothing has begun
+    return torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+@contextlib.contextmanager
+def _silent():
+    """What other processes say as well is said by the first."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), \
+            contextlib.redirect_stderr(nowhere):
+        yield
 
 
 class Stopped(KeyboardInterrupt):
@@ -80,7 +105,7 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-@contextmanager
+@contextlib.contextmanager
 def stoppable() -> Iterator[None]:
     """Raise Stopped for signals that would end the program where it is, unless it was told to ignore them."""
     before = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from pathlib import Path
+
+from anr_core.launch import speaks
 
 
 def write_videos(path: Path) -> bool:
@@ -24,11 +25,6 @@ def write_videos(path: Path) -> bool:
         for file in write_split_videos(run, run.capture()):
             print(f"written to {file}")
     return runs[0].paired
-
-
-def speaks() -> bool:
-    """Whether this is the one, of several processes that torchrun may have started, that tells the user."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def show_progress(training) -> None:

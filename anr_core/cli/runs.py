@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from anr_core.cli.options import frame_list, optional, read_settings
 from anr_core.cli.progress import show_progress, speaks, write_videos
+from anr_core.launch import started
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Train:
         if self.data_url is not None:
             from anr_core.prepare import prepare_link
 
+            if started().count > 1 and not (self.capture / "capture.json").is_file():
+                raise ValueError(f"Several processes can't make {self.capture} at once. Make it first: "
+                                 f"python -m anr_core prepare {self.data_url} {self.capture}")
             prepare_link(self.data_url, self.capture, self.system)
         folders = [self.capture, *([] if self.with_ is None else self.with_.split(","))]
         captures = [load_capture(folder) for folder in folders]

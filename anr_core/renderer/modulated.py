@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from anr_core.processes import mean_of_all
 from anr_core.renderer.convolutions import blur
 
 MOMENTUM = 0.995  # share of a running moment that a step leaves
@@ -153,6 +154,6 @@ class SecondMoment(nn.Module):
 
     @torch.no_grad()
     def _follow(self, x: torch.Tensor) -> None:
-        now = x.to(self.running_mean.dtype).square().mean((0, 2, 3))
+        now = mean_of_all(x.to(self.running_mean.dtype).square().mean((0, 2, 3)))
         unknown = (self.running_mean == 1).all()  # exactly: nothing has passed yet
         self.running_mean.copy_(torch.where(unknown, now, now.lerp(self.running_mean, MOMENTUM)))

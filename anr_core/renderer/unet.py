@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from anr_core.renderer.batch_norm import BatchNorm
 from anr_core.renderer.convolutions import conv
 
 
@@ -125,7 +126,7 @@ def _groups(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
-NORMS = {"batch": nn.BatchNorm2d, "group": _groups, "instance": partial(nn.InstanceNorm2d, affine=True),
+NORMS = {"batch": BatchNorm, "group": _groups, "instance": partial(nn.InstanceNorm2d, affine=True),
          "none": lambda channels: nn.Identity()}
 ACTIVATIONS = {"relu": partial(nn.ReLU, inplace=True), "leaky": partial(nn.LeakyReLU, 0.1, inplace=True),
                "silu": partial(nn.SiLU, inplace=True), "none": nn.Identity}

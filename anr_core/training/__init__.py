@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 import gc
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
@@ -26,7 +25,6 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from anr_core.avatars import Avatar, Config, Rendering, Scene, Stage, avatar_class, configure
@@ -35,21 +33,22 @@ from anr_core.avatars.run import write_atomically, writing
 from anr_core.body import Body, Posed, TrackedBody
 from anr_core.capture import Capture, View, load_capture
 from anr_core.capture.pictures import encoded
+from anr_core.launch import ALONE, Place
+from anr_core.processes import average_gradients, make_alike, together, told_by_first
 from anr_core.training.beginning import (
     Person,
     State,
     chosen,
     difference_of_projections,
-    open_runs,
     renderers_of,
     shared_levels,
-    start,
     told_apart,
     validation_of,
 )
 from anr_core.training.consecutive import Consecutive
 from anr_core.training.divergence import of_divergence, size_of_gradients
 from anr_core.training.inputs import DrawnInputs
+from anr_core.training.joining import begin, launched_fabric
 from anr_core.training.lock import Lock
 from anr_core.training.memory import of_memory, tried
 from anr_core.training.page import Drawn, Page
@@ -114,34 +113,21 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
                                 len(trainings), init)
     path = Path(run).resolve()
     budget = Budget(None if minutes else steps or configured.steps, minutes)
-    fabric = _fabric(configured, len(trainings))
+    fabric = launched_fabric(configured)
+    place = Place(fabric.global_rank, fabric.world_size)
     torch.manual_seed(configured.seed)
     if configured.projection == "weak" and fabric.is_global_zero:
         for training in trainings:
             print(difference_of_projections(training, configured.size))
     with ExitStack() as stack:
-        with fabric.rank_zero_first():  # the others find the folder as the first has left it
-            people = [replace(person, validation=validation_of(one)) for person, one in
-                      zip(open_runs(path, configured, trainings), captures, strict=True)]
-            lock = stack.enter_context(Lock(path)) if fabric.is_global_zero else None
-            state = start(path, people, init)
+        lock = stack.enter_context(Lock(path)) if fabric.is_global_zero else None
+        people, state = begin(path, configured, trainings, init, place)
+        people = [replace(person, validation=validation_of(one))
+                  for person, one in zip(people, captures, strict=True)]
         yield from Trainer(path, people, state, budget, fabric, lock)
-    alone = not torch.distributed.is_available() or not torch.distributed.is_initialized()
-    if not alone:  # its threads, left to Python's end, have killed a process that was done
-        fabric.barrier()
+    if place.count > 1:  # its threads, left to Python's end, have killed a process that was done
+        told_by_first(None, place)
         torch.distributed.destroy_process_group()
-
-
-def _fabric(config, people):
-    """One process, or those that torchrun has started."""
-    devices, nodes = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
-    # a step is of one person, and may be of some cameras alone: others' parameters have no part in it
-    partly = people > 1 or avatar_class(config.system).draws == "consecutive"
-    strategy = DDPStrategy(find_unused_parameters=partly) if devices * nodes > 1 else "auto"
-    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, strategy=strategy,
-                    precision=config.precision)
-    fabric.launch()
-    return fabric
 
 
 # the loop
@@ -154,6 +140,7 @@ class Trainer:
                  lock: Lock | None = None):
         self.path, self.people, self.state, self.budget, self.fabric = path, people, state, budget, fabric
         self.lock = lock
+        self.place = Place(fabric.global_rank, fabric.world_size)
         self.config, self.names = people[0].run.config, [person.run.person for person in people]
         self.pictures = sum(len(person.training.shots) for person in people)
         # the stages of each person; their names and shares are alike
@@ -171,6 +158,10 @@ class Trainer:
     def done(self) -> float:
         """How much of the budget is used up, in [0, 1]."""
         return self.budget.fraction(self.state.step, self.state.seconds)
+
+    def seen(self, stage: Stage) -> int:
+        """How many pictures a step shows to all processes together; in a practice none."""
+        return 0 if stage.practice else self.config.batch * self.place.count
 
     def __iter__(self) -> Iterator[Progress]:
         if not self.stages[0]:  # nothing to learn: what was unwrapped is the avatar
@@ -206,8 +197,9 @@ class Trainer:
             state.averaged.load_state_dict(state.avatars.state_dict())
         self.adversary = stage.adversary and state.avatars[0].adversary(
             stage.adversary, config.adversary, config.seed, self.fabric, state.adversary)
-        objective, self.optimizer = self.fabric.setup(Objective(state.avatars, stage.name, self.adversary),
-                                                      optimizer)
+        objective, self.optimizer = self.fabric.setup(
+            Objective(state.avatars, stage.name, self.adversary, self.place), optimizer)
+        make_alike(state.avatars, self.place)  # GPUs add up in another order, each time that a stage begins
         batches, begun, first = self._batches(stage, config), time.perf_counter(), state.step
         held, deaths, sound, reading = Held(ALL), Held(DEATHS), True, False
         try:
@@ -236,16 +228,16 @@ class Trainer:
                         raise self._too_large(objective, stage)
                     state.step += 1
                     state.practised += stage.practice
+                    state.pictures += self.seen(stage)
                     average(state.averaged, state.avatars, state.step)
                     if self.plateau:
                         self._look_at(losses, stage.name)
                     # the first process's clock, so that all of them stop at the same step
-                    state.seconds = self.fabric.broadcast(state.seconds + time.perf_counter() - started)
+                    state.seconds = told_by_first(state.seconds + time.perf_counter() - started, self.place)
                     sound = True
                 with deaths:
                     self._look_after()
-                rate = (state.step - first) * (0 if stage.practice else config.batch) / \
-                    (time.perf_counter() - begun)
+                rate = (state.step - first) * self.seen(stage) / (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
                                state.seconds * (1 / self.done - 1), self.preview)
         except (KeyboardInterrupt, GeneratorExit):
@@ -284,19 +276,19 @@ class Trainer:
 
     def _batches(self, stage: Stage, config: Config) -> Iterator[View | int]:
         """From the state's step on, without end: views, or in a practice the steps' numbers alone."""
-        world = self.fabric
-        steps = range(self.state.step * world.world_size + world.global_rank, 1 << 31, world.world_size)
-        if stage.practice:
+        steps = range(self.state.step, 1 << 31)
+        if stage.practice:  # the same in all processes: how many examples a step has is no matter of `batch`
             return iter(steps)
         draws = stage.draws or self.state.avatars[0].draws
         if draws == "rays":
-            windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps)
+            windows = Rays([drawn_whole(person.training, config) for person in self.people], config, steps,
+                           self.place)
         else:
             labelled = self.state.avatars[0].wants_labels
             views = [person.training.views(crop=None if person.training.paired else "loose",
                                            labelled=labelled) for person in self.people]
-            windows = Consecutive(views, config, steps) if draws == "consecutive" else \
-                Windows(views, config, steps, self._inputs(), self._sources())
+            windows = Consecutive(views, config, steps, self.place) if draws == "consecutive" else \
+                Windows(views, config, steps, self._inputs(), self._sources(), self.place)
         # its own generator: else starting the loader draws from the run's, and going on draws once too often
         loader = DataLoader(windows, batch_size=None, num_workers=config.workers, generator=torch.Generator())
         return (batch.to(self.fabric.device) for batch in plainly(loader))
@@ -314,10 +306,11 @@ class Trainer:
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
         size = size_of_gradients(self._learned)
+        # a GPU is waited for once, not once a loss
+        values = torch.stack([value.detach().double() for value in (*losses.values(), size)])
+        values = average_gradients(objective.parameters(), values, self.place)
         if self.clip is not None:
             torch.nn.utils.clip_grad_value_(objective.parameters(), self.clip)
-        # a GPU is waited for once, not once a loss
-        values = torch.stack([value.detach().double() for value in (*losses.values(), size)]).tolist()
         numbers = dict(zip(losses, values, strict=False))
         if not all(map(math.isfinite, values)):
             raise of_divergence(self.state.step + 1, batch, numbers)
@@ -351,8 +344,7 @@ class Trainer:
 
     def _set_learning_rates(self, place: float) -> None:
         """For a place in the stage, from 0 to 1."""
-        learned = self.state.step - self.state.practised  # no picture was seen while it practised
-        passes = learned * self.config.batch / self.pictures / self.config.passes
+        passes = self.state.pictures / self.pictures / self.config.passes
         for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
             if self.plateau:
                 scale_learning_rates(learning, place, self.plateau.scale)
@@ -362,8 +354,8 @@ class Trainer:
     def _look_at(self, losses: dict[str, float], stage: str) -> None:
         """Let the plateau see a step's losses, and now and then what validation says."""
         self.plateau.note(sum(losses.values()))
-        if self.plateau.steps == steps_between_looks(self.pictures, self.config.batch):
-            self.plateau.look(self.fabric.broadcast(self._validate(stage)))
+        if self.plateau.steps == steps_between_looks(self.pictures, self.config.batch * self.place.count):
+            self.plateau.look(told_by_first(self._validate(stage), self.place))
         self.state.plateau = self.plateau.state()
 
     @torch.no_grad()
@@ -455,19 +447,24 @@ def preview_row(view: View, drawn: Rendering) -> torch.Tensor:
 
 
 class Objective(torch.nn.Module):
-    """The losses of avatars as one module, so that a strategy for several GPUs has one to wrap.
+    """The losses of avatars as one module, so that Fabric has one to set up.
 
     The batch comes as a function of the avatar that returns it: Fabric would take the records in it apart. In
     a practice it is the step's number.
     """
 
-    def __init__(self, avatars: torch.nn.ModuleList, stage: str, adversary: Adversary | None = None):
+    def __init__(self, avatars: torch.nn.ModuleList, stage: str, adversary: Adversary | None = None,
+                 place: Place = ALONE):
         super().__init__()
-        self.avatars, self.stage, self.adversary = avatars, stage, adversary
+        self.avatars, self.stage, self.adversary, self.place = avatars, stage, adversary, place
 
     def forward(self, person: int, batch: Callable[[Avatar], tuple[View, Posed | None]] | int,
                 ) -> dict[str, torch.Tensor]:
         """Named losses of one person's batch, or of a step of practice."""
+        with together(self.place):
+            return self._losses(person, batch)
+
+    def _losses(self, person, batch):
         avatar = self.avatars[person]
         if isinstance(batch, int):
             return avatar.practise(batch, self.stage)

@@ -159,6 +159,8 @@ class State:
     step: int = 0
     # steps of those that were of made-up examples
     practised: int = 0
+    # pictures that the others were of, each as often as it was seen
+    pictures: int = 0
     stage: int = 0
     seconds: float = 0.0
     optimizer: dict | None = None
@@ -170,26 +172,35 @@ class State:
     def save(self, path: Path, people: list[Person], optimizer: torch.optim.Optimizer | None = None,
              adversary: Adversary | None = None) -> None:
         """Write everybody's avatar, and what going on needs, each file as a whole."""
-        saved = {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
-                 "adversary": adversary and adversary.state(), "step": self.step,
-                 "practised": self.practised, "stage": self.stage, "seconds": self.seconds,
-                 "random": torch.get_rng_state(), "plateau": self.plateau,
-                 "optimizer": optimizer.state_dict() if optimizer else None}
+        saved = self.saved() | {"optimizer": optimizer and optimizer.state_dict(),
+                                "adversary": adversary and adversary.state()}
         # training.pt last: killed in between, the run goes on from before and writes all again
         for person, avatar in zip(people, self.averaged, strict=True):
             write_tensors(person.run.path / "checkpoint.safetensors", avatar.state_dict())
         write_atomically(path / "training.pt", _bytes(saved))
 
+    def saved(self) -> dict:
+        """All of it, and the random state, as `take` takes it."""
+        return {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
+                "adversary": self.adversary, "step": self.step, "practised": self.practised,
+                "pictures": self.pictures, "stage": self.stage, "seconds": self.seconds,
+                "random": torch.get_rng_state(), "plateau": self.plateau, "optimizer": self.optimizer}
+
+    def take(self, saved: dict) -> None:
+        """Be as a state was of which `saved` told, the random state too."""
+        self.avatars.load_state_dict(saved["avatars"])
+        self.averaged.load_state_dict(saved["averaged"])
+        self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
+        self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
+        self.plateau, self.practised = saved.get("plateau"), saved.get("practised", 0)
+        batch = self.avatars[0].config.batch  # older runs, of one process, don't tell
+        self.pictures = saved.get("pictures", batch * (self.step - self.practised))
+        torch.set_rng_state(saved["random"])
+
     def load(self, file: Path) -> None:
         """Go on from what `save` has written; raises ValueError where it is broken or of another run."""
         try:
-            saved = torch.load(file, weights_only=True, map_location="cpu")
-            self.avatars.load_state_dict(saved["avatars"])
-            self.averaged.load_state_dict(saved["averaged"])
-            self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
-            self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
-            self.plateau, self.practised = saved.get("plateau"), saved.get("practised", 0)
-            torch.set_rng_state(saved["random"])
+            self.take(torch.load(file, weights_only=True, map_location="cpu"))
         except Exception as error:  # a truncated pickle raises almost anything
             reason = str(error).splitlines()[0]
             raise ValueError(f"{file} is broken or belongs to another run ({reason}). The avatar that was "
@@ -205,11 +216,8 @@ def _bytes(saved) -> bytes:
 
 def start(path: Path, people: list[Person], init: str | Path | None) -> State:
     """The state that the folder was left in, or a fresh one over the unwrapped textures."""
-    avatars = sharing([make_avatar(person.run.config, _surface(person.training), person.run.trained)
-                       for person in people])
-    for person, avatar in zip(people, avatars, strict=True):
-        avatar.up = person.training.up
-    state = State(avatars, copy.deepcopy(avatars))
+    state = fresh(people)
+    avatars = state.avatars
     if (path / "training.pt").is_file():
         state.load(path / "training.pt")
         for person, avatar in zip(people, avatars, strict=True):
@@ -224,6 +232,15 @@ def start(path: Path, people: list[Person], init: str | Path | None) -> State:
         _initialize(avatar, person)
     state.averaged.load_state_dict(avatars.state_dict())
     return state
+
+
+def fresh(people: list[Person]) -> State:
+    """A state that knows nothing of what is trained on."""
+    avatars = sharing([make_avatar(person.run.config, _surface(person.training), person.run.trained)
+                       for person in people])
+    for person, avatar in zip(people, avatars, strict=True):
+        avatar.up = person.training.up
+    return State(avatars, copy.deepcopy(avatars))
 
 
 def sharing(avatars: list[Avatar]) -> torch.nn.ModuleList:

@@ -17,6 +17,7 @@ from anr_core.avatars import Config
 from anr_core.capture import View, Views, resample
 from anr_core.capture.flow import Flows
 from anr_core.capture.folder import Shot
+from anr_core.launch import ALONE, Place
 from anr_core.training.windows import Turns, some_window
 
 # Seconds. Frames further apart are no neighbours, unless their camera takes none in between.
@@ -33,8 +34,8 @@ class Consecutive(Turns):
     neighbour with itself, where no flow is trusted.
     """
 
-    def __init__(self, people: Sequence[Views], config: Config, steps: range):
-        super().__init__(people, config, steps)
+    def __init__(self, people: Sequence[Views], config: Config, steps: range, place: Place = ALONE):
+        super().__init__(people, config, steps, place)
         self.pairs = [neighbours(views.shots, views.capture.fps) for views in people]
         self.flows = [Flows(views.capture) for views in people]
 

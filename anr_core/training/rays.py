@@ -6,14 +6,11 @@ where a pixel shows both. Source: Neural Body's section 3.5 and its code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from anr_core.avatars import Config
-from anr_core.capture import View, Views
+from anr_core.capture import View
 from anr_core.training.windows import Turns
 from anr_core.volume import MARGIN, hits_box
 
@@ -26,9 +23,6 @@ class Rays(Turns):
     people  views of each person; a batch is of one person, and they take turns
     config  whose `rays` says how many pixels a picture, and `patch` how large their patches are, if at all
     """
-
-    def __init__(self, people: Sequence[Views], config: Config, steps: range):
-        super().__init__(people, config, steps)
 
     def drawn(self, person: int, turn: int, random: np.random.Generator) -> View:
         views, config = self.people[person], self.config

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from anr_core.avatars import Config
 from anr_core.capture import View, Views, resample
 from anr_core.capture.window import BODY_MARGIN
+from anr_core.launch import ALONE, Place
 from anr_core.training.inputs import DrawnInputs
 from anr_core.training.pairs import paired_window
 from anr_core.training.sources import Sources
@@ -27,27 +28,29 @@ class Turns(Dataset):
     """Batches by step number, which follow from the seed and that number alone.
 
     people  views of each person; a batch is of one person, and they take turns
+    place   of several processes, whose rows of the batch these are: it is as many times as large
 
-    Every view of a person comes once before any comes again.
+    Every view of a person comes once before any comes again. Each row has random numbers of its own, so that
+    it is the same in whichever process it is drawn.
     """
 
-    def __init__(self, people: Sequence[Views], config: Config, steps: range):
-        self.people, self.config, self.steps = people, config, steps
+    def __init__(self, people: Sequence[Views], config: Config, steps: range, place: Place = ALONE):
+        self.people, self.config, self.steps, self.place = people, config, steps, place
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, index: int) -> View:
         batch, person = divmod(self.steps[index], len(self.people))
-        random = np.random.default_rng((self.config.seed, batch))
-        count, turns = len(self.people[person]), self.turns
-        view = self.joined([self.drawn(person, self._turn(count, batch * turns + item), random)
-                            for item in range(turns)])
-        return self.completed(view, person, random)
+        seed, count, turns = self.config.seed, len(self.people[person]), self.turns
+        rows = range(turns * self.place.rank, turns * (self.place.rank + 1))
+        view = self.joined([self.drawn(person, self._turn(count, batch * turns * self.place.count + row),
+                                       np.random.default_rng((seed, batch, row, 1))) for row in rows])
+        return self.completed(view, person, np.random.default_rng((seed, batch)))
 
     @property
     def turns(self) -> int:
-        """How many views' turn it is in a step."""
+        """How many views' turn it is in a step, in each process."""
         return self.config.batch
 
     def drawn(self, person: int, turn: int, random: np.random.Generator) -> View:
@@ -76,8 +79,9 @@ class Windows(Turns):
     """
 
     def __init__(self, people: Sequence[Views], config: Config, steps: range,
-                 inputs: Sequence[DrawnInputs] | None = None, sources: Sequence[Sources] | None = None):
-        super().__init__(people, config, steps)
+                 inputs: Sequence[DrawnInputs] | None = None, sources: Sequence[Sources] | None = None,
+                 place: Place = ALONE):
+        super().__init__(people, config, steps, place)
         self.inputs, self.sources = inputs or [None] * len(people), sources
 
     def drawn(self, person: int, turn: int, random: np.random.Generator) -> View:

@@ -23,18 +23,19 @@ class Integral:
     weights: torch.Tensor
 
 
-def march(near: torch.Tensor, far: torch.Tensor, samples: int, jitter: bool) -> torch.Tensor:
+def march(near: torch.Tensor, far: torch.Tensor, samples: int,
+          jitter: torch.Tensor | None = None) -> torch.Tensor:
     """(M, S) distances, evenly from near to far (M,), metres.
 
-    jitter  take each anywhere in the stretch that it stands for
+    jitter  (M, S) in [0, 1]: take each so far along the stretch that it stands for
     """
     share = torch.linspace(0, 1, samples, device=near.device)
     distances = near[:, None] + (far - near)[:, None] * share
-    if not jitter:
+    if jitter is None:
         return distances
     middles = (distances[:, 1:] + distances[:, :-1]) / 2
     low, high = torch.cat([distances[:, :1], middles], 1), torch.cat([middles, distances[:, -1:]], 1)
-    return low + (high - low) * torch.rand(distances.shape).to(distances)
+    return low + (high - low) * jitter.to(distances)
 
 
 def shares(density: torch.Tensor, distances: torch.Tensor, last: torch.Tensor | float = 1e10,

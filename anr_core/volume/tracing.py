@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from anr_core.processes import own
 from anr_core.volume.box import crossing
 from anr_core.volume.field import Field
 from anr_core.volume.marching import Integral, integrate, march, shares
@@ -57,6 +58,7 @@ class Tracer:
         low, high            (B, 3)     metres, world: corners of the boxes outside of which nothing is
         """
         near, far = crossing(origins, directions, low, high)
+        jitter = self._jitter(*origins.shape[:2]) if self.jitter else None
         item, near, far = items(origins), near.flatten(), far.flatten()
         origins, directions = origins.flatten(0, 1), directions.flatten(0, 1)
         rows = (far > near).nonzero()[:, 0]
@@ -68,7 +70,8 @@ class Tracer:
                               for shape in ((3,), (), (), (self.samples,))))
         tracer = self if torch.is_grad_enabled() else self._narrowed(len(rows) * self.samples)
         for part in self._parts(len(rows), self._floats * min(self.samples, SLICE)):
-            some, distances = rows[part], march(near[part], far[part], self.samples, self.jitter)
+            some = rows[part]
+            distances = march(near[part], far[part], self.samples, jitter and jitter(some))
             piece = tracer._gathered(item[some], origins[some], directions[some], distances)
             for name, whole in vars(gathered).items():
                 whole.index_put_((some,), getattr(piece, name))
@@ -99,6 +102,11 @@ class Tracer:
         """That a sample takes: its features' eight corners, what is decoded of them, and the way there."""
         return 2 * self.field.hidden[0].in_features + 8 * self.field.dense.in_features + 256
 
+    def _jitter(self, count, rays):
+        """What `march` asks of each of so many items' rays (B M, S)."""
+        numbers = own(lambda rows: torch.rand(rows, rays, self.samples), count).flatten(0, 1)
+        return lambda some: numbers[some.cpu()]
+
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.latents.device.type, self.half, enabled=self.half is not None)
 
@@ -128,7 +136,7 @@ class Tracer:
 
     def _stretch(self, item, origins, directions, near, far):
         """From where to where (M,) rays are near the body, metres; and (M,) which of them are at all."""
-        distances = march(near, far, LOOKS, False)
+        distances = march(near, far, LOOKS)
         points = origins[:, None] + distances[..., None] * directions[:, None]
         close = self.space.near(item[:, None].expand(distances.shape).flatten(), points.flatten(0, 1))
         close, step = close.view(distances.shape), (far - near) / (LOOKS - 1)

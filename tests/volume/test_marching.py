@@ -43,14 +43,14 @@ def test_a_ray_in_two_pieces_is_the_whole():
 
 
 def test_a_fog_of_one_density_lets_through_what_the_law_says():
-    distances = march(torch.zeros(1), torch.ones(1), 1001, False)
+    distances = march(torch.zeros(1), torch.ones(1), 1001)
     alpha = shares(torch.full((1, 1001), 3.0), distances, 0.0).sum()
     assert float(alpha) == pytest.approx(1 - math.exp(-3), abs=1e-5)
 
 
 def test_jittered_samples_stay_in_order_and_in_their_stretch():
     near, far = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 2.5])
-    even, jittered = march(near, far, 16, False), march(near, far, 16, True)
+    even, jittered = march(near, far, 16), march(near, far, 16, torch.rand(len(near), 16))
     assert (jittered.diff(dim=1) >= 0).all()
     assert ((jittered - even).abs() <= (far - near)[:, None] / 30 + 1e-6).all()
     assert (even[:, 0] == near).all() and torch.allclose(even[:, -1], far)
