@@ -120,11 +120,11 @@ def train(capture: str | Path | Capture | Sequence[str | Path | Capture], run: s
         for training in trainings:
             print(difference_of_projections(training, configured.size))
     with ExitStack() as stack:
-        lock = stack.enter_context(Lock(path)) if fabric.is_global_zero else None
-        people, state = begin(path, configured, trainings, init, place)
+        lock = Lock(path)
+        people, state = begin(path, configured, trainings, init, place, lambda: stack.enter_context(lock))
         people = [replace(person, validation=validation_of(one))
                   for person, one in zip(people, captures, strict=True)]
-        yield from Trainer(path, people, state, budget, fabric, lock)
+        yield from Trainer(path, people, state, budget, fabric, lock if fabric.is_global_zero else None)
     if place.count > 1:  # its threads, left to Python's end, have killed a process that was done
         told_by_first(None, place)
         torch.distributed.destroy_process_group()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -62,18 +63,22 @@ def launched_fabric(config: Config) -> Fabric:
 
 
 def begin(path: Path, config: Config, trainings: list[Capture], init: str | Path | None,
-          place: Place) -> tuple[list[Person], State]:
+          place: Place, lock: Callable[[], object]) -> tuple[list[Person], State]:
     """Each person's run and the state to go on from, which is the first process's.
+
+    lock  takes the folder, which is a run or may become one; the first process calls it
 
     Raises in all processes what the first one meets.
     """
     if place.count == 1:
         people = open_runs(path, config, trainings)
+        lock()
         return people, start(path, people, init)
     people = state = wrong = None
     if place.rank == 0:
         try:
             people = open_runs(path, config, trainings)
+            lock()
             state = start(path, people, init)
         except (ValueError, OSError, ImportError) as error:
             wrong = error
