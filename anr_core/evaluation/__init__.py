@@ -19,6 +19,7 @@ from anr_core.avatars.run import Run, check_surface, write_atomically
 from anr_core.body import Posed, Surface
 from anr_core.capture.folder import Capture, Shot, load_capture
 from anr_core.capture.view import View
+from anr_core.evaluation import pairs
 from anr_core.evaluation.judging import (
     BOX_PADDING,
     Contestants,
@@ -27,7 +28,6 @@ from anr_core.evaluation.judging import (
     measure,
     scene_for,
 )
-from anr_core.evaluation.pairs import evaluate_pairs
 from anr_core.evaluation.pictures import PUBLISHED_SIZE, Framed, WholePictures
 from anr_core.evaluation.poses import evaluate_poses
 from anr_core.evaluation.published import published_for
@@ -35,6 +35,7 @@ from anr_core.evaluation.reporting import (
     SHEET_COLUMNS,
     SHEET_ROWS,
     SHEET_TILE,
+    protocols_of,
     sheet,
     sheet_row,
     spread,
@@ -43,7 +44,7 @@ from anr_core.evaluation.reporting import (
 from anr_core.evaluation.true_flow import TrueFlow
 
 __all__ = ["SHEET_COLUMNS", "SHEET_TILE", "Contestants", "average", "evaluate", "evaluate_capture",
-           "evaluate_published", "extend", "measure", "scene_for", "split_of"]
+           "evaluate_published", "extend", "measure", "protocols_of", "scene_for", "split_of"]
 
 
 # which views
@@ -158,7 +159,8 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     protocol  one of metrics.PROTOCOLS, or None for all; or `published`, which draws whole pictures
     size      of the square pictures, of pairs the longer side, pixels; None for the size that was trained; of
               `published` the longer side, None for 512
-    json      a file for the figures, or None
+    json      a file for the figures, or None; beside it, in FILE.protocols.json, stand the protocols'
+              versions, statements and terms
     person    who, in a run of several people
 
     Where poses and cameras were refined, views of the run's own capture are drawn with the corrections of
@@ -176,7 +178,7 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     run = Run.open(run, person)
     judged = run.capture() if capture is None else load_capture(capture)
     if run.paired:
-        results = evaluate_pairs(run, judged, protocol, size)
+        results = pairs.evaluate_pairs(run, judged, protocol, size)
     else:
         static, mean = run.static()
         cameras = {camera for camera, _ in run.trained}
@@ -196,4 +198,6 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
             write_atomically(run.path / "evaluation" / "poses.json", dumps(poses, indent=1).encode())
     if json is not None:
         write_atomically(Path(json), dumps(results, indent=1, allow_nan=False).encode())
+        told = protocols_of(results, *((pairs.PROTOCOLS, pairs.TERMS) if run.paired else ()))
+        write_atomically(Path(json).with_suffix(".protocols.json"), dumps(told, indent=1).encode())
     return results
