@@ -221,7 +221,8 @@ class Trainer:
                 rate = (state.step - first) * (0 if stage.practice else config.batch) / \
                     (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
-                               state.seconds * (1 / self.done - 1), self.preview)
+                               state.seconds * (1 / self.done - 1), self.preview,
+                               state.seconds, state.averaged)
         except (KeyboardInterrupt, GeneratorExit):
             if between_steps:  # else the last checkpoint is the newest that is sound
                 self.save()
