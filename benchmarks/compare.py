@@ -76,16 +76,16 @@ def compare(capture: str | Path, out: str | Path, systems: list[str] = ORDER, *,
                 continue
             print(f"{system}, seed {number}: {work}", flush=True)
             why = done_apart(work, folder)
-            write(out, found, folders, failed)
             if why is not None:
                 failed[system, number][work] = why
                 print(f"{system}, seed {number}: {work} failed: {why}", file=sys.stderr, flush=True)
                 break
+            write(out, found, folders, failed)
     return write(out, found, folders, failed)
 
 
 def done_apart(work: str, folder: Path) -> str | None:
-    """Do one work of an entry in a process of its own, whose words are in WORK.log: why it failed, or None."""
+    """Do one work of an entry in a process of its own, which talks to WORK.log: why it failed, or None."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(
         [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
     with open(folder / f"{work}.log", "ab") as log:

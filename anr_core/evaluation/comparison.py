@@ -25,6 +25,7 @@ VERSION = 1  # of what compare.json holds
 COLUMNS = (("psnr", "PSNR (dB)", 2, True), ("ssim", "SSIM", 3, True),
            ("ssim_range_1", "SSIM, range 1", 3, True), ("lpips", "LPIPS", 3, False),
            ("flip", "FLIP", 3, False), ("flicker", "flicker", 4, False), ("mask_iou", "mask IoU", 3, True))
+PROTOCOL_ORDER = ("neuralbody", "inside", "whole")
 # cost, head, digits, and what of an entry it is, in the column's unit
 COSTS = (("minutes", "training (min)", 1, lambda entry: entry["train"]["seconds"] / 60),
          ("wall_minutes", "with preparing, previews, saving (min)", 1,
@@ -106,12 +107,13 @@ def markdown(found: dict) -> str:
                    [[system, *(shown(costs[name], digits) for name, _, digits, _ in COSTS
                                if _any(found["costs"], name))]
                     for system, costs in found["costs"].items()]), ""]
-    for split, protocols in found["table"].items():
-        for protocol, rows in protocols.items():
-            heads, cells = figures_of(rows)
-            terms = found["protocols"][protocol]
-            lines += [f"## {split}, `{protocol}` version {terms['version']}", "", *grid(heads, cells), "",
-                      terms["statement"], "", terms_of(terms), ""]
+    for protocol, terms in sorted(found["protocols"].items(), key=lambda item: _place(item[0])):
+        lines += [f"## `{protocol}`, version {terms['version']}", "", terms["statement"], "",
+                  terms_of(terms), ""]
+        for split, protocols in found["table"].items():
+            if protocol in protocols:
+                count = found["capture"]["judged"][split]
+                lines += [f"### {split}, {count} pictures", "", *grid(*figures_of(protocols[protocol])), ""]
     lines += _failures(found)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -153,21 +155,26 @@ def terms_of(terms: dict) -> str:
                      if name not in ("version", "statement")) + "."
 
 
+def _place(protocol):
+    """Where in the page: what is mostly looked at comes first."""
+    return PROTOCOL_ORDER.index(protocol) if protocol in PROTOCOL_ORDER else len(PROTOCOL_ORDER)
+
+
 def _told(found):
     capture, budget, machine = found["capture"], found["budget"], found["machine"]
     stated = f"{budget['steps']} steps" if budget["steps"] else f"{budget['minutes']:g} minutes of training"
-    trained = capture.get("trained")
-    views = "" if trained is None else (
-        f" Trained on the same {trained['pictures']} pictures of {trained['cameras']} cameras and "
-        f"{trained['frames']} frames; judged on "
-        + ", ".join(f"{count} of {split}" for split, count in capture["judged"].items()) + ".")
+    trained, judged = capture.get("trained"), capture.get("judged", {})
+    views = "" if trained is None else (f" Trained on the same {trained['pictures']} pictures of "
+                                        f"{trained['cameras']} cameras and {trained['frames']} frames")
+    if judged:
+        views += "; judged on " + ", ".join(f"{count} of {split}" for split, count in judged.items())
     seeds = found["seeds"]
     gpu = f"; {machine['gpu']}" if machine["gpu"] else ", no GPU"
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     return [f"    {found['command']}", "",
             f"{capture['person']}, every system with {stated}, preset `{found['preset']}`, "
             f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}, pictures of "
-            f"{found['size']}x{found['size']} pixels.{views}", "",
+            f"{found['size']}x{found['size']} pixels.{views}{'.' if views else ''}", "",
             f"{found['date']}, on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB"
             f"{gpu}; {versions}.", "",
             *([f"Licence of the capture: {capture['licence']}"] if capture.get("licence") else [])]

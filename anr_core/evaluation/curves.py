@@ -49,6 +49,7 @@ def draw_curves(found: dict) -> bytes | None:
                                       markersize=3)
                 drawn.setdefault(system, line)
             axis.set(title=f"{split}, {protocol}", xlabel="minutes of training", ylabel=told, xscale="log")
+            axis.xaxis.set_major_formatter("{x:g}")
             axis.grid(alpha=0.3)
     figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=len(drawn))
     encoded = io.BytesIO()
