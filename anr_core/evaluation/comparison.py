@@ -103,10 +103,7 @@ def summary(numbers: Iterable[float | None]) -> dict | None:
 def markdown(found: dict) -> str:
     """The whole comparison as a page; the best mean of each column is bold."""
     lines = ["# Systems compared", "", *_told(found), "", "## What it costs", "",
-             *grid(["system", *(head for name, head, *_ in COSTS if _any(found["costs"], name))],
-                   [[system, *(shown(costs[name], digits) for name, _, digits, _ in COSTS
-                               if _any(found["costs"], name))]
-                    for system, costs in found["costs"].items()]), ""]
+             *grid(*costs_table(found["costs"])), ""]
     for protocol, terms in sorted(found["protocols"].items(), key=lambda item: _place(item[0])):
         lines += [f"## `{protocol}`, version {terms['version']}", "", terms["statement"], "",
                   terms_of(terms), ""]
@@ -116,6 +113,14 @@ def markdown(found: dict) -> str:
                 lines += [f"### {split}, {count} pictures", "", *grid(*figures_of(protocols[protocol])), ""]
     lines += _failures(found)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def costs_table(costs: dict) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of what systems cost; a column that none has is left out."""
+    told = [(name, head, digits) for name, head, digits, _ in COSTS if _any(costs, name)]
+    cells = [[system, *(shown(row[name], digits) for name, _, digits in told)]
+             for system, row in costs.items()]
+    return ["system", *(head for _, head, _ in told)], cells
 
 
 def figures_of(rows: dict) -> tuple[list[str], list[list[str]]]:

@@ -21,6 +21,7 @@ from anr_core.evaluation.judging import Contestants
 from anr_core.evaluation.reporting import spread
 
 TRUTH = "truth"
+SPLITS = ("novel_view", "novel_pose", "novel_both")  # in the order of a sheet
 HEAD, BESIDE = 16, 84  # pixels: captions above, and at the left what view it is
 LARGEST = 256  # side of a tile, pixels
 
@@ -73,7 +74,8 @@ def rows_of_files(folders: dict[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     """The same of folders that hold VIEW-truth.png and VIEW-SYSTEM.png each, VIEW with - for its spaces."""
     rows = {}
     for system, folder in folders.items():
-        for truth in sorted(folder.glob(f"*-{TRUTH}.png")):
+        files = sorted(folder.glob(f"*-{TRUTH}.png"))
+        for truth in sorted(files, key=lambda file: SPLITS.index(file.name.split("-")[0])):
             drawn = truth.with_name(truth.name.removesuffix(f"{TRUTH}.png") + f"{system}.png")
             if drawn.is_file():
                 row = rows.setdefault(truth.stem.removesuffix(f"-{TRUTH}").replace("-", " "), {})
