@@ -81,7 +81,7 @@ def test_every_system_is_trained_judged_and_timed(whole):
         assert set(protocols) == {"whole", "neuralbody", "inside"} == set(found["protocols"])
         for rows in protocols.values():
             assert set(rows) == {"static", "deferred"}
-            for figure in ("psnr", "ssim", "flip", "mask_iou"):
+            for figure in ("psnr", "flip", "mask_iou"):  # no window of SSIM lies in so few pixels
                 assert rows["deferred"][figure]["seeds"] == 1 and rows["deferred"][figure]["spread"] is None
     costs = found["costs"]["deferred"]
     assert costs["steps"]["mean"] == 6 and costs["gpu_peak_mib"] is None
