@@ -21,6 +21,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMED = ("torch", "numpy", "warp-lang", "lightning-fabric", "scikit-image", "flip-evaluator", "lpips")
 
 
-def compare(capture: str | Path, out: str | Path, systems: list[str] = ORDER, *, steps: int | None = None,
+def compare(capture: str | Path, out: str | Path, systems: Sequence[str] = ORDER, *, steps: int | None = None,
             minutes: float | None = None, seed: int = 0, seeds: int = 1, preset: str = "quick",
             size: int | None = None, curves: bool = False, settings: dict | None = None,
             command: str = "") -> dict:
@@ -79,8 +80,9 @@ def compare(capture: str | Path, out: str | Path, systems: list[str] = ORDER, *,
             if why is not None:
                 failed[system, number][work] = why
                 print(f"{system}, seed {number}: {work} failed: {why}", file=sys.stderr, flush=True)
-                break
             write(out, found, folders, failed)
+            if why is not None and work == "train":
+                break
     return write(out, found, folders, failed)
 
 

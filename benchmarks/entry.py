@@ -97,7 +97,10 @@ def read_json(file: Path, otherwise: dict | list | None = None) -> dict | list |
 
 
 def peak() -> dict[str, float | None]:
-    """The most memory that this process has held so far, MiB; of a GPU None where there is none."""
+    """The most memory that this process has held so far, MiB; of a GPU None where there is none.
+
+    Processes that read pictures for it (`workers`) are not counted.
+    """
     gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
     return {"peak_mib": round(resident(), 1), "gpu_peak_mib": None if gpu is None else round(gpu, 1)}
 

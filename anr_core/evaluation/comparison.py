@@ -27,8 +27,8 @@ COLUMNS = (("psnr", "PSNR (dB)", 2, True), ("ssim", "SSIM", 3, True),
            ("flip", "FLIP", 3, False), ("flicker", "flicker", 4, False), ("mask_iou", "mask IoU", 3, True))
 PROTOCOL_ORDER = ("neuralbody", "inside", "whole")
 # cost, head, digits, and what of an entry it is, in the column's unit
-COSTS = (("minutes", "training (min)", 1, lambda entry: entry["train"]["seconds"] / 60),
-         ("wall_minutes", "with preparing, previews, saving (min)", 1,
+COSTS = (("minutes", "training (min)", 2, lambda entry: entry["train"]["seconds"] / 60),
+         ("wall_minutes", "with preparing, previews, saving (min)", 2,
           lambda entry: entry["train"]["wall_seconds"] / 60),
          ("steps", "steps", 0, lambda entry: entry["train"]["steps"]),
          ("frames_a_second", "frames a second", 1, lambda entry: entry["draw"]["frames_a_second"]),

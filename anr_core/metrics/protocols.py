@@ -144,7 +144,7 @@ class Terms:
 
 
 POSES = "not optimised on the pictures that are judged"
-MEANS = "over pictures, of each one's figure, drawn in floats"
+MEANS = "over pictures, of each one's figure, what is drawn not rounded to 8 bits"
 
 CROP, WHOLE_PICTURE = "a square around the registered mesh", "the whole picture"
 OWN_MASKS = "each picture's own"
