@@ -126,9 +126,9 @@ def train_entry(entry: Entry, folder: Path) -> dict:
     training = train(entry.capture, folder / "run", entry.system, entry.preset, steps=entry.steps,
                      minutes=entry.minutes, seed=entry.seed, config=entry.settings)
 
-    def note(**more):
+    def note():
         most = {name: max(value, notes.get(name) or 0) for name, value in peak().items() if value is not None}
-        notes.update(most | more, wall_seconds=before + time.perf_counter() - started - resting)
+        notes.update(most, wall_seconds=before + time.perf_counter() - started - resting)
         write_json(folder / "notes.json", notes)
 
     last = None
