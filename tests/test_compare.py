@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from anr_core.avatars.run import read_tensors
+from anr_core.avatars.run import Run, read_tensors
 from anr_core.capture import load_capture
 from anr_core.evaluation import comparison, curves, side_by_side
 from benchmarks import compare, entry
@@ -146,6 +147,24 @@ def test_the_same_views_stand_side_by_side(whole):
         assert list(row) == ["truth", "static", "deferred"]
         assert all(picture.shape == (48, 48, 3) for picture in row.values())
     assert (out / "pictures.jpg").is_file() and side_by_side.sheet_of({}) is None
+
+
+def test_runs_alone_give_the_same_pictures(whole):
+    names = ("static", "deferred")
+    rows = side_by_side.rows_of_files({name: whole[0] / f"{name}-0" / "pictures" for name in names})
+    runs = {name: Run.open(whole[0] / f"{name}-0" / "run") for name in names}
+    drawn = side_by_side.rows_of_runs(runs, 2, 48)
+    assert list(drawn) == list(rows)
+    for name, row in rows.items():
+        assert list(drawn[name]) == list(row)
+        assert all((drawn[name][who] == picture).all() for who, picture in row.items())
+
+
+def test_runs_of_other_frames_are_not_set_side_by_side(whole):
+    runs = {name: Run.open(whole[0] / f"{name}-0" / "run") for name in ("static", "deferred")}
+    runs["deferred"] = replace(runs["deferred"], trained=[("cam03", 0)])
+    with pytest.raises(ValueError, match="was trained on.*same cameras and frames"):
+        side_by_side.rows_of_runs(runs, 2, 48)
 
 
 def test_what_is_done_is_not_done_again_and_what_failed_is(whole, capture, here, tmp_path):
