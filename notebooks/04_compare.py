@@ -41,7 +41,9 @@ set_up()
 # %% tags=["parameters"]
 # @title What to compare { display-mode: "form" }
 CAPTURE = "captures/subject0"  # @param {type: "string"}
-# @markdown Systems that have no run of this capture yet are trained for so many minutes each.
+# @markdown The folder that `python -m benchmarks.compare` filled. Nothing: the runs of this capture, and systems
+# @markdown that have none yet are trained for so many minutes each.
+COMPARISON = ""  # @param {type: "string"}
 SYSTEMS = "static, deferred, smplpix, anr"  # @param {type: "string"}
 MINUTES = 1.0  # @param {type: "number"}
 RUNS = "runs"
@@ -51,28 +53,42 @@ CONFIG = {}
 # %% [markdown]
 # ## The runs
 #
-# You will see each system that is not there yet being trained.
+# You will see each system that is not there yet being trained; of a comparison, the command that made it.
 
 # %%
-from anr_core.notebook import figures, opened, runs_of
+from anr_core.notebook import comparison_figures, curves, runs_to_compare, side_by_side
 
-person = CAPTURE.rstrip("/").split("/")[-1]
-wanted = [name.strip() for name in SYSTEMS.split(",") if name.strip()]
-runs = {name: runs_of(CAPTURE, RUNS).get(name)
-        or opened(f"{RUNS}/{person}-{name}", CAPTURE, minutes=MINUTES, system=name, config=CONFIG) for name in wanted}
+runs = runs_to_compare(CAPTURE, SYSTEMS, RUNS, MINUTES, COMPARISON, CONFIG)
 
 # %% [markdown]
 # ## The figures
 #
-# You will see one table: views of new cameras (`novel_view`), of new poses (`novel_pose`), and of both.
+# You will see how good each is on views of new cameras (`novel_view`), of new poses (`novel_pose`), and of both, with
+# what the protocol counts and how; of a comparison also what training and drawing cost.
 
 # %%
-figures(runs, PROTOCOL)
+comparison_figures(runs, PROTOCOL, COMPARISON)
 
 # %% [markdown]
-# ## Side by side
+# ## The same frame by each
 #
-# You will see the same frame by each of them; every slider moves them all.
+# You will see views that none of them was trained on, the truth at the left.
+
+# %%
+side_by_side(runs, COMPARISON)
+
+# %% [markdown]
+# ## How fast they learn
+#
+# You will see figures against minutes of training, where a comparison was made with `--curves`.
+
+# %%
+curves(CAPTURE, COMPARISON, MINUTES)
+
+# %% [markdown]
+# ## Under the same sliders
+#
+# You will see the same person by each of them; every slider moves them all.
 
 # %%
 from anr_core.viewer import open_viewer

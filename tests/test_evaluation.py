@@ -270,6 +270,8 @@ def test_a_run_is_judged_on_what_it_was_not_trained_on(static_run, tmp_path):
     file = tmp_path / "figures.json"
     results = evaluation.evaluate(static_run, protocol="inside", json=file)
     assert json.loads(file.read_text()) == results
+    protocols = json.loads(file.with_name("figures.protocols.json").read_text())
+    assert {name: told["version"] for name, told in protocols.items()} == {"inside": 1}
     assert list(results) == ["novel_view", "novel_pose", "novel_both"]
     assert set(results["novel_view"]["inside"]) == {"static", "static_masked", "mean"}
     figures = results["novel_pose"]["inside"]

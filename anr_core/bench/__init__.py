@@ -120,12 +120,16 @@ def with_peaks(timed: Iterator[tuple], device: str) -> Iterator[tuple[tuple, flo
 
 def hardware() -> str:
     """Processor, cores and versions in one line."""
-    model = platform.processor() or platform.machine()
+    return (f"{processor()}, {cores()} cores; Python {platform.python_version()}, torch {torch.__version__}, "
+            f"warp {metadata.version('warp-lang')}")
+
+
+def processor() -> str:
+    """The processor's model."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text().splitlines() if told.is_file() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    return (f"{model}, {cores()} cores; Python {platform.python_version()}, torch {torch.__version__}, "
-            f"warp {metadata.version('warp-lang')}")
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def cores() -> int:

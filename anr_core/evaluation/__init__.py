@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from anr_core import metrics
 from anr_core.avatars.run import Run, check_surface, write_atomically
-from anr_core.body import Posed, Surface
+from anr_core.body import Body, Posed, Surface
 from anr_core.capture.folder import Capture, Shot, load_capture
 from anr_core.capture.view import View
+from anr_core.evaluation import pairs
 from anr_core.evaluation.judging import (
     BOX_PADDING,
     Contestants,
@@ -27,7 +28,6 @@ from anr_core.evaluation.judging import (
     measure,
     scene_for,
 )
-from anr_core.evaluation.pairs import evaluate_pairs
 from anr_core.evaluation.pictures import PUBLISHED_SIZE, Framed, WholePictures
 from anr_core.evaluation.poses import evaluate_poses
 from anr_core.evaluation.published import published_for
@@ -35,6 +35,7 @@ from anr_core.evaluation.reporting import (
     SHEET_COLUMNS,
     SHEET_ROWS,
     SHEET_TILE,
+    protocols_of,
     sheet,
     sheet_row,
     spread,
@@ -42,8 +43,9 @@ from anr_core.evaluation.reporting import (
 )
 from anr_core.evaluation.true_flow import TrueFlow
 
-__all__ = ["SHEET_COLUMNS", "SHEET_TILE", "Contestants", "average", "evaluate", "evaluate_capture",
-           "evaluate_published", "extend", "measure", "scene_for", "split_of"]
+__all__ = ["SHEET_COLUMNS", "SHEET_TILE", "Contestants", "average", "contestants_of", "evaluate",
+           "evaluate_capture", "evaluate_published", "extend", "measure", "posed_views", "protocols_of",
+           "scene_for", "split_of"]
 
 
 # which views
@@ -84,8 +86,9 @@ def evaluate_capture(contestants: Contestants, trained: Iterable[tuple[str, int]
     for split, shots in _splits(contestants, trained, capture).items():
         views = replace(capture, shots=shots).views(crop="body", size=size)
         title = f"{split}: {len(shots)} views at {size}x{size} pixels"
-        results[split] = _judge(split, title, _posed(views, capture, contestants.avatar.surface), len(shots),
-                                contestants, protocols, TrueFlow(capture), folder)
+        posed = posed_views(views, capture, contestants.avatar.surface)
+        results[split] = _judge(split, title, posed, len(shots), contestants, protocols, TrueFlow(capture),
+                                folder)
     return results
 
 
@@ -102,9 +105,10 @@ def evaluate_published(contestants: Contestants, trained: Iterable[tuple[str, in
     for split, shots in _splits(contestants, trained, capture).items():
         views = WholePictures(replace(capture, shots=shots), size)
         sizes = ", ".join(f"{width}x{height}" for height, width in views.sizes)
-        results[split] = _judge(split, f"{split}: {len(shots)} whole pictures at {sizes} pixels",
-                                _posed(views, capture, contestants.avatar.surface), len(shots), contestants,
-                                metrics.OF_WHOLE_PICTURES, TrueFlow(capture), folder, views.padding)
+        title = f"{split}: {len(shots)} whole pictures at {sizes} pixels"
+        posed = posed_views(views, capture, contestants.avatar.surface)
+        results[split] = _judge(split, title, posed, len(shots), contestants, metrics.OF_WHOLE_PICTURES,
+                                TrueFlow(capture), folder, views.padding)
         known = published_for(capture, split, shots)
         if known is not None:
             differences = known.differences(trained, shots, views.sizes, PUBLISHED_SIZE)
@@ -142,13 +146,23 @@ def _judge(split, title, views, count, contestants, protocols, flow, folder, pad
     return means
 
 
-def _posed(views: Iterable[View], capture: Capture, surface: Surface) -> Iterator[tuple[View, Posed]]:
+def posed_views(views: Iterable[View], capture: Capture, surface: Surface) -> Iterator[tuple[View, Posed]]:
     """Views with their registered meshes, on the avatar's own surface and device."""
     device = surface.faces.device
     for index in range(len(views)):
         view = views[index]
         mesh = capture.body(view.pose)
         yield view.to(device), Posed(mesh.vertices.to(device), mesh.joints, surface)
+
+
+def contestants_of(run: Run, body: Body | None = None) -> Contestants:
+    """A run's avatar and its yardsticks, where there is a GPU on it.
+
+    body  of the run's own capture; None judges another capture's views, drawn as registered
+    """
+    (static, mean), cameras = run.static(), frozenset(camera for camera, _ in run.trained)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Contestants(run.config.system, run.avatar().to(device), static.to(device), mean, cameras, body)
 
 
 def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str | None = None,
@@ -158,7 +172,8 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     protocol  one of metrics.PROTOCOLS, or None for all; or `published`, which draws whole pictures
     size      of the square pictures, of pairs the longer side, pixels; None for the size that was trained; of
               `published` the longer side, None for 512
-    json      a file for the figures, or None
+    json      a file for the figures, or None; beside it, in FILE.protocols.json, stand the protocols'
+              versions, statements and terms
     person    who, in a run of several people
 
     Where poses and cameras were refined, views of the run's own capture are drawn with the corrections of
@@ -178,14 +193,9 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
     run = Run.open(run, person)
     judged = run.capture() if capture is None else load_capture(capture)
     if run.paired:
-        results = evaluate_pairs(run, judged, protocol, size)
+        results = pairs.evaluate_pairs(run, judged, protocol, size)
     else:
-        static, mean = run.static()
-        cameras = {camera for camera, _ in run.trained}
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        contestants = Contestants(run.config.system, run.avatar().to(device), static.to(device), mean,
-                                  frozenset(cameras),
-                                  judged.body if capture is None else None)
+        contestants = contestants_of(run, judged.body if capture is None else None)
         folder = run.path / "evaluation"
         if protocol == "published":
             results = evaluate_published(contestants, run.trained, judged, size, folder)
@@ -198,4 +208,6 @@ def evaluate(run: str | Path, capture: str | Path | None = None, protocol: str |
             write_atomically(run.path / "evaluation" / "poses.json", dumps(poses, indent=1).encode())
     if json is not None:
         write_atomically(Path(json), dumps(results, indent=1, allow_nan=False).encode())
+        told = protocols_of(results, *((pairs.PROTOCOLS, pairs.TERMS) if run.paired else ()))
+        write_atomically(Path(json).with_suffix(".protocols.json"), dumps(told, indent=1).encode())
     return results

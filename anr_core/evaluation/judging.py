@@ -83,15 +83,25 @@ class Contestants:
     @torch.no_grad()
     def draw(self, view: View, posed: Posed) -> dict[str, Rendering]:
         """A rendering of the view by every method."""
-        predicted, unrefined = self._draw(self.avatar, view, posed), {}
-        if self.body is not None and self.avatar.refinement is not None:
-            unrefined = {f"{self.name}_unrefined": predicted}
-            predicted = self._draw(self.avatar, *self.avatar.placed(view, self.body))
+        predicted, unrefined = self.predicted(view, posed), {}
+        if self.refined:
+            unrefined = {f"{self.name}_unrefined": self._draw(self.avatar, view, posed)}
         texture = self._draw(self.static, view, posed)
         filled = extend(texture.rgb, texture.mask > 0.5)
         flat = self.mean.to(filled)[:, None, None].expand_as(filled)
         return {"static": texture, "static_masked": Rendering(filled, predicted.mask),
                 "mean": Rendering(flat, predicted.mask), **unrefined, self.name: predicted}
+
+    @property
+    def refined(self) -> bool:
+        """Whether views are drawn with the avatar's corrections of their frame and camera."""
+        return self.body is not None and self.avatar.refinement is not None
+
+    @torch.no_grad()
+    def predicted(self, view: View, posed: Posed) -> Rendering:
+        """The avatar's rendering alone."""
+        placed = self.avatar.placed(view, self.body) if self.refined else (view, posed)
+        return self._draw(self.avatar, *placed)
 
     def _draw(self, avatar, view, posed):
         return soundly_drawn(avatar, view, posed, self.cameras)

@@ -31,6 +31,8 @@ def whole(truth: metrics.Truth, rgb: np.ndarray, mask: np.ndarray) -> metrics.Co
 
 PROTOCOLS = {"whole": whole}
 
+TERMS = {"whole": metrics.Terms(1, metrics.WHOLE_PICTURE, metrics.OWN_MASKS, "black", metrics.RANGE_1)}
+
 
 @dataclass(frozen=True)
 class PairContestants:
@@ -90,7 +92,8 @@ def evaluate_pairs(run: Run, capture: Capture, protocol: str | None = None, size
                 rows.append(pair_row(truth, drawn[contestants.name]))
         results[split] = average(figures)
         height, width = views.size
-        print(table(f"{split}: {len(shots)} pairs at {width}x{height} pixels", results[split], PROTOCOLS))
+        print(table(f"{split}: {len(shots)} pairs at {width}x{height} pixels", results[split], PROTOCOLS,
+                    TERMS))
         folder = run.path / "evaluation"
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / f"{split}.png", sheet(rows, PAIR_COLUMNS))

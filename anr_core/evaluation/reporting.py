@@ -29,20 +29,40 @@ def spread(count: int, most: int) -> list[int]:
     return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
-def table(title: str, figures: dict, protocols: dict[str, Callable]) -> str:
+def table(title: str, figures: dict, protocols: dict[str, Callable],
+          terms: dict[str, metrics.Terms] = metrics.TERMS) -> str:
     """Figures of one split as text, each protocol under its own words; n/a is what can't be had."""
     lines = ["", title]
     for protocol, methods in figures.items():
         told = [name for name in metrics.FIGURES if name not in ONLY_SOME
                 or any(numbers[name] is not None for numbers in methods.values())]
-        stated = f"{protocol}: " + " ".join(inspect.getdoc(protocols[protocol]).split())
+        stated = f"{protocol}: {statement(protocols[protocol])}"
         lines += textwrap.wrap(stated, 100, initial_indent="  ", subsequent_indent="    ")
+        lpips = any(numbers["lpips"] is not None for numbers in methods.values())
+        lines += textwrap.wrap(terms[protocol].line(lpips), 100, initial_indent="    ",
+                               subsequent_indent="    ")
         lines.append(" " * 20 + "".join(f"{name:>14}" for name in told))
         for method, numbers in methods.items():
             shown = ("n/a" if numbers[name] is None else f"{numbers[name]:.{DIGITS.get(name, 3)}f}"
                      for name in told)
             lines.append(f"    {method:<16}" + "".join(f"{number:>14}" for number in shown))
     return "\n".join(lines)
+
+
+def statement(protocol: Callable) -> str:
+    """What a protocol says of itself, in one line."""
+    return " ".join(inspect.getdoc(protocol).split())
+
+
+def protocols_of(results: dict, protocols: dict[str, Callable] | None = None,
+                 terms: dict[str, metrics.Terms] = metrics.TERMS) -> dict:
+    """{protocol: its version, statement and terms}, of results {split: {protocol: {method: figures}}}."""
+    protocols = protocols or metrics.PROTOCOLS | metrics.OF_WHOLE_PICTURES
+    lpips = any(numbers["lpips"] is not None for named in results.values() for methods in named.values()
+                for numbers in methods.values())
+    names = dict.fromkeys(name for named in results.values() for name in named)
+    return {name: {"version": terms[name].version, "statement": statement(protocols[name]),
+                   **terms[name].words(lpips)} for name in names}
 
 
 def sheet_row(truth: metrics.Truth, static: Rendering, predicted: Rendering) -> list[np.ndarray]:

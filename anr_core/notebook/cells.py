@@ -127,10 +127,11 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
     from IPython.display import HTML, display
 
     from anr_core.avatars.run import Run
-    from anr_core.evaluation import evaluate, split_of
+    from anr_core.evaluation import evaluate, pairs, protocols_of, split_of
+    from anr_core.evaluation.comparison import terms_of
     from anr_core.evaluation.pairs import pair_splits
 
-    rows, splits, used = {}, {}, set()
+    rows, splits, used = {}, {}, {}
     for name, run in runs.items():
         opened_run = Run.open(run)
         film = opened_run.capture()
@@ -140,10 +141,10 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
                   "have figures, hold some back and train another run.")
             continue
         by = "whole" if opened_run.paired else protocol  # of pairs no other can be had
-        used.add(by)
         with redirect_stdout(StringIO()):
             results = evaluate(run, protocol=by)
         splits |= results
+        used |= protocols_of(results, *((pairs.PROTOCOLS, pairs.TERMS) if opened_run.paired else ()))
         for split, protocols in results.items():
             for method, numbers in protocols[by].items():
                 if method in (name, "static", "input", "mean"):
@@ -163,9 +164,10 @@ def figures(runs: dict[str, Path], protocol: str = "neuralbody") -> None:
         f"<tr><td>{escape(split)}</td><td><b>{escape(method)}</b></td>" + "".join(
             f"<td>{'n/a' if numbers[column] is None else format(numbers[column], '.3f')}</td>"
             for column in columns) + "</tr>" for (split, method), numbers in sorted(rows.items(), key=place))
-    told = escape(" and ".join(sorted(used)))
+    told = " ".join(f"Protocol <b>{escape(name)}</b>, version {terms['version']}: "
+                    f"{escape(terms['statement'])} {escape(terms_of(terms))}" for name, terms in used.items())
     heads = "".join(f"<th>{column}</th>" for column in ("held out", "method", *columns.values()))
-    display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>Protocol {told}. Of PSNR, SSIM and "
+    display(HTML(f"<table><tr>{heads}</tr>{table}</table><p>{told} Of PSNR, SSIM and "
                  "mask IoU more is better, of LPIPS and FLIP less.</p>"))
 
 

@@ -239,7 +239,8 @@ class Trainer:
                     self._look_after()
                 rate = (state.step - first) * self.seen(stage) / (time.perf_counter() - begun)
                 yield Progress(state.step, stage.name, self.done, losses, rate,
-                               state.seconds * (1 / self.done - 1), self.preview)
+                               state.seconds * (1 / self.done - 1), self.preview,
+                               state.seconds, state.averaged)
         except (KeyboardInterrupt, GeneratorExit):
             with deaths:
                 if sound:  # else the last checkpoint is the newest that is

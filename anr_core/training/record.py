@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from torch import nn
 
 from anr_core.avatars.run import write_atomically, writing
 
@@ -26,6 +28,10 @@ class Progress:
     seconds_left: float
     # the newest preview picture, or None
     preview: Path | None
+    # of training so far, without previews and saving
+    seconds: float = 0.0
+    # each person's, as they draw by now: averaged weights, which go on changing
+    avatars: nn.ModuleList | None = field(default=None, repr=False, compare=False)
 
 
 class Record:

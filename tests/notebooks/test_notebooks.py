@@ -118,6 +118,8 @@ def test_compare_shows_every_system(folder):
     places = {"CAPTURE": str(folder / "captures" / "subject0"), "RUNS": str(folder / "runs")}
     made = run(notebook("04_compare", **places, MINUTES=SHORT, CONFIG=TINY))
     assert all(f"<b>{name}</b>" in said(made) for name in ("static", "deferred", "smplpix", "anr"))
+    assert kinds(made).count("image/jpeg") == 1  # the same views by each
+    assert "Protocol <b>neuralbody</b>, version 1" in said(made) and "--curves" in said(made)
     assert "application/vnd.jupyter.widget-view+json" in kinds(made)[-2:]
 
 
