@@ -187,6 +187,7 @@ def timings(all: bool, repeats: int, growth: bool = False) -> Iterator[tuple[int
 
 
 def draw(posed: Posed, size: int) -> None:
+    """Rasterize at size x size pixels."""
     rasterize(posed.vertices, posed.surface.faces, view(size), (size, size))
 
 

@@ -44,6 +44,7 @@ class Setting:
     people: int = 1
 
     def body(self) -> Body:
+        """The made-up person with so many times its faces."""
         return person(round(RINGS * self.faces**0.5), round(SEGMENTS * self.faces**0.5))
 
 

@@ -66,6 +66,7 @@ def timings(anny: AnnyBody, repeats: int) -> Iterator[tuple[str, int, list[float
 
 
 def step_name(system: str) -> str:
+    """What a system's training step is called among the stages."""
     return "step" if system == "anr" else f"step {system}"
 
 
@@ -86,6 +87,7 @@ def names(config: Config, capture: Capture) -> list[tuple[str, int]]:
 
 
 def pictures() -> list[tuple[str, int]]:
+    """(camera name, frame) of made-up training pictures."""
     return [("camera", frame) for frame in range(PICTURES)]
 
 
@@ -206,6 +208,7 @@ def window(config: Config, body: Body, device: str) -> View:
 
 
 def batch_of_one(batch: View, row: int) -> View:
+    """One view of a batch, as a batch of one, without keypoints."""
     one = slice(row, row + 1)
     return View(batch.image[one], batch.mask[one], batch.certain[one], batch.camera[one], batch.pose[one],
                 None, batch.person[one], batch.camera_name[one], batch.frame[one], batch.time[one])

@@ -41,6 +41,7 @@ def drawn_views(contestants: Contestants, capture: Capture, shots: list[Shot],
 
 
 def name_of(split: str, shot: Shot) -> str:
+    """What a view that was held out is called beside its pictures."""
     return f"{split} {shot.camera} {shot.frame}"
 
 

@@ -95,6 +95,7 @@ def _around(pixels: np.ndarray, margin: int) -> tuple[slice, slice]:
 
 
 def blacken(picture: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) in float32, black outside of pixels (H, W)."""
     return np.where(pixels[..., None], picture, 0).astype(np.float32)
 
 

@@ -22,7 +22,7 @@ class Lock:
     """Keeps other processes from training in a folder while it is entered.
 
     A second training of the same process takes the folder over: a notebook's cell that was interrupted may
-    have left one that nobody can reach any more. `mine` says whether that has not happened.
+    have left one that nobody can reach any more.
     """
 
     held: ClassVar[dict[Path, Lock]] = {}
@@ -32,6 +32,7 @@ class Lock:
 
     @property
     def mine(self) -> bool:
+        """Whether no later training of this process has taken the folder over."""
         return self.held.get(self.folder) is self
 
     def __enter__(self) -> Lock:

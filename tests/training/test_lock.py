@@ -65,7 +65,7 @@ def test_what_was_refused_leaves_no_folder(small_capture, tmp_path, monkeypatch)
     def refuse(*_):
         raise ValueError("no")
 
-    monkeypatch.setattr("anr_core.training.start", refuse)
+    monkeypatch.setattr("anr_core.training.joining.start", refuse)
     with pytest.raises(ValueError, match="no"):
         next(training(small_capture, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
