@@ -3,9 +3,9 @@
     python -m benchmarks.fuzz [--minutes 30] [--seed 0] [--only NAME,NAME] [--keep DIR]
 
 Each parser (tests/fuzz/parsers.py) in turn reads small sources of which some files were damaged, and has to
-keep the claim of tests/fuzz/claim.py: a reading, or a ValueError, OSError or ImportError of one clear line; no
-other exception, no hang, no memory beyond what its files hold. What breaks it is printed once for each place,
-and the damaged source stays in DIR. A process that is killed by its input leaves that in DIR/now.
+keep the claim of tests/fuzz/claim.py: a reading, or a ValueError, OSError or ImportError of one clear line;
+no other exception, no hang, no memory beyond what its files hold. What breaks it is printed once for each
+place, and the damaged source stays in DIR. A process that is killed by its input leaves that in DIR/now.
 
 Exit code 1 if anything was found.
 """

@@ -21,6 +21,7 @@ import io
 import pickle
 import struct
 import zipfile
+from collections.abc import Collection
 from math import prod
 from pathlib import Path
 
@@ -51,20 +52,23 @@ def read_npy(file: Path):
         return _checked(file, lambda: _read_npy(stream, file.stat().st_size))
 
 
-def read_npz(file: Path, mapped: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+def read_npz(file: Path, mapped: tuple[str, ...] = (), only: Collection[str] | None = None
+             ) -> dict[str, np.ndarray]:
     """The arrays of a .npz by name.
 
     mapped  those that stay on disk until they are looked at, unless they are compressed; changes of them stay
             in memory
+    only    these alone, if they are there; None reads all
     """
     with _opened(file) as stream:
-        return _checked(file, lambda: _read_npz(stream, file.stat().st_size, mapped))
+        return _checked(file, lambda: _read_npz(stream, file.stat().st_size, mapped, only))
 
 
 def names_in_npz(file: Path) -> list[str]:
     """The names of a .npz's arrays, none of which is read."""
     with _opened(file) as stream:
-        return _checked(file, lambda: [name.removesuffix(".npy") for name in zipfile.ZipFile(stream).namelist()])
+        return _checked(file, lambda: [name.removesuffix(".npy")
+                                       for name in zipfile.ZipFile(stream).namelist()])
 
 
 def _opened(file):
@@ -125,7 +129,7 @@ def _read_header(stream):
     return read_header[version](stream)
 
 
-def _read_npz(stream, size, mapped=()):
+def _read_npz(stream, size, mapped=(), only=None):
     found = {}
     with zipfile.ZipFile(stream) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
@@ -135,6 +139,8 @@ def _read_npz(stream, size, mapped=()):
             if member.file_size > MOST_DEFLATED * min(member.compress_size, size):
                 raise ValueError(f"{member.filename} promises {member.file_size} bytes in {size}")
             name = member.filename.removesuffix(".npy")
+            if only is not None and name not in only:
+                continue
             if name in mapped and member.compress_type == zipfile.ZIP_STORED:
                 found[name] = _map(stream, member)
                 continue
@@ -331,7 +337,7 @@ def _rebuilt(kind, base, state):
 
 
 def _checked_key(key):
-    """A key that can be looked up in little time and depth: hashing a tuple of tuples goes down all of them."""
+    """A key that can be looked up in little depth: hashing a tuple of tuples goes down all of them."""
     flat = key if isinstance(key, tuple) else (key,)
     if not all(isinstance(part, str | bytes | int | float | None) for part in flat):
         raise pickle.UnpicklingError(f"a key is a {type(key).__name__}, and no number or text")

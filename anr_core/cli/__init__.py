@@ -19,11 +19,19 @@ from anr_core.cli.runs import Evaluate, Mesh, Render, Train, Transfer
 # Commands import what they need when they run: --help must not wait for torch.
 
 BAD_INPUT, INTERRUPTED = 2, 130
+LONGEST = 2000  # characters of an error: what a file holds may stand in it
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "lift": Lift, "train": Train,
             "evaluate": Evaluate, "render": Render, "transfer": Transfer, "mesh": Mesh,
             "shapes": Shapes, "bench": Bench}
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line of moderate length, without what would steer a terminal."""
+    told = " ".join(str(error).split())
+    told = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in told)
+    return told if len(told) <= LONGEST else f"{told[:LONGEST // 2]} ... {told[-LONGEST // 2:]}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("ANR_CORE_TRACEBACK"):
             raise
-        print("Error:", " ".join(str(error).split()), file=sys.stderr)
+        print("Error:", one_line(error), file=sys.stderr)
         return BAD_INPUT
     return 0

@@ -1,8 +1,8 @@
 """What is claimed of every parser: whatever it is given, it reads it or says in one clear line why not.
 
     broken(read)   what is wrong with how something was read, or None: another exception than ValueError,
-                   OSError and ImportError, a message that is empty, long or of several lines, too much memory,
-                   too much time
+                   OSError and ImportError, a message that is empty, long or of several lines, too much
+                   memory, too much time
 """
 
 from __future__ import annotations

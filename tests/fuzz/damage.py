@@ -1,8 +1,8 @@
 """What can be wrong with a file, as Hypothesis's strategies: bytes, and what they mean.
 
-    damaged(content, name)   the content of a file, damaged: as bytes, or where its name tells what it is (JSON,
-                             npy, npz, pickle, safetensors, PNG, text) as what it holds
-    damaged_folder(folder)   damages some files of a folder in place, or removes them
+    damaged(content, name)       the content of a file, damaged: as bytes, or where its name tells what it is
+                                 (JSON, npy, npz, HDF5, pickle, safetensors, PNG, text) as what it holds
+    damage_folder(draw, folder)  damages some files of a folder in place, or removes them
 
 Half of the damage is of the meaning: a reader's second line of checks is never reached through random bytes.
 """
@@ -23,16 +23,14 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from anr_core.body.pickles import unpickle
-
 DEEP = "deep"
 NUMBERS = [0, 1, -1, 2, 3, 0.5, -0.0, float("nan"), float("inf"), float("-inf"), 1e308, 1e39, -1e15, 1e-300,
            2**31, 2**32 - 1, 2**63, -2**63, 2**64, 10**40, 10**400, True]
 WORDS = ["", "../../outside", "/etc/hostname", "..", "<script>alert(1)</script>", "a\nb", "a\0b", "\x1b[31m",
          "\ud800", "cam01", "x" * 300, "C:\\x", "NaN", "²", "nul", "anny", "smpl", "perspective"]
 VALUES = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(WORDS),
-                   st.sampled_from([None, [], {}, [[]], [None], {"": None}, [1, 2], [[1, 2], [3]], [0] * 1000]),
-                   st.just(DEEP)).map(copy.deepcopy)  # else what changes one would change the next
+                   st.sampled_from([None, [], {}, [[]], [None], {"": None}, [1, 2], [[1, 2], [3]],
+                                    [0] * 1000, DEEP])).map(copy.deepcopy)  # each its own
 TOKENS = ["NaN", "nan", "inf", "-inf", "9e999", "1e39", "-1", "0", "0.0", "1", "", "null", "99999999999",
           "4294967296", "-9223372036854775809", "1" * 400, "1" * 5000, "{", "}", "[", "]", "\"", "x", "/..",
           "\n", ":", ",", "true", "#", "\xff", "\ud800"]
@@ -51,8 +49,8 @@ def _bytes(draw, content: bytes) -> bytes:
         reach = draw(st.sampled_from([24, 200, 4000, 2**40]))
         place = draw(st.integers(0, max(0, min(len(found), reach) - 1)))
         length = draw(st.sampled_from([1, 2, 4, 8, 40]))
-        kind = draw(st.sampled_from(["change", "change", "flip", "cut", "remove", "insert", "repeat", "number",
-                                     "empty", "tail"]))
+        kind = draw(st.sampled_from(["change", "change", "flip", "cut", "remove", "insert", "repeat",
+                                     "number", "empty", "tail"]))
         if kind == "change":
             found[place:place + length] = draw(st.binary(min_size=length, max_size=length))
         elif kind == "flip" and found:
@@ -92,7 +90,8 @@ def _text(draw, content: bytes) -> bytes:
         if kind == "line":
             del lines[place]
         elif kind == "double":
-            lines[place:place] = [lines[place]] * draw(st.sampled_from([1, 3, 300]))
+            times = draw(st.sampled_from([1, 3, 300]))
+            lines[place:place] = [lines[place]] * (times if len(text) < 10**5 else 1)
         elif kind == "swap":
             lines[place], lines[other] = lines[other], lines[place]
         else:
@@ -233,7 +232,7 @@ def _npz(draw, content: bytes) -> bytes:
 
 @st.composite
 def _pickle(draw, content: bytes) -> bytes:
-    record = draw(changed(unpickle(content, "the whole one"), _array))
+    record = draw(changed(pickle.loads(content), _array))  # of the tests' own making
     if draw(st.integers(0, 9)) == 0:
         record = draw(st.sampled_from([OrderedDict(a=record), (record,), {1: record, 2: record}]))
     return pickle.dumps(record, draw(st.sampled_from([0, 2, 4])))
@@ -294,9 +293,9 @@ def _hdf5(draw, content: bytes) -> bytes:
     return stream.getvalue()
 
 
-MEANING = {".hdf5": _hdf5, ".json": _json, ".jsonl": _lines, ".npy": _npy, ".npz": _npz, ".pkl": _pickle, ".png": _png,
-           ".safetensors": _safetensors, ".yml": _text, ".toml": _text, ".txt": _text, ".bvh": _text,
-           ".obj": _text}
+MEANING = {".hdf5": _hdf5, ".json": _json, ".jsonl": _lines, ".npy": _npy, ".npz": _npz, ".pkl": _pickle,
+           ".png": _png, ".safetensors": _safetensors, ".yml": _text, ".toml": _text, ".txt": _text,
+           ".bvh": _text, ".obj": _text}
 
 
 @st.composite

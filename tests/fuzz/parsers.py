@@ -221,7 +221,7 @@ def _read_run(folder):
             camera = orbit(torch.tensor([[0.0, 0, 0.9]]), torch.tensor([0.0]), 0.1, 4.0, 0.6, (32, 32),
                            torch.tensor([0.0, 0, 1]))
             with torch.no_grad():
-                avatar.render(pose, camera, 32)
+                avatar.render(pose, camera, (32, 32))
 
 
 def _read_going_on(folder):
