@@ -191,8 +191,8 @@ def read_model(file: Path) -> dict[str, np.ndarray]:
 def _fitting(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same arrays; raises ValueError where their shapes aren't those of one body, or they no numbers."""
     vertices, joints = arrays["v_template"].shape[:1], arrays["weights"].shape[1:]
-    shapes = {"v_template": (*vertices, 3), "shapedirs": (*vertices, 3, None), "weights": (*vertices, *joints),
-              "posedirs": (*vertices, 3, None), "J_regressor": (*joints, *vertices), "f": (None, 3),
+    shapes = {"v_template": (*vertices, 3), "shapedirs": (*vertices, 3, None),
+              "weights": (*vertices, *joints), "posedirs": (*vertices, 3, None), "J_regressor": (*joints, *vertices), "f": (None, 3),
               "kintree_table": (2, *joints)}
     for name, array in arrays.items():
         expected, found = shapes[name], array.shape

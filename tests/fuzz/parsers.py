@@ -224,21 +224,6 @@ def _read_run(folder):
                 avatar.render(pose, camera, (32, 32))
 
 
-def _read_going_on(folder):
-    """Training goes on with what a folder holds, for a step."""
-    from anr_core.capture import load_capture
-    from anr_core.training import train
-
-    capture = load_capture(_captures_of(folder) / "posed")
-    for _ in train(capture, folder, folder.name, "quick", steps=2, config=json.loads(
-            (_captures_of(folder) / f"{folder.name}.json").read_text())):
-        pass
-
-
-def _captures_of(folder):
-    return Path(os.environ["ANR_FUZZ_CAPTURES"])
-
-
 # motions
 
 
@@ -412,14 +397,62 @@ def _read_archives(folder):
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _make_page(folder):
+def _make_pages(folder):
     folder = folder / "whole"
     (folder / "page").mkdir(parents=True)
-    (folder / "page" / "rows.json").write_text(json.dumps([
-        {"step": 4, "stage": "appearance", "seconds": 1.5, "people": [[["truth", "a.jpg"]]]}] * 2))
-    (folder / "metrics.jsonl").write_text(
-        "".join(json.dumps({"step": step, "stage": "appearance", "loss": {"l1": 0.5}, "seconds": 1.0}) + "\n"
-                for step in range(4)))
+    row = {"step": 4, "stage": "appearance", "seconds": 1.5, "people": [[["truth", "0000004-0-truth.jpg"]]]}
+    (folder / "page" / "rows.json").write_text(json.dumps([row] * 2))
+    (folder / "metrics.jsonl").write_text("".join(
+        json.dumps({"step": step, "stage": "appearance", "l1": 0.5, "images_per_second": 1.0}) + "\n"
+        for step in range(4)))
+
+
+def _read_pages(folder):
+    """What a browser would be shown: no element, address or attribute comes out of the files."""
+    from anr_core.avatars import Config
+    from anr_core.avatars.run import Run
+    from anr_core.training.beginning import Person
+    from anr_core.training.page import page, read_rows
+    from anr_core.training.record import read_lines
+
+    run = Run(folder, Config(), [("<b>", 0)], ("", ""), "<script>", person="<script>")
+    rows = read_rows(folder)
+    text = page(folder.name, [Person(run, None)], rows, read_lines(folder / "metrics.jsonl"), 0.5, True) \
+        if rows else ""
+    assert "<script" not in text and "passwd" not in text
+
+
+def _make_lists(folder):
+    (folder / "whole").mkdir(parents=True)
+    (folder / "whole" / "frames.txt").write_text("0-40,48, 50-52")
+    (folder / "whole" / "cameras.txt").write_text("cam01,cam02")
+    (folder / "whole" / "links.txt").write_text("https://a.org/x/walk.zip?dl=0#sha256=00")
+
+
+def _read_lists(folder):
+    """What stands on a command line."""
+    from anr_core.capture.fetching import _file_name, link_of
+    from anr_core.capture.folder import Shot, _chosen
+    from anr_core.cli.options import frame_list
+
+    def text(name):
+        file = folder / name
+        return file.read_bytes().decode("utf-8", "surrogateescape")[:10_000] if file.is_file() else ""
+
+    name = _file_name(text("links.txt").rpartition("/")[2])
+    assert "/" not in name and name not in (".", "..", "") and len(name) <= 120
+    link_of(text("links.txt"))
+    shots, wrong = [Shot(f"cam0{index}", 0, "1.jpg", None) for index in (1, 2)], []
+    for read in (lambda: frame_list(text("frames.txt"), range(60)),
+                 lambda: _chosen(shots, "camera", text("cameras.txt").split(","))):
+        try:
+            read()
+        except ValueError as error:  # both are read
+            wrong.append(error)
+    if wrong:
+        from anr_core.cli import one_line
+
+        raise ValueError(one_line(wrong[-1]))
 
 
 PARSERS = {
@@ -444,5 +477,7 @@ PARSERS = {
     "settings": Parser(_make_settings, _read_settings),
     "pickles": Parser(_make_pickles, _read_pickles),
     "models": Parser(_make_models, _read_models),
+    "pages": Parser(_make_pages, _read_pages),
+    "lists": Parser(_make_lists, _read_lists),
     "archives": Parser(_make_archives, _read_archives),
 }
