@@ -80,7 +80,7 @@ def _round(name, sources, turn, keep, counts, found):
         damage_folder(data.draw, folder, parser.rarely)
         faulthandler.dump_traceback_later(3 * SECONDS, exit=True)  # a hang where no signal arrives
         wrong = broken(lambda: counts.update({(name, "refused"): 1}) or parser.read(folder)
-                       or counts.update({(name, "refused"): -1}))
+                       or counts.update({(name, "refused"): -1}), str(folder) if parser.named else "")
         faulthandler.cancel_dump_traceback_later()
         counts[name] += 1
         place = (name, wrong and wrong.splitlines()[0].partition(":")[0], wrong and wrong.splitlines()[-1])

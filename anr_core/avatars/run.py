@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -198,7 +197,7 @@ def _check(saved):
             raise TypeError(f"a training view is {str(one)[:60]!r}, expected a camera and a frame")
     if [type(place) for place in saved["capture"]] != [str, str] or "\0" in "".join(saved["capture"]):
         raise TypeError("capture is no pair of paths")
-    numbers(np.array(saved.get("up", Run.up)), (3,), "up")
+    numbers(saved.get("up", Run.up), (3,), "up")
 
 
 @contextmanager

@@ -192,7 +192,8 @@ def _fitting(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same arrays; raises ValueError where their shapes aren't those of one body, or they no numbers."""
     vertices, joints = arrays["v_template"].shape[:1], arrays["weights"].shape[1:]
     shapes = {"v_template": (*vertices, 3), "shapedirs": (*vertices, 3, None),
-              "weights": (*vertices, *joints), "posedirs": (*vertices, 3, None), "J_regressor": (*joints, *vertices), "f": (None, 3),
+              "weights": (*vertices, *joints), "posedirs": (*vertices, 3, None),
+              "J_regressor": (*joints, *vertices), "f": (None, 3),
               "kintree_table": (2, *joints)}
     for name, array in arrays.items():
         expected, found = shapes[name], array.shape
@@ -220,7 +221,7 @@ def read_uv(file: Path, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     try:
         uv = np.array([line[1:3] for line in lines if line[:1] == ["vt"]], np.float32)
         corners = np.array(corners, np.int64).reshape(-1, 3, 2) - 1
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{file} must hold triangles with UVs, lines like 'f 1/1 2/2 3/3'.") from error
     if not np.array_equal(_sorted_triangles(corners[..., 0]), _sorted_triangles(faces)):
         raise ValueError(f"The {len(corners)} triangles of {file} are not the model's {len(faces)}; "

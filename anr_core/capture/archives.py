@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -31,7 +32,8 @@ ZIP_BEGINS = b"PK\3\4"
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
-          RuntimeError, NotImplementedError)  # the last two are an encrypted zip and an unknown compression
+          UnicodeError, LookupError, OverflowError, struct.error,  # of what damage leads astray
+          RuntimeError, NotImplementedError)  # an encrypted zip, and an unknown compression
 
 
 class BrokenArchive(ValueError):

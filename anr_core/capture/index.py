@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import numpy as np
-
 from anr_core.capture.pictures import LARGEST_PICTURE
 from anr_core.capture.readers.arrays import numbers
 from anr_core.capture.sources import LONGEST_NUMBER, read_json
@@ -70,7 +68,7 @@ def _check(index):
 
 def _check_camera(entry, which):
     for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))):
-        numbers(np.array(entry[name]), shape, f"{name} {which}")
+        numbers(entry[name], shape, f"{name} {which}")
     _typed(entry.get("calibrated", True), (bool,), f"calibrated {which}")
     size = _typed(entry["size"], (list,), f"size {which}")
     if len(size) != 2 or not all(type(side) is int and side > 0 for side in size) or \

@@ -1,8 +1,8 @@
 """What is claimed of every parser: whatever it is given, it reads it or says in one clear line why not.
 
-    broken(read)   what is wrong with how something was read, or None: another exception than ValueError,
-                   OSError and ImportError, a message that is empty, long or of several lines, too much
-                   memory, too much time
+    broken(read, named)  what is wrong with how something was read, or None: another exception than
+                         ValueError, OSError and ImportError, a message that is empty, long, of several lines
+                         or doesn't name what is damaged, too much memory, too much time
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ class TakesTooLong(BaseException):
     """Not an Exception: nobody on the way may take it for damage of a file."""
 
 
-def broken(read: Callable[[], object]) -> str | None:
-    """What is wrong with how `read` ends, with where it happened; None if it keeps the claim."""
+def broken(read: Callable[[], object], named: str = "") -> str | None:
+    """What is wrong with how `read` ends, with where it happened; None if it keeps the claim.
+
+    named  has to stand in a message
+    """
     try:
         with bounded(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -38,6 +41,8 @@ def broken(read: Callable[[], object]) -> str | None:
             return f"a bare {type(error).__name__}: {told!r}\n{_where(error)}"
         if "\n" in told or len(told) > LONGEST:
             return f"no line, but {len(told)} characters: {told[:200]!r}\n{_where(error)}"
+        if named not in told:
+            return f"nothing is named: {told[:300]!r}\n{_where(error)}"
         return None
     except (KeyboardInterrupt, SystemExit):
         raise

@@ -41,11 +41,15 @@ VIDEOS = (".mp4", ".jpg")  # decoded by others' libraries, in processes of their
 
 @dataclass(frozen=True)
 class Parser:
-    """What writes whole sources into a folder, what reads one of them, and files that are seldom damaged."""
+    """What writes whole sources into a folder, what reads one of them, and files that are seldom damaged.
+
+    named  errors say in which folder or file it is
+    """
 
     make: Callable[[Path], object]
     read: Callable[[Path], object]
     rarely: tuple[str, ...] = VIDEOS
+    named: bool = True
 
 
 # datasets
@@ -469,7 +473,7 @@ PARSERS = {
     "easymocap": _reader("easymocap", _make_easymocap),
     "pose2sim": _reader("pose2sim", _make_pose2sim),
     "plain": _reader("plain", _make_plain),
-    "prepare": Parser(_make_any, _read_prepared),
+    "prepare": Parser(_make_any, _read_prepared, named=False),
     "captures": Parser(_make_captures, _read_capture),
     "runs": Parser(_make_runs, _read_run, (*VIDEOS, ".jsonl", ".html", "rows.json", ".pt", "log.txt")),
     "motions": Parser(_make_motions, _read_motion),
@@ -478,6 +482,6 @@ PARSERS = {
     "pickles": Parser(_make_pickles, _read_pickles),
     "models": Parser(_make_models, _read_models),
     "pages": Parser(_make_pages, _read_pages),
-    "lists": Parser(_make_lists, _read_lists),
+    "lists": Parser(_make_lists, _read_lists, named=False),
     "archives": Parser(_make_archives, _read_archives),
 }

@@ -82,7 +82,7 @@ def _read_people(file: Path) -> list[dict]:
         try:
             values = {name: np.array(person[name], np.float64).reshape(-1) for name in FIELDS}
             values["id"] = int(person.get("id", person.get("personID", 0)))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{file}: a person lacks id, Rh, Th, poses or shapes in numbers "
                              f"({error}).") from None
         if len(values["Rh"]) != 3 or len(values["Th"]) != 3:
