@@ -28,7 +28,8 @@ from tests.fuzz.claim import SECONDS, broken
 from tests.fuzz.damage import damage_folder
 from tests.fuzz.parsers import PARSERS
 
-ROUND = 40  # sources of one parser, before it is the next one's turn
+ROUND = 15  # sources that are made of one seed
+TURN = 4.0  # seconds of one parser, before it is the next one's turn: some take a second for a source
 
 
 def main() -> int:
@@ -47,9 +48,10 @@ def main() -> int:
     counts, found, turn = Counter(), {}, chosen.seed * 1_000_003
     while time.monotonic() < end:
         for name in names:
-            if time.monotonic() < end:
+            until = min(end, time.monotonic() + TURN)
+            while time.monotonic() < until:
                 _round(name, wholes[name], turn, chosen.keep, counts, found)
-        turn += 1
+                turn += 1
     for name in names:
         print(f"{name:<22}{counts[name]:>8} sources, {counts[name, 'refused']:>8} refused", flush=True)
     print(f"{sum(counts[name] for name in names)} sources, {len(found)} findings, seed {chosen.seed}")

@@ -81,7 +81,7 @@ def _checked(name, read):
     try:
         return read()
     except Exception as error:  # bytes that are no pickle make the reader stumble in every possible way
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise ValueError(f"{name} can't be read ({reason}). Get it again, from somebody you trust.") from None
 
 

@@ -24,8 +24,9 @@ def changed(folder, *path_and_value):
     file.write_text(json.dumps(index))
 
 
-@pytest.mark.parametrize("name", ["../../outside.png", "/etc/hostname", "a/../../b.png", "C:\\x.png",
-                                  "C:x.png", "a\\..\\b", "//host/x", "", "a\0b", "a\nb", "x" * 2000, 7, ["a"], {}])
+@pytest.mark.parametrize("name", [
+    "../../outside.png", "/etc/hostname", "a/../../b.png", "C:\\x.png", "C:x.png", "a\\..\\b", "//host/x",
+    "", "a\0b", "a\nb", "x" * 2000, 7, ["a"], {}])
 @pytest.mark.parametrize("which", ["image", "mask", "certain", "truth", "input"])
 def test_pictures_lie_in_the_capture(copied, which, name):
     changed(copied, "shots", 0, which, name)

@@ -17,8 +17,9 @@ from tests.fuzz.damage import damage_folder
 from tests.fuzz.parsers import PARSERS
 
 # sources a parser: more where a reading takes milliseconds
-FEW = {"prepare": 3, "runs": 5, "captures": 10, "pose2sim": 3, "zju": 6, "people-snapshot": 4, "neuman": 8}
-MANY = 25
+FEW = {"prepare": 3, "runs": 5, "captures": 8, "pose2sim": 3, "zju": 5, "people-snapshot": 4, "neuman": 5,
+       "archives": 10, "easymocap": 12, "plain": 12}
+MANY = 20
 
 
 @pytest.mark.parametrize("name", PARSERS)
@@ -45,7 +46,7 @@ def test_what_is_damaged_is_read_or_refused_in_one_clear_line(name, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [
-    lambda: [][0], lambda: int("x" * 3), lambda: "\ud800".encode(), lambda: bytearray(2**40),
+    lambda: [][0], lambda: _raise(ValueError("no")), lambda: "\ud800".encode(), lambda: bytearray(2**40),
     lambda: claim._late(), lambda: _raise(ValueError("a file that is broken\nis broken in two lines")),
 ])
 def test_the_claim_is_broken_by(wrong):
