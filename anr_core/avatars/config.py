@@ -124,7 +124,7 @@ def _check(name, value, wanted):
     if not isinstance(value, kinds) or isinstance(value, bool) != (wanted is bool):
         raise ValueError(f"setting {name} is {told}; expected {wanted.__name__}.")
     if wanted is float and not abs(value) < LARGEST:
-        raise ValueError(f"setting {name} is {told}; expected a finite number.")
+        raise ValueError(f"setting {name} is {told}; expected a number below {LARGEST:g}.")
     if wanted is int and not (name in COUNTS) <= value < LARGEST and name != "seed":
         raise ValueError(f"setting {name} is {told}; expected at least {int(name in COUNTS)}, and less than "
                          f"{LARGEST:g}.")

@@ -348,8 +348,13 @@ def _set(entries=()):
     return {_checked_key(entry) for entry in entries}
 
 
+def _ordered(pairs=()):
+    """Python 2 writes a dictionary that keeps its order as its pairs."""
+    return {_checked_key(key): value for key, value in pairs}
+
+
 _NAMED = {
-    ("collections", "OrderedDict"): lambda: {},
+    ("collections", "OrderedDict"): _ordered,
     ("_codecs", "encode"): lambda text, encoding="latin1": text.encode(encoding),
     ("torch._utils", "_rebuild_tensor_v2"): _tensor, ("torch.storage", "_load_from_bytes"): _storage,
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): _JoblibArray,

@@ -36,6 +36,11 @@ def test_a_pickle_of_python_2_is_read():
     np.testing.assert_array_equal(found["camera_f"], [900.5, 901])
 
 
+def test_an_ordered_dictionary_of_python_2_is_read():
+    data = b"ccollections\nOrderedDict\n((lp0\n(lp1\nS'b'\naI2\naa(lp2\nS'a'\naI1\naatR."
+    assert list(unpickle(data, "file").items()) == [("b", 2), ("a", 1)]
+
+
 def test_a_text_pickle_of_python_2_is_read():
     found = unpickle(b"(dp0\nS'width'\np1\nI1080\nsS'f'\np2\nF900.5\ns.", "camera.pkl")
     assert found == {"width": 1080, "f": 900.5}
