@@ -218,11 +218,11 @@ def test_a_sparse_matrix_writes_nothing_beside_itself(kind):
 
 
 @pytest.mark.parametrize("data", [
-    b"}" + b"N" + b"\x85" * 200_000 + b"Ns.",  # a dictionary's key: a tuple in a tuple in a tuple ...
-    b"(N" + b"\x85" * 200_000 + b"Nd.", b"}(N" + b"\x85" * 10**6 + b"Nu.",
-    b"\x8f(N" + b"\x85" * 200_000 + b"\x90.", b"(N" + b"\x85" * 10**6 + b"\x91.",
-    b"cbuiltins\nset\n](N" + b"\x85" * 200_000 + b"e\x85R.",
-    b"cbuiltins\nfrozenset\n](N" + b"\x85" * 200_000 + b"e\x85\x81."], ids=range(7))
+    b"}" + b"N" + b"\x85" * 40_000 + b"Ns.",  # a dictionary's key: a tuple in a tuple in a tuple ...
+    b"(N" + b"\x85" * 40_000 + b"Nd.", b"}(N" + b"\x85" * 10**6 + b"Nu.",
+    b"\x8f(N" + b"\x85" * 40_000 + b"\x90.", b"(N" + b"\x85" * 10**6 + b"\x91.",
+    b"cbuiltins\nset\n](N" + b"\x85" * 40_000 + b"e\x85R.",
+    b"cbuiltins\nfrozenset\n](N" + b"\x85" * 40_000 + b"e\x85\x81."], ids=range(7))
 def test_deep_keys_do_not_overflow_the_stack(data):
     with pytest.raises(ValueError, match=r"\Afile can't be read"):
         unpickle(b"\x80\x04" + data, "file")
