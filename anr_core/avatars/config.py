@@ -20,6 +20,10 @@ SYSTEMS = {
     "static": ("anr_core.avatars.static", "StaticTexture"),
 }
 
+LARGEST = 10**9  # of any setting but the seed
+# settings that nothing works without
+COUNTS = ("size", "window", "batch", "texture_size", "texture_channels", "texture_levels", "width", "fold")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -114,6 +118,19 @@ def presets_of(system: str) -> dict[str, Config]:
     return own or {name: replace(preset, system=system) for name, preset in PRESETS.items()}
 
 
+def _check(name, value, wanted):
+    """Raise ValueError for a setting of another type, and for numbers that no training has."""
+    kinds = (int, float) if wanted is float else (wanted,)
+    told = repr(value)[:60]
+    if not isinstance(value, kinds) or isinstance(value, bool) != (wanted is bool):
+        raise ValueError(f"setting {name} is {told}; expected {wanted.__name__}.")
+    if wanted is float and not abs(value) < LARGEST:
+        raise ValueError(f"setting {name} is {told}; expected a number below {LARGEST:g}.")
+    if wanted is int and not (name in COUNTS) <= value < LARGEST and name != "seed":
+        raise ValueError(f"setting {name} is {told}; expected at least {int(name in COUNTS)}, and less than "
+                         f"{LARGEST:g}.")
+
+
 def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
     """The settings of a system's preset with some of them changed; None changes nothing.
 
@@ -126,7 +143,10 @@ def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
     given = {name: value for name, value in changes.items() if value is not None}
     names = [field.name for field in fields(presets[preset])]
     if unknown := given.keys() - set(names):
-        raise ValueError(f"setting {', '.join(sorted(unknown))} is unknown; there are {', '.join(names)}.")
+        told = ", ".join(name if name.isidentifier() else repr(name[:60]) for name in sorted(unknown)[:5])
+        raise ValueError(f"setting {told} is unknown; there are {', '.join(names)}.")
+    for name, value in given.items():
+        _check(name, value, type(getattr(presets[preset], name)))
     config = replace(presets[preset], **given)
     if config.projection not in ("perspective", "weak"):
         raise ValueError(f"projection {config.projection!r} is unknown; use perspective or weak.")

@@ -31,10 +31,13 @@ from anr_core.avatars import make_avatar
 from anr_core.avatars.base import Avatar
 from anr_core.avatars.config import Config, configure
 from anr_core.avatars.linked import local_run
+from anr_core.avatars.room import RoomFor
 from anr_core.avatars.static import StaticTexture
-from anr_core.body import Surface
+from anr_core.body import Surface, make_surface
 from anr_core.capture import Capture, load_capture
 from anr_core.capture.posing import make_body
+from anr_core.capture.readers.arrays import numbers
+from anr_core.capture.sources import read_json
 from anr_core.launch import speaks
 
 VERSION = 1
@@ -88,6 +91,7 @@ class Run:
         folder = next(iter(people.values())) if person is None else people[person]
         saved = _saved(folder)
         with _whole(folder):
+            _check(saved)
             config, trained = configure(**saved["config"]), map(tuple, saved["trained"])
             return Run(folder, config, list(trained), tuple(saved["capture"]), saved["licence"],
                        saved.get("body"), saved.get("person", ""), tuple(saved.get("up", Run.up)),
@@ -115,7 +119,7 @@ class Run:
         file = self.path / "static.safetensors"
         tensors = read_tensors(file)
         mean = tensors.pop("mean", None)
-        if mean is None:
+        if mean is None or mean.shape != (3,) or not mean.is_floating_point():
             raise ValueError(f"{file} holds no mean colour. Put the run's own file back, or train again.")
         if self.paired:
             return None, mean
@@ -131,6 +135,9 @@ class Run:
         if self.paired:
             return avatar
         if body is not None:
+            if not torch.equal(body.surface.faces, avatar.surface.faces):
+                raise ValueError(f"{file} holds other triangles than the body in {self.path / 'config.json'}."
+                                 " It belongs to another run: put the right file back, or train again.")
             avatar.body = body
             return avatar
         try:
@@ -156,8 +163,14 @@ def people_of(path: str | Path) -> dict[str, Path]:
     path = Path(path).resolve()
     saved = _saved(path)
     with _whole(path):
-        return {name: path / PEOPLE / folder for name, folder in saved["people"].items()} \
-            if "people" in saved else {saved.get("person", ""): path}
+        if "people" not in saved:
+            return {str(saved.get("person", "")): path}
+        for folder in saved["people"].values():
+            if not re.fullmatch(r"[\w-]+", folder):
+                raise ValueError(f"a person's run is in {folder[:60]!r}, which is no name of a folder")
+        if not saved["people"]:
+            raise ValueError("it is of no people")
+        return {name: path / PEOPLE / folder for name, folder in saved["people"].items()}
 
 
 def folders_of(path: Path, names: list[str]) -> list[Path]:
@@ -184,12 +197,26 @@ def _saved(path):
     if not file.is_file():
         raise FileNotFoundError(f"{path} has no config.json, so it is not a run. "
                                 f"Make one with: python -m anr_core train CAPTURE {path.name}")
+    saved = read_json(file, f"{file} is broken ({{}}). Train the run again.")
     with _whole(path):
-        saved = json.loads(file.read_text(encoding="utf-8"))
         version = saved["version"]
     if version != VERSION:
-        raise ValueError(f"{file} is of version {version}, and {VERSION} is what is read. Train it again.")
+        raise ValueError(f"{file} is of version {str(version)[:60]}, and {VERSION} is what is read. Train it "
+                         "again.")
     return saved
+
+
+def _check(saved):
+    """Raise ValueError or TypeError where an entry is of another type than a run has saved."""
+    for name, kinds in (("licence", str), ("person", str), ("paired", bool), ("body", dict | None)):
+        if name in saved and not isinstance(saved[name], kinds):
+            raise TypeError(f"{name} is {str(saved[name])[:60]!r}")
+    for one in saved["trained"]:
+        if [type(part) for part in one] != [str, int]:
+            raise TypeError(f"a training view is {str(one)[:60]!r}, expected a camera and a frame")
+    if [type(place) for place in saved["capture"]] != [str, str] or "\0" in "".join(saved["capture"]):
+        raise TypeError("capture is no pair of paths")
+    numbers(saved.get("up", Run.up), (3,), "up")
 
 
 @contextmanager
@@ -197,7 +224,7 @@ def _whole(path):
     """Name the config.json whose content can't be what a run has saved."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path / 'config.json'} is broken ({error}). Train the run again.") from None
 
 
@@ -218,14 +245,26 @@ def check_surface(capture: Capture, surface: Surface | None) -> None:
 def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
     try:
         parts = () if paired else ("faces", "uv", "uv_faces", "part")
-        surface = Surface(*(tensors[f"surface_{name}"] for name in parts), skeleton) if parts else None
-        avatar = make_avatar(config, surface, pictures)
+        given = [tensors[f"surface_{name}"] for name in parts]
+        surface = _surface(*given, skeleton) if parts else None
+        with RoomFor(tensors):
+            avatar = make_avatar(config, surface, pictures)
         avatar.load_state_dict(tensors)
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
+    except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         raise ValueError(f"{file} doesn't hold a {config.system} avatar of these settings ({reason}). "
                          "It belongs to another run: put the right file back, or train again.") from None
     return avatar.eval()
+
+
+def _surface(faces, uv, uv_faces, part, skeleton) -> Surface:
+    """A checkpoint's, whose indices are checked: the rasterizer looks up whatever they say."""
+    for name, tensor in (("faces", faces), ("uv_faces", uv_faces), ("part", part)):
+        if tensor.dtype != torch.int64:
+            raise ValueError(f"{name} of {tensor.dtype}")
+    if not faces.numel():
+        raise ValueError("no faces")
+    return make_surface(range(int(faces.max()) + 1), faces, uv, uv_faces, part, skeleton)
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:

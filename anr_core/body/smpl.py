@@ -13,7 +13,6 @@ import math
 import os
 import pickle
 import tempfile
-import zipfile
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,7 @@ import torch
 from anr_core import skeleton
 from anr_core.body.atlas import make_surface
 from anr_core.body.base import Body, Pose, Posed
-from anr_core.body.pickles import plain_array, read_pickle
+from anr_core.body.pickles import plain_array, read_npz, read_pickle
 
 ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 
@@ -182,28 +181,51 @@ def read_model(file: Path) -> dict[str, np.ndarray]:
     """The seven arrays of a model's .npz or .pkl, whatever wrote it; no code of the file is run."""
     try:
         if file.suffix == ".npz":
-            with np.load(file) as stored:
-                found = {key: stored[key] for key in ARRAYS if key in stored}
+            found = read_npz(file, only=ARRAYS)
         else:
             found = read_pickle(file)
         missing = [key for key in ARRAYS if key not in found]
         if not missing:
-            return {key: plain_array(found[key]) for key in ARRAYS}
-    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            return _fitting({key: plain_array(found[key]) for key in ARRAYS})
+    except (EOFError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise ValueError(f"{file} can't be read as a body model: {error}. Download it again.") from error
     raise ValueError(f"{file} lacks {', '.join(missing)}; a body model's file holds {', '.join(ARRAYS)}.")
+
+
+def _fitting(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same arrays; raises ValueError where their shapes aren't those of one body, or they no numbers."""
+    vertices, joints = arrays["v_template"].shape[:1], arrays["weights"].shape[1:]
+    shapes = {"v_template": (*vertices, 3), "shapedirs": (*vertices, 3, None),
+              "weights": (*vertices, *joints), "posedirs": (*vertices, 3, None),
+              "J_regressor": (*joints, *vertices), "f": (None, 3),
+              "kintree_table": (2, *joints)}
+    for name, array in arrays.items():
+        expected, found = shapes[name], array.shape
+        if array.dtype.kind not in "biuf" or len(found) != len(expected) or 0 in found or \
+                any(size not in (None, there) for size, there in zip(expected, found, strict=True)):
+            raise ValueError(f"{name} is of {array.dtype} and shape {found}, expected numbers of "
+                             f"{str(expected).replace('None', 'n')}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinite numbers")
+    parents = arrays["kintree_table"][0].astype(np.int64)
+    if (parents[1:] >= np.arange(1, len(parents))).any() or (parents[1:] < 0).any():
+        raise ValueError("kintree_table has parents that come after their children")
+    if arrays["posedirs"].shape[2] != 9 * (len(parents) - 1):
+        raise ValueError(f"posedirs has {arrays['posedirs'].shape[2]} components, expected "
+                         f"{9 * (len(parents) - 1)} for {len(parents)} joints")
+    return arrays
 
 
 def read_uv(file: Path, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """faces (F, 3), uv (U, 2) and uv_faces (F, 3) of a Wavefront file with the same triangles as given."""
     if not file.is_file():
         raise FileNotFoundError(f"Found no UV file {file}; leave uv_obj out to have an atlas made.")
-    lines = [line.split() for line in file.read_text().splitlines()]
-    uv = np.array([line[1:3] for line in lines if line[:1] == ["vt"]], np.float32)
+    lines = [line.split() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
     corners = [[corner.split("/")[:2] for corner in line[1:]] for line in lines if line[:1] == ["f"]]
     try:
+        uv = np.array([line[1:3] for line in lines if line[:1] == ["vt"]], np.float32)
         corners = np.array(corners, np.int64).reshape(-1, 3, 2) - 1
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{file} must hold triangles with UVs, lines like 'f 1/1 2/2 3/3'.") from error
     if not np.array_equal(_sorted_triangles(corners[..., 0]), _sorted_triangles(faces)):
         raise ValueError(f"The {len(corners)} triangles of {file} are not the model's {len(faces)}; "

@@ -1,13 +1,20 @@
-"""Archives of strangers: a zip's or tar's files, which can't end up anywhere but in their folder."""
+"""Archives of strangers: a zip's or tar's files, which can't end up anywhere but in their folder.
+
+What they unpack to is bounded by their own size: pictures and videos hardly get smaller in an archive, and
+what unpacks to hundreds of times its size was made to fill a disk.
+"""
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
 import lzma
 import os
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -17,11 +24,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 CHUNK = 2**20  # bytes
+SMALL = 2**28  # bytes that any archive may unpack to
+USUAL = 100  # times its own size that a larger one may
+MOST_FILES = 2_000_000  # the largest data sets of people have hundreds of thousands
+LONGEST_HEADER = 2**20  # bytes of a tar's header, which is read into memory as a whole
 ZIP_BEGINS = b"PK\3\4"
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
-          RuntimeError, NotImplementedError)  # the last two are an encrypted zip and an unknown compression
+          UnicodeError, LookupError, OverflowError, struct.error,  # of what damage leads astray
+          RuntimeError, NotImplementedError)  # an encrypted zip, and an unknown compression
 
 
 class BrokenArchive(ValueError):
@@ -48,8 +60,12 @@ def unpack(archive: Path, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     members = _zip_members if _is_zip(archive) or archive.suffix.lower() == ".zip" else _tar_members
+    most, unpacked = SMALL + USUAL * archive.stat().st_size, 0
     try:
-        for name, size, stream in members(archive):
+        for count, (name, size, stream) in enumerate(members(archive, most)):
+            unpacked += size
+            if unpacked > most or count == MOST_FILES:
+                raise BrokenArchive(_swollen(archive, unpacked, count))
             make_room(size, fresh, archive)
             target = fresh.joinpath(*_inside(archive, name))
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +85,13 @@ def unpack(archive: Path, folder: Path) -> Path:
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
 
 
-def _zip_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
+def _swollen(archive, size, count=0):
+    what = f"{size / 1e6:,.0f} MB" if count < MOST_FILES else f"more than {MOST_FILES:,} files"
+    return (f"{archive} has {archive.stat().st_size / 1e6:,.3f} MB and would unpack to {what}, which no "
+            "recording does, and is not unpacked. Get it from somebody you trust, or unpack it by hand.")
+
+
+def _zip_members(archive, most) -> Iterator[tuple[str, int, IO[bytes]]]:
     """Name, size and stream of each file."""
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
@@ -80,9 +102,12 @@ def _zip_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
                 yield member.filename, member.file_size, opened.open(member)
 
 
-def _tar_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
-    with tarfile.open(archive) as opened:
+def _tar_members(archive, most) -> Iterator[tuple[str, int, IO[bytes]]]:
+    with _plain(archive) as stream, \
+            tarfile.open(fileobj=_Bounded(stream, most, archive), mode="r:") as opened:
         for member in opened:
+            if member.size > most:  # before it is skipped or made room for
+                raise BrokenArchive(_swollen(archive, member.size))
             if not member.isfile() and not member.isdir():
                 raise BrokenArchive(_unwanted(archive, member.name))
             if member.isfile() and not _clutter(member.name):
@@ -92,6 +117,41 @@ def _tar_members(archive) -> Iterator[tuple[str, int, IO[bytes]]]:
             raise tarfile.ReadError("it ends too early")
         while opened.fileobj.read(CHUNK):  # up to the checksum that compressed ones end with
             pass
+
+
+def _plain(archive):
+    """The bytes of a tar, decompressed where they are compressed."""
+    with open(archive, "rb") as stream:
+        start = stream.read(6)
+    for beginning, opened in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open)):
+        if start.startswith(beginning):
+            return opened(archive, "rb")
+    return open(archive, "rb")
+
+
+class _Bounded:
+    """A tar's bytes, of which no more are read than an archive may hold, and no header that fills the memory.
+
+    tarfile reads headers as a whole, however long they say that they are, and files as they are asked for.
+    """
+
+    def __init__(self, stream, most: int, archive: Path):
+        self._stream, self._left, self._archive = stream, most + CHUNK, archive
+
+    def read(self, size: int = -1) -> bytes:
+        if size > LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        data = self._stream.read(size if size >= 0 else LONGEST_HEADER)
+        self._left -= len(data)
+        if self._left < 0:
+            raise BrokenArchive(_swollen(self._archive, self._stream.tell()))
+        return data
+
+    def seek(self, place: int) -> int:
+        return self._stream.seek(place)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def _unwanted(archive, name):

@@ -11,8 +11,10 @@ has to have that hash.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tqdm import tqdm
 
@@ -30,6 +32,7 @@ from anr_core.capture.sample import fetch_sample, is_sample
 
 ATTEMPTS, PAUSE, TIMEOUT = 3, 1.0, 30.0  # tries in a row without a byte, seconds between them, seconds
 
+SPARE = 2**30  # bytes of the disk that a download leaves free, whose length the server didn't tell
 BY_HAND = "Download it by hand and give the file."
 
 
@@ -165,6 +168,35 @@ def _direct(address):
     return urlunsplit(parts._replace(query=urlencode({**parse_qs(parts.query), "dl": "1"}, doseq=True)))
 
 
+class _Redirects(HTTPRedirectHandler):
+    """Follows a server only where the user could have meant to go: no other protocol, nothing less safe than
+    the link, and from the internet not into the network that this machine stands in.
+    """
+
+    def redirect_request(self, request, stream, code, reason, headers, target):
+        old, new = urlsplit(request.full_url), urlsplit(target)
+        why = None
+        if new.scheme not in ("http", "https"):
+            why = f"another protocol, {new.scheme}"
+        elif old.scheme == "https" and new.scheme == "http":
+            why = "an address without encryption"
+        elif _is_inside(new.hostname) and not _is_inside(old.hostname):
+            why = "an address inside this network"
+        if why:
+            raise ValueError(f"{request.full_url} sends on to {target[:200]!r}, {why}, and is not followed. "
+                             f"Ask whoever gave you the link. {BY_HAND}")
+        return super().redirect_request(request, stream, code, reason, headers, target)
+
+
+def _is_inside(host: str | None) -> bool:
+    """Whether a host is this machine or one that only its own network reaches."""
+    try:
+        places = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+        return any(not ipaddress.ip_address(place.partition("%")[0]).is_global for place in places)
+    except (OSError, ValueError):  # unknown: the connection will say so
+        return False
+
+
 def _receive(address, part) -> tuple[str, int | None]:
     """Go on with a part; returns the file's name and its whole length, if the server tells."""
     version, have = part.with_name(".version"), _length(part)
@@ -172,7 +204,7 @@ def _receive(address, part) -> tuple[str, int | None]:
     headers = {"User-Agent": "anr_core", "Accept-Encoding": "identity"}
     if known:  # else nobody knows whether what the server has now goes on with this part
         headers |= {"Range": f"bytes={have}-", "If-Range": known}
-    with urlopen(Request(address, headers=headers), timeout=TIMEOUT) as response:
+    with build_opener(_Redirects).open(Request(address, headers=headers), timeout=TIMEOUT) as response:
         fields, resumed = response.headers, response.status == 206
         if resumed and not fields.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
@@ -189,6 +221,8 @@ def _receive(address, part) -> tuple[str, int | None]:
         with open(part, "ab" if resumed else "wb") as out, \
                 tqdm(total=total, initial=done, desc=name, unit="B", unit_scale=True) as bar:
             while chunk := response.read(CHUNK):
+                if total is None:  # it may never end
+                    make_room(SPARE, part.parent, address)
                 out.write(chunk)
                 bar.update(len(chunk))
     return name, total

@@ -29,7 +29,6 @@ picture as a whole is what is to be drawn, background and all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,14 +37,14 @@ import numpy as np
 import torch
 
 from anr_core.body import Body, Pose
+from anr_core.body.pickles import names_in_npz, read_npz
 from anr_core.camera import Camera
+from anr_core.capture.index import read_index
 from anr_core.capture.joints import Joints, read_joints
 from anr_core.capture.keypoints import Table, of_body, read_keypoints
 from anr_core.capture.pictures import Memory, read_image
 from anr_core.capture.posing import read_posing
 from anr_core.capture.views import Views, as_floats
-
-VERSION = 1
 
 # Multiples of it, modulo 1, fill [0, 1) evenly at every number of them (Weyl's sequence).
 GOLDEN = 0.6180339887498949
@@ -204,17 +203,16 @@ class Capture:
         """Whether `truth` has all these of a picture."""
         if shot.truth is None:
             return False
-        with np.load(self.path / shot.truth) as arrays:
-            return set(names) <= set(arrays)
+        return set(names) <= set(names_in_npz(self.path / shot.truth))
 
     def truth(self, shot: Shot, name: str) -> np.ndarray:
         """One array of what else is known of a picture; only this one is read."""
         if shot.truth is None:
             raise ValueError(f"{self.path} keeps no truth of {shot.image}; studio captures do.")
-        with np.load(self.path / shot.truth) as arrays:
-            if name not in arrays:
-                raise ValueError(f"{shot.truth} holds no {name!r}; it holds {', '.join(arrays)}.")
-            return arrays[name]
+        file = self.path / shot.truth
+        if name not in (there := names_in_npz(file)):
+            raise ValueError(f"{file} holds no {name!r}; it holds {', '.join(there)}.")
+        return read_npz(file, only=(name,))[name]
 
     def background(self, camera: str) -> torch.Tensor | None:
         """(1, 3, H, W) the scene without the person as that camera sees it, or None where it isn't known."""
@@ -245,8 +243,8 @@ def load_capture(path: str | Path) -> Capture:
     """
     path = Path(path).resolve()
     try:
-        return _described(path, _read_index(path))
-    except (KeyError, TypeError, AttributeError) as error:
+        return _described(path, read_index(path))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path / 'capture.json'} is broken ({type(error).__name__}: {error}). Prepare it "
                          "again.") from None
 
@@ -258,23 +256,10 @@ def _described(path, index):
     body, poses = read_posing(path, index.get("body"))
     if poses is not None and (missing := {shot.frame for shot in shots} - set(poses.frame.tolist())):
         raise ValueError(f"{path / 'poses.npz'} has no pose of frame {_listed(missing)}. Prepare it again.")
+    up = torch.tensor(index["up"], dtype=torch.float32)
     uncalibrated = (name for name, entry in index["cameras"].items() if not entry.get("calibrated", True))
     return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],
-                   torch.tensor(index["up"]), index["person"], index["backgrounds"], poses,
-                   read_keypoints(path / "keypoints.npz") if skeleton else {}, skeleton,
+                   up, index["person"], index["backgrounds"], poses,
+                   read_keypoints(path / "keypoints.npz", skeleton) if skeleton else {}, skeleton,
                    frozenset(uncalibrated), index.get("link"),
                    read_joints(path / "joints.npz", index.get("joints")))
-
-
-def _read_index(path):
-    file = path / "capture.json"
-    remedy = f"Make it with: python -m anr_core prepare SOURCE {path.name}"
-    if not file.is_file():
-        raise FileNotFoundError(f"{path} has no capture.json, so it is not a capture. {remedy}")
-    try:
-        index = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is broken ({error}). {remedy}") from None
-    if index.get("version") != VERSION:
-        raise ValueError(f"{file} is of version {index.get('version')}, but {VERSION} is read. {remedy}")
-    return index

@@ -9,6 +9,8 @@ import torch
 
 from anr_core.body.pickles import read_npz
 from anr_core.camera import Camera
+from anr_core.capture.readers.arrays import frame_numbers
+from anr_core.skeleton.named import skeleton_named
 
 Table = dict[tuple[str, int], torch.Tensor]  # (camera name, frame) -> (K, 3) pixels and confidence
 
@@ -34,12 +36,23 @@ def write_keypoints(file: Path, table: Table) -> None:
                         points=np.stack([points.numpy() for points in table.values()]))
 
 
-def read_keypoints(file: Path) -> Table:
-    """What `write_keypoints` has written; raises ValueError where it is missing or broken."""
+def read_keypoints(file: Path, skeleton: str) -> Table:
+    """The keypoints of a file, which are of that skeleton; what is not finite has confidence 0.
+
+    Raises ValueError where it is missing or broken.
+    """
+    count = len(skeleton_named(skeleton))
     try:
         arrays = read_npz(file)
-        names = zip(arrays["cameras"].tolist(), arrays["frames"].tolist(), strict=True)
-        return dict(zip(names, torch.from_numpy(arrays["points"]), strict=True))
+        points, cameras = arrays["points"], arrays["cameras"]
+        frames = frame_numbers(arrays["frames"], "frames")
+        if points.ndim != 3 or points.shape[1:] != (count, 3) or points.dtype.kind != "f":
+            raise ValueError(f"points of the shape {points.shape}, expected (n, {count}, 3) of {skeleton}")
+        if cameras.dtype.kind != "U" or cameras.ndim != 1:
+            raise ValueError("cameras are no names")
+        known = np.isfinite(points).all(-1, keepdims=True)
+        points = torch.from_numpy(np.where(known, points, 0).astype(np.float32))
+        return dict(zip(zip(cameras.tolist(), frames.tolist(), strict=True), points, strict=True))
     except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
 

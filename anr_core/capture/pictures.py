@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 # What Pillow makes of what is no picture, is damaged, is a damaged PNG, or would fill the memory.
 BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 FORMATS = ("PNG", "JPEG", "WEBP")  # others of Pillow's formats start programs, or are no pictures of a camera
+LARGEST_PICTURE = 2 * Image.MAX_IMAGE_PIXELS  # pixels from which on Pillow refuses to decode
 TURNED = range(5, 9)  # values of EXIF's orientation for pictures that lie on their side
 
 # Pillow warns of half of what it refuses; two lines of a warning tell nobody what to do.

@@ -81,6 +81,8 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
         body = make_body(description)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{folder}: {error} Or prepare the capture again, and fit Anny.") from None
+    except ValueError as error:
+        raise ValueError(f"{folder / 'capture.json'}: {error}") from None
     poses = _read(folder / "poses.npz", _poses)
     if (found := poses.rotations.shape[1]) != (known := body.rest_pose().rotations.shape[1]):
         raise ValueError(f"{folder / 'poses.npz'} turns {found} joints, but the body has {known}. Prepare "

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import imageio.v3 as iio
+import imageio_ffmpeg
 import numpy as np
 import torch
 
@@ -15,18 +17,30 @@ from anr_core.camera import Camera
 from anr_core.capture.pictures import picture_size, read_image
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+LARGEST_JSON = 2**28  # bytes, which become up to twenty times as many in memory
 LONGEST_NUMBER = 12  # digits, of OpenPose's files
+# ffmpeg looks into a file for what it is, whatever its name: a playlist would have it open other files and
+# addresses
+PLAIN_VIDEO = ["-protocol_whitelist", "file", "-format_whitelist",
+               "mov,mp4,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,gif,h264,hevc,m4v"]
 LICENCE_NAME = re.compile("licen[cs]e|copying", re.IGNORECASE)
 
 
-def read_json(file: Path):
-    """What a JSON file holds."""
+def read_json(file: Path, broken: str | None = None):
+    """What a JSON file holds.
+
+    broken  what is told of a file that is not whole, with {} for the reason
+    """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing. Put it back.")
+    if (size := file.stat().st_size) > LARGEST_JSON:
+        raise ValueError(f"{file} has {size / 1e6:.0f} MB; JSON up to {LARGEST_JSON / 1e6:.0f} MB is read.")
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not whole JSON ({error}). Copy it again.") from None
+        told = broken.replace("{}", str(error)) if broken else \
+            f"{file} is not whole JSON ({error}). Copy it again."
+        raise ValueError(told) from None
 
 
 def licence_files(folder: Path) -> list[Path]:
@@ -97,10 +111,24 @@ def video_frames(video: Path, pictures: dict[int, Path]) -> Iterator[tuple[int, 
     yield from decoded(video)
 
 
+def stated(video: Path) -> dict:
+    """What a video says of itself: `fps`, and `duration` in seconds."""
+    try:
+        with closing(imageio_ffmpeg.read_frames(video, input_params=PLAIN_VIDEO)) as frames:
+            found = next(frames)  # what it says comes before its pictures
+        return {name: float(found[name]) for name in ("fps", "duration")}
+    except (OSError, ValueError, LookupError, RuntimeError, StopIteration) as error:
+        raise _no_video(video, error) from None
+
+
 def decoded(video: Path) -> Iterator[tuple[int, np.ndarray]]:
     """The frames (H, W, 3) uint8 of a video, counted from 0, as they are asked for."""
     try:
-        yield from enumerate(iio.imiter(video, plugin="FFMPEG"))
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise ValueError(f"{video} can't be read as a video ({reason}). Copy it again.") from None
+        yield from enumerate(iio.imiter(video, plugin="FFMPEG", input_params=PLAIN_VIDEO))
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
+        raise _no_video(video, error) from None
+
+
+def _no_video(video, error):
+    reason = (str(error).splitlines() or ["no reason given"])[0]
+    return ValueError(f"{video} can't be read as a video ({reason}). Copy it again.")

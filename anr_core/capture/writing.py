@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ import numpy as np
 import torch
 
 from anr_core.camera import undistort_image
-from anr_core.capture.folder import VERSION, Shot
+from anr_core.capture.folder import Shot
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.index import CAMERA_NAME, VERSION
 from anr_core.capture.keypoints import straightened, write_keypoints
 from anr_core.capture.outline import near_outline
 from anr_core.capture.pictures import read_channels, read_image, read_mask, write_image, write_mask
@@ -67,7 +67,7 @@ def write_capture(footage: Footage, folder: Path, keypoints_late: int = 0) -> li
     for a camera that never sees the person.
     """
     for name in footage.cameras:
-        if not re.fullmatch(r"\w[\w.-]*", name):
+        if not CAMERA_NAME.fullmatch(name):
             raise ValueError(f"Camera name {name!r} can't be a folder's name. Use letters, digits and _ - .")
     cameras = {name: replace(camera, distortion=None) for name, camera in footage.cameras.items()}
     shots, unseen, keypoints = [], {}, {}

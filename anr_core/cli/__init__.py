@@ -27,11 +27,19 @@ from anr_core.launch import Alike, speaks, started
 
 BAD_INPUT = 2
 STOPPING = "SIGINT", "SIGTERM", "SIGHUP"  # Ctrl-C; a scheduler, or the system going down; a closed terminal
+LONGEST = 2000  # characters of an error: what a file holds may stand in it
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "lift": Lift, "train": Train,
             "evaluate": Evaluate, "render": Render, "transfer": Transfer, "mesh": Mesh,
             "shapes": Shapes, "bench": Bench}
+
+
+def one_line(told: str) -> str:
+    """What an error says, in one line of moderate length, without what would steer a terminal."""
+    told = " ".join(told.split())
+    told = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in told)
+    return told if len(told) <= LONGEST else f"{told[:LONGEST // 2]} ... {told[-LONGEST // 2:]}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +88,7 @@ def failed(error: Exception, told: str) -> int:
         whose = f" in process {place.rank} of {place.count}, on {platform.node()}"
     elif not speaks():
         return BAD_INPUT
-    print(f"Error{whose}:", " ".join(told.split()), file=sys.stderr)
+    print(f"Error{whose}:", one_line(told), file=sys.stderr)
     return BAD_INPUT
 
 

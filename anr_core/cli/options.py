@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,15 +40,13 @@ def read_settings(file: Path, system: str = "anr") -> dict:
     and `preset`.
     """
     from anr_core.avatars import configure
+    from anr_core.capture.sources import read_json
 
     known = configure(system=system)
     example = 'Write an object of settings, such as {"width": 24}.'
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist. {example}")
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is no valid JSON ({error}). {example}") from None
+    settings = read_json(file, f"{file} is no valid JSON ({{}}). {example}")
     if not isinstance(settings, dict):
         raise ValueError(f"{file} holds a {type(settings).__name__}. {example}")
     for name, value in settings.items():
@@ -57,5 +54,6 @@ def read_settings(file: Path, system: str = "anr") -> dict:
             raise ValueError(f"{file} sets {name}; choose it with --{name}.")
         wanted = type(getattr(known, name, value))
         if type(value) is not wanted:
-            raise ValueError(f"{file} sets {name} to {value!r}, but it has to be of type {wanted.__name__}.")
+            raise ValueError(f"{file} sets {name} to {repr(value)[:60]}, but it has to be of type "
+                             f"{wanted.__name__}.")
     return settings

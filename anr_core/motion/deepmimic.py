@@ -45,7 +45,7 @@ def read_deepmimic(file: Path) -> Motion:
     sized(len(frames) * WIDTH, file)
     try:
         values = torch.from_numpy(np.array(frames, np.float64))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{file} has frames that are no numbers. Copy it again.") from None
     seconds = float(values[:-1, 0].mean()) if len(values) > 1 else 1 / 30
     if not seconds > 0:

@@ -177,7 +177,7 @@ def _listed(file):
 def _stacked(values, file):
     try:
         return np.array(values, np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{file} has entries of different lengths, or no numbers. Export it "
                          "again.") from None
 

@@ -23,13 +23,16 @@ from PIL import Image
 from anr_core.avatars import Avatar, Rendering, Scene
 from anr_core.avatars.run import write_atomically, writing
 from anr_core.capture import Capture, View
+from anr_core.capture.sources import read_json
 from anr_core.layers import ALWAYS, GREY, STEPS, Layers, picture, taken_apart
 from anr_core.layers.behind import own_background
 from anr_core.layers.given import pictures_of
 from anr_core.training.beginning import Person
 from anr_core.training.chart import chart
+from anr_core.training.record import is_count, is_measure, read_lines
 
 FOLDER = "page"
+PICTURE = re.compile(r"[a-z0-9-]+\.jpg")  # a name in it
 MOST = 12      # rows
 LARGEST = 512  # pixels of a picture's longer side
 QUALITY = 85   # of a JPEG
@@ -96,7 +99,7 @@ class Page:
             return
         rows = json.dumps([asdict(row) for row in self.rows], indent=1)
         write_atomically(self.path / FOLDER / "rows.json", rows.encode())
-        lines = _losses(self.path / "metrics.jsonl")
+        lines = read_lines(self.path / "metrics.jsonl")
         text = page(self.path.name, self.people, self.rows, lines, fraction, going and fraction < 1)
         write_atomically(self.path / "index.html", text.encode())
         shown = {name for row in self.rows for pictures in row.people for _, name in pictures}
@@ -108,9 +111,18 @@ class Page:
 def read_rows(path: Path) -> list[Row]:
     """The rows of a run's page; none where it has none, or where nobody can read them."""
     try:
-        return [Row(**row) for row in json.loads((path / FOLDER / "rows.json").read_text(encoding="utf-8"))]
+        return [_checked(Row(**row)) for row in read_json(path / FOLDER / "rows.json")]
     except (OSError, ValueError, TypeError):  # it is drawn anew
         return []
+
+
+def _checked(row: Row) -> Row:
+    """The same row; raises ValueError where the page, which a browser trusts, would show something else."""
+    files = [file for pictures in row.people for caption, file in pictures if isinstance(caption, str)]
+    if not (is_count(row.step) and isinstance(row.stage, str) and is_measure(row.seconds)) or \
+            len(files) < sum(map(len, row.people)) or not all(PICTURE.fullmatch(file) for file in files):
+        raise ValueError("it is no row of a page")
+    return row
 
 
 def thinned(rows: list[Row], most: int) -> list[Row]:
@@ -149,13 +161,6 @@ def _jpeg(image):
     shown.thumbnail((LARGEST, LARGEST))
     shown.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
-
-
-def _losses(file):
-    if not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines(True)
-            if line.endswith("\n")]
 
 
 # the text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +33,35 @@ class Progress:
     avatars: nn.ModuleList | None = field(default=None, repr=False, compare=False)
 
 
+def read_lines(file: Path) -> list[dict]:
+    """The lines of a metrics.jsonl: step, stage and finite numbers; what is none of these is left out.
+
+    A killed process may leave half a line, and a run may have been handed on.
+    """
+    if not file.is_file():
+        return []
+    found = []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines(True):
+        try:
+            record = json.loads(line) if line.endswith("\n") else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and isinstance(record.get("stage"), str) and is_count(record.get("step")):
+            found.append({name: value for name, value in record.items()
+                          if name in ("step", "stage") or is_measure(value)})
+    return found
+
+
+def is_count(value) -> bool:
+    """Whether it may be the number of a step."""
+    return type(value) is int and 0 <= value < 10**12
+
+
+def is_measure(value) -> bool:
+    """Whether it may be a loss, or seconds."""
+    return type(value) in (int, float) and abs(value) < 1e30
+
+
 class Record:
     """metrics.jsonl and TensorBoard's events, rid of what comes after the step that a run goes on from."""
 
@@ -41,8 +69,7 @@ class Record:
         from torch.utils.tensorboard import SummaryWriter  # half a second
 
         file = path / "metrics.jsonl"
-        kept = [line for line in file.read_text("utf-8", "replace").splitlines(True)
-                if _step_of(line) <= step] if file.is_file() else []
+        kept = [json.dumps(line) + "\n" for line in read_lines(file) if line["step"] <= step]
         write_atomically(file, "".join(kept).encode())
         with writing(file):
             self.file, self.events = open(file, "a", encoding="utf-8"), SummaryWriter(path, purge_step=step)
@@ -68,11 +95,3 @@ class Record:
             self.file.flush()
             for name, value in progress.losses.items():
                 self.events.add_scalar(f"{progress.stage}/{name}", value, progress.step)
-
-
-def _step_of(line):
-    """The step of a line of metrics.jsonl; infinity for one that is torn or garbled, and tells nothing."""
-    try:
-        return json.loads(line)["step"] if line.endswith("\n") else math.inf
-    except (ValueError, TypeError, KeyError):
-        return math.inf

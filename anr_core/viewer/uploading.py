@@ -20,7 +20,7 @@ def upload_button(words: str, taken: Callable[[str], None]) -> widgets.FileUploa
         # a dictionary by name in ipywidgets 7, a tuple of records in 8
         name, content = next((name, one["content"]) for name, one in (
             uploads.items() if isinstance(uploads, dict) else ((one["name"], one) for one in uploads)))
-        file = Path(tempfile.mkdtemp(prefix="anr_core-")) / Path(name).name
+        file = Path(tempfile.mkdtemp(prefix="anr_core-")) / (Path(name).name.lstrip(".") or "upload")
         file.write_bytes(bytes(content))
         taken(str(file))
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 
 import pytest
@@ -110,3 +111,74 @@ def test_what_forbids_writing_is_told_with_its_remedy(number, remedy, tmp_path):
     with pytest.raises(ValueError, match=f"figures.json could not be.*was saved is kept. .*{remedy}"):
         with writing(tmp_path / "figures.json"):
             raise OSError(number, os.strerror(number))
+# runs of strangers
+
+
+@pytest.mark.parametrize("folder", ["../../elsewhere", "/etc", "a/b", "..", "a\\b", ""])
+def test_people_lie_in_their_run(folder, tmp_path):
+    people = {"anna": folder, "ben": "ben"}
+    (tmp_path / "config.json").write_text(json.dumps({"version": 1, "people": people}))
+    with pytest.raises(ValueError, match="config.json is broken .a person's run is in .*no name of a folder"):
+        Run.open(tmp_path, "anna")
+
+
+@pytest.mark.parametrize("changes", [
+    {"config": {"size": 10**12}}, {"config": {"size": 0}}, {"config": {"width": 2.5}},
+    {"config": {"width": True}}, {"config": {"structure": float("nan")}}, {"config": {"system": "os"}},
+    {"config": {"projection": "../x"}}, {"trained": [["a", "b"]]}, {"trained": 7}, {"capture": ["a"]},
+    {"capture": ["a", "b\0"]}, {"up": [1]}, {"up": "xyz"}, {"body": 3}, {"paired": 1}, {"person": ["x"]},
+    {"licence": None}, {"version": [1] * 10_000}], ids=str)
+def test_entries_of_other_types_and_sizes_are_refused_in_one_line(changes, tmp_path):
+    with pytest.raises(ValueError, match=r"\A[^\n]{1,500}\Z") as error:
+        Run.open(saved(tmp_path, **changes))
+    assert "config.json" in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Read only: the run folder of a static texture of a body, after nothing was learned."""
+    from anr_core.training import train
+    from tests.posed_capture import make_posed_capture
+
+    folder = tmp_path_factory.mktemp("trained")
+    capture = make_posed_capture(folder / "capture", masked=True)
+    for _ in train(capture, folder / "run", "static", steps=1, config={"texture_size": 16, "size": 32}):
+        pass
+    return folder / "run"
+
+
+def copied_with(trained, tmp_path, config=None, **tensors):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    settings = json.loads((folder / "config.json").read_text())
+    settings["config"] |= config or {}
+    (folder / "config.json").write_text(json.dumps(settings))
+    held = {name: tensors.get(name, tensor) for name, tensor in read_tensors(
+        folder / "checkpoint.safetensors").items()}
+    write_tensors(folder / "checkpoint.safetensors", held)
+    return Run.open(folder)
+
+
+def test_settings_make_no_room_for_more_than_the_checkpoint_holds(trained, tmp_path):
+    run = copied_with(trained, tmp_path, {"texture_size": 200_000})
+    with pytest.raises(ValueError, match="doesn't hold a static avatar .*numbers at once, where"):
+        run.avatar()
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda faces: faces + 10**6, lambda faces: faces - 5, lambda faces: faces[:0], lambda faces: faces[:7],
+    lambda faces: faces.float(), lambda faces: faces[:, :2].contiguous(),
+    lambda faces: faces.flip(0).contiguous()])
+def test_triangles_that_are_not_the_bodys_never_reach_the_rasterizer(wrong, trained, tmp_path):
+    faces = read_tensors(trained / "checkpoint.safetensors")["surface_faces"]
+    run = copied_with(trained, tmp_path, surface_faces=wrong(faces))
+    with pytest.raises(ValueError, match=r"checkpoint.safetensors (doesn't hold|holds other triangles)"):
+        run.avatar()
+
+
+@pytest.mark.parametrize("mean", [torch.zeros(4), torch.zeros(3, dtype=torch.int64), torch.zeros(())])
+def test_a_mean_colour_is_three_numbers(mean, trained, tmp_path):
+    run = copied_with(trained, tmp_path)
+    write_tensors(run.path / "static.safetensors", {
+        **read_tensors(run.path / "static.safetensors"), "mean": mean})
+    with pytest.raises(ValueError, match="static.safetensors holds no mean colour"):
+        run.static()

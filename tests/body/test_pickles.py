@@ -11,9 +11,10 @@ import zlib
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
-from anr_core.body.pickles import read_npy, read_npz, read_pickle, unpickle
+from anr_core.body.pickles import names_in_npz, plain_array, read_npy, read_npz, read_pickle, unpickle
 
 # joblib 1.6's dump of the dictionary in the test below
 JOBLIB = """eNplUMtKw0AUbZIG45NWQRR/oG66cuFCaERwYSCgG1cSJs3oRPMYMomSRSFuaoTZebP31/wD/6DeZCwqHua+Zu7hnjtVv/no
@@ -33,6 +34,11 @@ def python_2_array(values):
 def test_a_pickle_of_python_2_is_read():
     found = unpickle(b"\x80\x02}U\x08camera_f" + python_2_array([900.5, 901]) + b"s.", "camera.pkl")
     np.testing.assert_array_equal(found["camera_f"], [900.5, 901])
+
+
+def test_an_ordered_dictionary_of_python_2_is_read():
+    data = b"ccollections\nOrderedDict\n((lp0\n(lp1\nS'b'\naI2\naa(lp2\nS'a'\naI1\naatR."
+    assert list(unpickle(data, "file").items()) == [("b", 2), ("a", 1)]
 
 
 def test_a_text_pickle_of_python_2_is_read():
@@ -171,7 +177,7 @@ def test_an_archive_that_promises_more_than_it_holds_is_refused_before_room_is_m
     with pytest.raises(ValueError, match="promises 26388279066624 bytes and holds 64"):
         read_npz(tmp_path / "a.npz")
     archive_of(tmp_path / "a.npz", (2**28,), 2**31)
-    with pytest.raises(ValueError, match="a.npy promises 2147483648 bytes in"):
+    with pytest.raises(ValueError, match="promises 2147483648 bytes in"):
         read_npz(tmp_path / "a.npz")
 
 
@@ -181,6 +187,74 @@ def test_an_array_of_objects_has_no_more_entries_than_the_file(tmp_path):
     assert whole.count(b"K\x02\x85") == 1  # its shape, (2,)
     with pytest.raises(ValueError, match=r"an array of \(1099511627776,\) has only 2 entries"):
         unpickle(whole.replace(b"K\x02\x85", b"\x8a\x06\0\0\0\0\0\x01\x85"), "file")
+
+
+def test_a_type_that_denies_its_objects_reads_no_addresses_out_of_the_file():
+    """numpy's own type takes its flags from the state: of objects without flags, bytes would be pointers."""
+    whole = pickle.dumps(np.array([None], object), 2)
+    assert whole.count(b"K?t") == 1  # the flags of objects, 63
+    state = b"(K\x01K\x01\x85cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xff" \
+        b"J\xff\xff\xff\xffK\x00tb\x89U\x08AAAAAAAAtb."
+    start = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    with pytest.raises(ValueError, match="file can't be read"):
+        unpickle(start + state, "file")
+    fields = pickle.dumps(np.zeros(2, [("a", "f8"), ("b", "O")]), 2)
+    with pytest.raises(ValueError, match="file can't be read .an array is of the type"):
+        unpickle(fields, "file")
+
+
+@pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix", "coo_matrix"])
+def test_a_sparse_matrix_writes_nothing_beside_itself(kind):
+    matrix = getattr(scipy.sparse, kind)(np.diag([1.0, 2, 3]))
+    assert np.array_equal(plain_array(unpickle(pickle.dumps(matrix), "file")), np.diag([1, 2, 3]))
+    for place in (10**6, -10**6):
+        broken = matrix.copy()
+        if kind == "coo_matrix":
+            broken.coords = (np.array([0, 1, place], np.int32), broken.coords[1])
+        else:
+            broken.indices[2] = place
+        with pytest.raises(ValueError):
+            plain_array(unpickle(pickle.dumps(broken), "file"))
+
+
+@pytest.mark.parametrize("data", [
+    b"}" + b"N" + b"\x85" * 40_000 + b"Ns.",  # a dictionary's key: a tuple in a tuple in a tuple ...
+    b"(N" + b"\x85" * 40_000 + b"Nd.", b"}(N" + b"\x85" * 10**6 + b"Nu.",
+    b"\x8f(N" + b"\x85" * 40_000 + b"\x90.", b"(N" + b"\x85" * 10**6 + b"\x91.",
+    b"cbuiltins\nset\n](N" + b"\x85" * 40_000 + b"e\x85R.",
+    b"cbuiltins\nfrozenset\n](N" + b"\x85" * 40_000 + b"e\x85\x81."], ids=range(7))
+def test_deep_keys_do_not_overflow_the_stack(data):
+    with pytest.raises(ValueError, match=r"\Afile can't be read"):
+        unpickle(b"\x80\x04" + data, "file")
+
+
+def test_lists_that_hold_each_other_a_billion_times_are_refused():
+    nested = [0]
+    for _ in range(40):
+        nested = [nested, nested]
+    with pytest.raises(ValueError, match="its lists hold each other, [0-9]+ entries in [0-9]+ bytes"):
+        unpickle(pickle.dumps(nested), "file")
+    shared = [1, 2]
+    assert unpickle(pickle.dumps([shared] * 3), "file") == [[1, 2]] * 3
+    endless = []
+    endless.append(endless)
+    with pytest.raises(ValueError, match="file can't be read"):
+        unpickle(pickle.dumps(endless), "file")
+
+
+@pytest.mark.parametrize("opcode", [b"\x8e", b"\x96", b"\x8d", b"\x95"])  # bytes, bytearray, text, a frame
+def test_lengths_make_no_room_beyond_the_file(opcode, tmp_path):
+    (tmp_path / "long.pkl").write_bytes(b"\x80\x05" + opcode + struct.pack("<Q", 2**40) + b"abc.")
+    with pytest.raises(ValueError, match="long.pkl can't be read"):
+        read_pickle(tmp_path / "long.pkl")
+
+
+def test_an_archive_of_arrays_unpacks_to_no_multiple_of_itself(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "zeros.npz", a=np.zeros(10**6), b=np.zeros(10**6))
+    assert names_in_npz(tmp_path / "zeros.npz") == ["a", "b"]
+    monkeypatch.setattr("anr_core.body.pickles.SMALL", 10**6)
+    with pytest.raises(ValueError, match="it promises 16000256 bytes in"):
+        read_npz(tmp_path / "zeros.npz")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Archives stay in their folder, whatever they hold; broken ones are told in one line."""
 
+import gzip
 import io
 import os
 import stat
@@ -110,3 +111,93 @@ def test_what_is_wrong_in_an_archive_is_told_as_a_path_in_it(tmp_path, capsys):
     said = capsys.readouterr()
     assert f"{source}: format plain" in said.out
     assert f"Error: {source}/walk/images/1.jpg can't be read as a picture" in said.err
+
+
+# what was made to fill a disk or the memory
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz", "bz2", "xz"])
+def test_an_archive_that_unpacks_to_hundreds_of_times_its_size_is_refused(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(archives, "SMALL", 10**5)
+    file = tmp_path / "a"
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
+            out.writestr("a/zeros", bytes(3 * 10**6))
+    else:
+        packed(file, {"a/zeros": bytes(3 * 10**6)}, kind)
+    with pytest.raises(ValueError, match=r"\A[^\n]* MB and would unpack to 3 MB, which no recording does"):
+        unpack(file, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_many_files_that_together_are_too_much_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "SMALL", 10**5)
+    with zipfile.ZipFile(tmp_path / "a", "w", zipfile.ZIP_DEFLATED) as out:
+        for number in range(200):
+            out.writestr(str(number), bytes(50_000))
+    with pytest.raises(ValueError, match="would unpack to [0-9] MB, which no recording does"):
+        unpack(tmp_path / "a", tmp_path / "out")
+    monkeypatch.setattr(archives, "MOST_FILES", 3)
+    with pytest.raises(ValueError, match="would unpack to more than 3 files"):
+        unpack(packed(tmp_path / "b", {str(n): b"" for n in range(9)}), tmp_path / "out")
+
+
+def test_an_endless_header_of_a_tar_is_not_read_into_memory(tmp_path):
+    """A member of tarfile's own, for a long name, whose length is read as a whole."""
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 2**40
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as out:
+        out.write(member.tobuf(tarfile.GNU_FORMAT) + bytes(10**6))
+    with pytest.raises(ValueError, match="can't be unpacked .a header of [0-9]+ bytes"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def test_a_sparse_file_counts_as_large_as_it_unpacks(tmp_path):
+    member = tarfile.TarInfo("sparse")
+    member.type, member.size = tarfile.GNUTYPE_SPARSE, 0
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"00000000000\0" + b"00000000000\0"  # one hole
+    header[483:495] = b"77777777777\0"  # 8 GB
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(1024))
+    with pytest.raises(ValueError, match="would unpack to 8,590 MB"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_a_file_through_a_link_of_the_same_archive_is_not_written(tmp_path):
+    (tmp_path / "outside").mkdir()
+    link = tarfile.TarInfo("inner")
+    link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "outside")
+    archive = packed(tmp_path / "a", {"inner": link, "inner/x": b"1"}, "gz")
+    with pytest.raises(ValueError, match="a link or a device, and is not unpacked"):
+        unpack(archive, tmp_path / "out")
+    assert not list((tmp_path / "outside").iterdir()) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("x" * 400,), ("a", "./a"), ("a\0b",),
+                                   (".",)], ids=repr)
+@pytest.mark.parametrize("kind", ["zip", "gz"])
+def test_names_that_no_folder_can_hold_are_refused_in_one_line(tmp_path, names, kind):
+    file = packed(tmp_path / "a", {name: b"1" for name in names}, kind)
+    try:
+        unpack(file, tmp_path / "out")
+    except ValueError as error:
+        assert "\n" not in str(error) and os.listdir(tmp_path) == ["a"]
+    else:
+        assert all(path.resolve().is_relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*"))
+
+
+def test_a_file_without_a_name_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a", "w") as out:
+        out.writestr("x", b"1")
+        out.filelist[0].filename = ""
+    with pytest.raises(ValueError, match="can't be unpacked"):
+        unpack(tmp_path / "a", tmp_path / "out")
+
+
+def test_letters_that_steer_a_terminal_are_told_as_letters(tmp_path, capsys):
+    archive = packed(tmp_path / "a.zip", {"../\x1b[2Jx": b"1"})
+    assert main(["prepare", str(archive), str(tmp_path / "capture")]) == 2
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and r"\x1b[2J" in said

@@ -278,3 +278,64 @@ def test_an_archive_or_folder_on_this_disk_does_as_a_link_too(tmp_path):
             assert prepare_link(str(source), capture, "smplpix").paired
         with pytest.raises(ValueError, match="is a capture of file://.*, not of https://site/b.zip"):
             prepare_link("https://site/b.zip", capture, "smplpix")
+
+
+# where servers send on to
+
+
+class Elsewhere(Server):
+    """Sends on to what `site.target` says."""
+
+    def do_GET(self):
+        if self.path != "/on":
+            return super().do_GET()
+        self.send_response(302)
+        self.send_header("Location", self.server.target)
+        self.end_headers()
+
+
+def test_a_server_may_send_on(site, tmp_path):
+    site.RequestHandlerClass, site.target = Elsewhere, "/data/walk.zip"
+    assert fetch(site.link.replace("/data/walk.zip", "/on"), tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:text/plain,x",
+                                    "gopher://127.0.0.1/"])
+def test_a_server_may_not_send_on_to_files_and_other_protocols(site, tmp_path, target):
+    site.RequestHandlerClass, site.target = Elsewhere, target
+    with pytest.raises(ValueError, match="another protocol, ftp, and is not followed|is not allowed"):
+        fetch(site.link.replace("/data/walk.zip", "/on"), tmp_path)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("link", "target", "why"), [
+    ("https://a.org/x", "http://a.org/x", "without encryption"),
+    ("http://a.org/x", "http://inside/x", "inside this network"),
+    ("http://a.org/x", "http://127.0.0.1:8000/x", "inside this network"),
+    ("http://a.org/x", "http://169.254.169.254/latest", "inside this network"),
+    ("https://a.org/x", "https://[::1]/x", "inside this network"),
+    ("http://inside/x", "http://127.0.0.1/x", None), ("http://a.org/x", "https://b.org/x", None),
+    ("https://a.org/x", "https://b.org/x", None),
+])
+def test_a_server_may_not_lead_into_the_network_of_this_machine(link, target, why, monkeypatch):
+    places = {"a.org": "8.8.8.8", "b.org": "1.1.1.1", "inside": "192.168.1.5"}
+    monkeypatch.setattr(fetching.socket, "getaddrinfo",
+                        lambda host, _: [(0, 0, 0, "", (places.get(host, host), 0))])
+    request = fetching.Request(link)
+
+    def sent_on():
+        return fetching._Redirects().redirect_request(request, None, 302, "Found", {}, target)
+
+    if why is None:
+        assert sent_on().full_url == target
+    else:
+        with pytest.raises(ValueError, match=why):
+            sent_on()
+
+
+def test_a_download_without_a_length_leaves_room_on_the_disk(site, tmp_path, monkeypatch):
+    site.files["/endless.bin"] = CONTENT, {"Content-Length": ""}
+    disk = types.SimpleNamespace(free=fetching.SPARE - 1)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: disk)
+    with pytest.raises(ValueError, match="Make room"):
+        fetch(site.link.replace("/data/walk.zip", "/endless.bin"), tmp_path)

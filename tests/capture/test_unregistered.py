@@ -33,7 +33,7 @@ def filmed(tmp_path):
     takes = [Take("phone", 0, grey, None, keypoints=KEYPOINTS), Take("phone", 1, grey, tmp_path / "mask.png")]
     (tmp_path / "capture").mkdir()
     write_capture(Footage("made up", {"phone": camera}, {"phone": {}}, takes, np.zeros(0, np.int64), None,
-                          None, 25.0, (0.0, -1.0, 0.0), "CC0", keypoints="body_25",
+                          None, 25.0, (0.0, -1.0, 0.0), "CC0", keypoints="body25",
                           uncalibrated=frozenset({"phone"})), tmp_path / "capture")
     return tmp_path / "capture"
 
@@ -58,7 +58,7 @@ def test_its_views_have_no_pose_and_an_unknown_mask_is_nowhere_certain(filmed):
 
 def test_what_is_known_of_it_is_read(filmed):
     capture = load_capture(filmed)
-    assert capture.registration is None and capture.skeleton == "body_25"
+    assert capture.registration is None and capture.skeleton == "body25"
     assert capture.uncalibrated == {"phone"}
     assert [shot.registered for shot in capture.shots] == [False, False]
 

@@ -18,7 +18,7 @@ def entry(record, key: str, file: Path):
         raise ValueError(f"{file} holds a {type(record).__name__}, expected a dictionary with {key}. Copy it "
                          "again.")
     if key not in record:
-        names = ", ".join(map(str, list(record)[:12])) or "nothing"
+        names = ", ".join(repr(str(name)[:60])[1:-1] for name in list(record)[:12]) or "nothing"
         raise ValueError(f"{file} has no {key}; it has {names}. Copy it again.")
     return record[key]
 

@@ -18,12 +18,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 
 from anr_core.capture.pictures import read_image
 from anr_core.capture.readers.openpose import read_keypoint_files
-from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, decoded, is_number
+from anr_core.capture.sources import (
+    LONGEST_NUMBER,
+    PICTURE_SUFFIXES,
+    common_size,
+    decoded,
+    is_number,
+    stated,
+)
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 PICTURE_FOLDERS = ("frames", "images", "image", "color")
@@ -211,11 +217,7 @@ def numbered(folder: Path, suffixes) -> dict[int, Path]:
 
 def video_rate(video: Path) -> float:
     """Frames a second that a video states."""
-    try:
-        rate = float(iio.immeta(video, plugin="FFMPEG")["fps"])
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise ValueError(f"{video} can't be read as a video ({reason}). Copy it again.") from None
+    rate = stated(video)["fps"]
     if not 0 < rate < HIGHEST_RATE:
         raise ValueError(f"{video} states {rate:g} frames a second. Convert it with ffmpeg, or extract "
                          "pictures.")
@@ -224,8 +226,8 @@ def video_rate(video: Path) -> float:
 
 def frame_count(video: Path) -> int:
     """About how many frames a video has, by its stated length."""
-    stated = iio.immeta(video, plugin="FFMPEG")
-    return math.ceil(stated["duration"] * stated["fps"])
+    told = stated(video)
+    return math.ceil(min(told["duration"] * told["fps"], 10.0**LONGEST_NUMBER))
 
 
 def first_frame(video: Path) -> np.ndarray:

@@ -173,7 +173,7 @@ def _stacked(record, key, file) -> np.ndarray:
     values = entry(record, key, file)
     try:
         return np.stack(list(values))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{file}: {key} is empty, or its entries differ in length. Copy it again.") from None
 
 

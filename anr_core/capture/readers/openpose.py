@@ -212,7 +212,7 @@ def _points(values, file: Path) -> np.ndarray:
     """(K, 3) float32 of a list of numbers, or of points."""
     try:
         points = np.array(values, np.float64).reshape(-1, 3)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{file}: keypoints are not x, y and confidence, three numbers a point.") from None
     if not measurable(points).all():
         raise ValueError(f"{file} has points that are NaN, infinite or beyond {LARGEST:g}. Detect again, "
@@ -251,7 +251,8 @@ def _people(content):
     key, who = ("pose_keypoints_2d", None) if openpose else ("keypoints", "personID")
     if not isinstance(people, list) or not all(isinstance(one, dict) and key in one for one in people):
         return None
-    return [(one.get(who), one[key], one) for one in people if one[key]]
+    return [(one.get(who) if isinstance(one.get(who), int) else None, one[key], one) for one in people
+            if one[key]]
 
 
 def _check_size(file, content, size):

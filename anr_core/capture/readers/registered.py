@@ -65,7 +65,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
         notes.append(f"cameras.json states no fps; times are counted at {ASSUMED_FPS:g} a second.")
     rate = described.get("fps", ASSUMED_FPS)
     if not (isinstance(rate, int | float) and 0 < rate < HIGHEST_RATE):
-        raise ValueError(f"{source / 'cameras.json'} states {rate!r} frames a second. Correct it.")
+        raise ValueError(f"{source / 'cameras.json'} states {repr(rate)[:60]} frames a second. Correct it.")
     step, (first, last) = None if span.fps is None else span.step(rate), span.bounds(rate)
     keypoints, skeleton = _read_keypoints(source, stations)
     wanted = {}
@@ -116,7 +116,7 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
                              "infinite. Register that frame again, or take it out.")
     try:
         surface = make_surface(vertices[0], arrays["faces"], arrays.get("uv"), arrays.get("uv_faces"))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{file}: {error}") from None
     return frames, vertices, surface
 
@@ -172,9 +172,12 @@ def _read_stations(source: Path, described) -> tuple[list[_Station], list[str]]:
 def _entries(described, file):
     """Each camera's name, its description, and whether it is static."""
     found = described if isinstance(described, dict) else {}
-    entries = [(str(name), entry, True) for name, entry in dict(found.get("cameras", {})).items()]
-    entries = entries or [(str(entry.get("name")), entry, False) for entry in found.get("frames", [])]
-    if not entries:
+    cameras, frames = found.get("cameras", {}), found.get("frames", [])
+    static = cameras.items() if isinstance(cameras, dict) else ()
+    moving = frames if isinstance(frames, list) else ()
+    entries = [(str(name), entry, True) for name, entry in static] or \
+        [(str(entry.get("name")), entry, False) for entry in moving if isinstance(entry, dict)]
+    if not entries or not all(isinstance(entry, dict) for _, entry, _ in entries):
         raise ValueError(f"{file} describes no cameras. Expected `cameras: {{name: {{K, R, t, width, "
                          "height}}`, or `frames: [{name, K, R, t}]` with width and height.")
     names = [name for name, _, static in entries if not static]

@@ -16,6 +16,7 @@ import torch
 
 from anr_core.body import Surface
 from anr_core.body.conventions import pose_from_easymocap, resting_pelvis
+from anr_core.body.pickles import read_npz
 from anr_core.capture.readers.smpl_meshes import own_model, vertices_of
 from anr_core.capture.sources import read_json
 
@@ -66,11 +67,9 @@ def _hands(file: Path):
     """Components and mean of each hand, where a model's .npz has them."""
     if file.suffix != ".npz":
         return None
-    with np.load(file) as arrays:
-        names = [(f"hands_components{side}", f"hands_mean{side}") for side in "lr"]
-        if not all(name in arrays for pair in names for name in pair):
-            return None
-        return [tuple(arrays[name] for name in pair) for pair in names]
+    names = [(f"hands_components{side}", f"hands_mean{side}") for side in "lr"]
+    arrays = read_npz(file, only=[name for pair in names for name in pair])
+    return [tuple(arrays[name] for name in pair) for pair in names] if len(arrays) == 4 else None
 
 
 def _read_people(file: Path) -> list[dict]:
@@ -83,7 +82,7 @@ def _read_people(file: Path) -> list[dict]:
         try:
             values = {name: np.array(person[name], np.float64).reshape(-1) for name in FIELDS}
             values["id"] = int(person.get("id", person.get("personID", 0)))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{file}: a person lacks id, Rh, Th, poses or shapes in numbers "
                              f"({error}).") from None
         if len(values["Rh"]) != 3 or len(values["Th"]) != 3:

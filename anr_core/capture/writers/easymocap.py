@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anr_core.body.pickles import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.folder import Capture
 from anr_core.capture.keypoints import BODIES
@@ -44,8 +45,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
         _copy(capture.path / name, folder / OURS / name)
     _write_cameras(capture.cameras, folder)
     if (capture.path / "foreign.npz").is_file():
-        with np.load(capture.path / "foreign.npz") as arrays:
-            _write_parameters(dict(arrays), folder / PARAMETER_FOLDERS[0])
+        _write_parameters(read_npz(capture.path / "foreign.npz"), folder / PARAMETER_FOLDERS[0])
     return []
 
 

@@ -199,3 +199,10 @@ def make_human_view(folder: Path, frames: int = 3, count: int = 2, panoptic: boo
     write_lmdb(root / "Poses" / space, {frame: pickle.dumps(torch.full((joints, 3 + panoptic, 1), 0.5))
                                         for frame in range(1, frames)})
     (folder / "cameras.json").write_text(json.dumps(described))
+
+
+# what writes a small source of each, and with which options
+MAKERS = {"zju": (make_zju, {"frames": 1, "count": 1}),
+          "people-snapshot": (make_people_snapshot, {"frames": 2}),
+          "neuman": (make_neuman, {"frames": 2}),
+          "human-view-synthesis": (make_human_view, {"frames": 2, "count": 1})}

@@ -6,7 +6,7 @@ from PIL import Image
 
 from anr_core.capture.readers import find_reader
 from anr_core.prepare import prepare
-from tests.capture.readers.test_fuzz import MAKERS
+from tests.capture.readers.small_datasets import MAKERS
 from tests.small_sources import write_easymocap
 
 

@@ -1,0 +1,98 @@
+"""What fuzzing has found, each once and by name."""
+
+import json
+
+import numpy as np
+import pytest
+
+from anr_core.body.pickles import unpickle
+from anr_core.body.smpl import read_model, read_uv
+from anr_core.capture.readers.arrays import entry
+from anr_core.capture.readers.openpose import read_keypoint_files
+from anr_core.cli import one_line
+from anr_core.cli.options import read_settings
+from anr_core.motion import read_motion
+from anr_core.training.page import read_rows
+from anr_core.training.record import read_lines
+
+HUGE = 10**400  # JSON has such numbers, and no float does
+
+
+def written(file, content):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return file
+
+
+@pytest.mark.parametrize("content", [
+    [{"Rh": [[0, 0, HUGE]], "Th": [[0, 0, 0]], "poses": [[0] * 72]}] * 2, {"Frames": [[HUGE] * 44]}])
+def test_a_motions_numbers_beyond_any_float_are_told(content, tmp_path):
+    with pytest.raises(ValueError, match=r"\A[^\n]*motion.json has [^\n]*\Z"):
+        read_motion(written(tmp_path / "motion.json", content))
+
+
+def test_a_persons_number_may_be_no_number(tmp_path):
+    people = {"annots": [{"personID": [1], "keypoints": [[1, 2, 0.5]] * 17}]}
+    points, skeleton = read_keypoint_files({0: written(tmp_path / "0.json", people)}, None)
+    assert skeleton == "coco17" and points[0].shape[1] == 3
+    people["annots"][0]["keypoints"] = [[HUGE, 2, 0.5]] * 17
+    with pytest.raises(ValueError, match="0.json: keypoints are not x, y and confidence"):
+        read_keypoint_files({0: written(tmp_path / "0.json", people)}, None)
+
+
+def test_settings_that_are_deep_or_of_strange_names_are_told_in_one_line(tmp_path):
+    from anr_core.avatars import configure
+
+    with pytest.raises(ValueError, match=r"\A[^\n]*a.json is no valid JSON [^\n]*\Z"):
+        read_settings(written(tmp_path / "a.json", '{"width": ' + "[" * 100_000))
+    with pytest.raises(ValueError, match=r"\Asetting '', 'a\\nb' is unknown"):
+        configure(**{"a\nb": 1, "": 2})
+
+
+def test_a_models_arrays_fit_each_other(tmp_path):
+    arrays = {"v_template": np.zeros((4, 3)), "shapedirs": np.zeros((4, 3, 10)), "weights": np.ones((4, 2)),
+              "posedirs": np.zeros((4, 3, 9)), "f": np.array([[0, 1, 2]]), "J_regressor": np.ones((2, 4)),
+              "kintree_table": np.array([[-1, 0], [0, 1]])}
+    np.savez(tmp_path / "whole.npz", **arrays)
+    assert read_model(tmp_path / "whole.npz").keys() == arrays.keys()
+    for name, wrong in (("v_template", np.zeros((0, 3))), ("weights", np.ones((3, 2))),
+                        ("f", np.array([["a"] * 3])), ("posedirs", np.zeros((4, 3, 8))),
+                        ("J_regressor", np.full((2, 4), np.nan)),
+                        ("kintree_table", np.array([[-1, 1], [0, 1]]))):
+        np.savez(tmp_path / "wrong.npz", **arrays | {name: wrong})
+        with pytest.raises(ValueError, match=f"wrong.npz can't be read as a body model: {name}"):
+            read_model(tmp_path / "wrong.npz")
+
+
+@pytest.mark.parametrize("text", [b"\xcd\xff", b"vt 0 x\nf 1/1 2/2 3/3\n", b"f 1/1 2/2 %040d/1\n" % 10**39])
+def test_a_broken_uv_file_is_named(text, tmp_path):
+    (tmp_path / "uv.obj").write_bytes(text)
+    with pytest.raises(ValueError, match="uv.obj"):
+        read_uv(tmp_path / "uv.obj", np.array([[0, 1, 2]]))
+
+
+def test_names_out_of_a_file_stay_in_one_line_of_moderate_length(tmp_path):
+    with pytest.raises(ValueError, match=r"\A[^\n]{1,900}\Z"):
+        entry({"a\nb": 1, "x" * 10_000: 2}, "Th", tmp_path / "0.npy")
+    with pytest.raises(ValueError, match=r"\A[^\n]{1,900}\Z"):
+        unpickle(b"c" + b"num" * 10_000 + b"\nx\n.", "0.bin")
+    assert len(one_line(ValueError("a\n" * 10_000 + "\x1b[2J"))) < 2100
+    assert "\x1b" not in one_line(ValueError("\x1b[2J"))
+
+
+@pytest.mark.parametrize("change", [
+    {"step": "<script>"}, {"seconds": None}, {"stage": 3}, {"people": [[["truth", "\"><script>.jpg"]]]},
+    {"people": [[["truth", "../../a.jpg"]]]}, {"people": [[[7, "a.jpg"]]]}, {"people": 7}, {"evil": 1}])
+def test_a_page_takes_over_no_row_but_its_own(change, tmp_path):
+    row = {"step": 4, "stage": "<b>", "seconds": 1.5, "people": [[["truth", "0000004-0-truth.jpg"]]]}
+    written(tmp_path / "page" / "rows.json", [row])
+    assert len(read_rows(tmp_path)) == 1
+    written(tmp_path / "page" / "rows.json", [row | change])
+    assert read_rows(tmp_path) == []
+
+
+def test_metrics_are_lines_of_numbers(tmp_path):
+    lines = ['{"step": 1, "stage": "a", "l1": 0.5, "x": "<b>", "y": 1e999}\n', "[" * 50_000 + "\n", "null\n",
+             '{"step": "<b>", "stage": "a"}\n', '{"step": 2, "stage": "a"']
+    written(tmp_path / "metrics.jsonl", "".join(lines))
+    assert read_lines(tmp_path / "metrics.jsonl") == [{"step": 1, "stage": "a", "l1": 0.5}]
