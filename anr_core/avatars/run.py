@@ -253,7 +253,8 @@ def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
     except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         raise ValueError(f"{file} doesn't hold a {config.system} avatar of these settings ({reason}). "
-                         "It belongs to another run: put the right file back, or train again.") from None
+                         "It belongs to another run or to an earlier version: put the right file back, or "
+                         "train again.") from None
     return avatar.eval()
 
 

@@ -19,6 +19,7 @@ EDGE = 0.03  # of a chart, left free on every side: what is sampled there blends
 # How far behind the middle of a limb's cross-section the axis is that its front is unrolled around, standard
 # deviations: between the legs the torso's front reaches behind the middle.
 BEHIND = 1.0
+WAY = (0.58, 0.53, -0.62)  # square to none of the parts' axes: see `_axes`
 HALVES = ("front", "back", "inner", "outer", "left", "right")
 UPRIGHT = ("torso", "head")  # unrolled about the vertical
 
@@ -58,7 +59,7 @@ def _book(vertices, faces):
     """(F, 3) and (n, 2): triangles of a part and places of their corners, either side of it on a page."""
     points = vertices[faces.unique()]
     middle = (points.amax(0) + points.amin(0)) / 2
-    thin, wide, long = torch.linalg.eigh((points - middle).T @ (points - middle)).eigenvectors.unbind(1)
+    thin, wide, long = _axes(points - middle).unbind(1)
     a, b, c = vertices[faces].unbind(1)
     back = torch.linalg.cross(b - a, c - a) @ thin > 0
     edge = ((points - middle) @ wide).min()
@@ -74,15 +75,23 @@ def _book(vertices, faces):
 def _unrolled(points, around, name):
     """(n, 2) places of a half's points (n, 3), around the axis of the whole's points (m, 3)."""
     middle = (around.amax(0) + around.amin(0)) / 2
-    spread = (around - middle).T @ (around - middle)
-    axis = torch.tensor([0.0, 0, 1]) if _limb(name) in UPRIGHT else \
-        torch.linalg.eigh(spread).eigenvectors[:, 2]
+    axis = torch.tensor([0.0, 0, 1]) if _limb(name) in UPRIGHT else _axes(around - middle)[:, 2]
     outward = (points - middle).mean(0)
     outward = torch.nn.functional.normalize(outward - outward @ axis * axis, dim=0)
     across = torch.linalg.cross(axis, outward)
     flat = [(points - middle) @ way / ((around - middle) @ way).square().mean().sqrt()
             for way in (across, outward)]
     return torch.stack([torch.atan2(flat[0], flat[1] + BEHIND), (points - middle) @ axis], 1)
+
+
+def _axes(points):
+    """(3, 3) the directions in which points (n, 3) spread least to most, as columns, each looking one way.
+
+    Which of its two ways an eigenvector looks is another on another machine, and charts are not saved.
+    """
+    axes = torch.linalg.eigh((points.T @ points).double()).eigenvectors.float()
+    towards = torch.tensor(WAY) @ axes
+    return axes * torch.where(towards < 0, -1.0, 1.0)
 
 
 def _filled(places):

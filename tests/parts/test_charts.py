@@ -5,6 +5,7 @@ import torch
 
 from anr_core.body.anny import PARTS, AnnyBody, mirror
 from anr_core.parts import charted
+from anr_core.parts import charts as module
 from tests.small_capture import surface
 
 
@@ -48,6 +49,24 @@ def test_both_sides_have_charts_of_one_shape(charts):
         heights = [charts.uv[charts.uv_faces[rows]][..., 1].mean(1) for rows in (faces, other.faces[faces])]
         agree = torch.corrcoef(torch.stack(heights))[0, 1].abs()
         assert agree > 0.99, name
+
+
+def test_which_way_eigenvectors_look_changes_nothing(charts, monkeypatch):
+    found = torch.linalg.eigh
+
+    def turned(matrix):
+        values, axes = found(matrix)
+        return type(found(matrix))((values, -axes))
+
+    monkeypatch.setattr(torch.linalg, "eigh", turned)
+    assert torch.equal(charted(AnnyBody().surface).uv, charts.uv)
+
+
+def test_no_axis_of_a_part_is_nearly_square_to_the_way_it_is_turned(monkeypatch):
+    seen, axes = [], module._axes
+    monkeypatch.setattr(module, "_axes", lambda points: seen.append(axes(points)) or seen[-1])
+    charted(AnnyBody().surface)
+    assert (torch.tensor(module.WAY) @ torch.stack(seen)).abs().min() > 0.1
 
 
 def test_another_mesh_keeps_its_coordinates():
