@@ -46,8 +46,6 @@ def annotate(folder: Path, annotator: str | Annotator = "torchvision", again: bo
     capture = load_capture(folder)
     if isinstance(annotator, str):
         check_name(annotator)
-    if not capture.shots:
-        raise ValueError(f"{capture.path} has no pictures. Prepare it from a source that has.")
     lacking = [shot for shot in capture.shots if again or not _complete(capture, shot)]
     if not lacking:
         print(f"all {len(capture.shots)} pictures have keypoints and masks; --again makes them anew")

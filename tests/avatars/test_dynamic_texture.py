@@ -251,10 +251,12 @@ def test_losses_are_finite_and_reach_the_parameters_of_their_stage_alone(capture
         avatar.zero_grad()
         avatar.begin(stage, None)
         asked = scene(capture, view)
-        losses = avatar.practise(3, stage.name) if stage.practice else \
-            avatar.losses(asked, avatar(asked), view, stage.name)
-        assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
-        sum(losses.values()).backward()
+        for guided in (True, False):
+            avatar.guided = lambda scene, guided=guided: guided
+            losses = avatar.practise(3, stage.name) if stage.practice else \
+                avatar.losses(asked, avatar(asked), view, stage.name)
+            assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+            sum(losses.values()).backward()
         for name, parameter in avatar.named_parameters():
             moved = parameter.grad is not None and bool((parameter.grad != 0).any())
             assert not moved or name.startswith(tuple(stage.groups)), (stage.name, name)
@@ -262,6 +264,18 @@ def test_losses_are_finite_and_reach_the_parameters_of_their_stage_alone(capture
             assert group == "backgrounds" or any(
                        parameter.grad is not None and bool((parameter.grad != 0).any())
                        for name, parameter in avatar.named_parameters() if name.startswith(group)), group
+
+
+def test_of_keypoints_alone_texture_and_network_learn_nothing(capture, views):
+    avatar = build(capture).train()
+    avatar.begin(avatar.stages(avatar.config)[2], None)
+    asked = scene(capture, View.cat([views[0], views[1]]))
+    avatar.guided = lambda scene: False
+    avatar.losses(asked, avatar(asked), followed([views[0], views[1]]), "dynamic")["drawn"].backward()
+    assert not any(parameter.grad is not None and parameter.grad.any() for name, parameter in
+                   avatar.named_parameters() if name.startswith(("texture", "network")))
+    assert any(parameter.grad is not None and parameter.grad.any()
+               for parameter in avatar.generator.parameters())
 
 
 def test_uncertain_pixels_enter_no_loss(capture, views):

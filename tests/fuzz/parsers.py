@@ -456,7 +456,7 @@ def _read_lists(folder):
     if wrong:
         from anr_core.cli import one_line
 
-        raise ValueError(one_line(wrong[-1]))
+        raise ValueError(one_line(str(wrong[-1])))
 
 
 PARSERS = {

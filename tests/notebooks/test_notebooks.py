@@ -148,7 +148,7 @@ def test_gaussians_runs_from_shapes_to_another_persons_looks(folder):
 
 def test_volumes_runs_from_a_fog_to_a_mesh(folder):
     made = run(notebook("07_volumes", CAPTURE=str(folder / "captures" / "subject0"), VOXEL=0.03, FILM=FILM,
-                        RUN=str(folder / "runs" / "volume"), MINUTES=0.25, CONFIG=VOLUME))
+                        RUN=str(folder / "runs" / "volume"), MINUTES=0.4, CONFIG=VOLUME))
     assert "PSNR (dB)" in said(made) and "true clothed surface" in said(made)
     assert said(made).count("<video") == 2
     left = {file.name for file in (folder / "runs" / "volume").iterdir()}
