@@ -10,12 +10,13 @@ import safetensors.torch
 import torch
 from torch import distributed, nn
 
-from anr_core import losses, training
+from anr_core import losses
 from anr_core.avatars import configure
 from anr_core.cli import main
 from anr_core.launch import ALONE, Place, first_machine, launched, started
 from anr_core.processes import average_gradients, own, together
 from anr_core.renderer import BlockUNet
+from anr_core.training import loop
 from anr_core.training.consecutive import Consecutive
 from anr_core.training.rays import Rays
 from anr_core.training.windows import Windows
@@ -170,14 +171,14 @@ def test_batches_are_dealt_to_processes_row_by_row(draws, posed):
 
 def _killed(last, *arguments):
     """Train, saving after each step, up to one at which the system ends all processes."""
-    training.SAVES, average = 0, training.average
+    loop.SAVES, average = 0, loop.average
 
     def kills(averaged, avatars, step):
         average(averaged, avatars, step)
         if step == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    training.average = kills
+    loop.average = kills
     return trained(*arguments, steps=6)
 
 
@@ -218,14 +219,14 @@ def _apart(capture, folder):
 
 
 def _one_dies(*arguments):
-    average = training.average
+    average = loop.average
 
     def dies(averaged, avatars, step):
         average(averaged, avatars, step)
         if step == 3 and started().rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    training.average = dies
+    loop.average = dies
     return trained(*arguments, steps=50)
 
 
