@@ -15,7 +15,6 @@ minutes are of training alone, the same for each system; steps of different syst
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import platform
 import shlex
@@ -33,6 +32,7 @@ from anr_core.avatars.run import write_atomically
 from anr_core.evaluation.comparison import VERSION, costs_of, markdown, table_of
 from anr_core.evaluation.curves import draw_curves
 from anr_core.evaluation.side_by_side import rows_of_files, sheet_of
+from anr_core.notebook.setting_up import versions_of
 from benchmarks.entry import Entry, read_json, works, write_json
 
 ORDER = ("static", "deferred", "anr", "smplpix", "gaussian", "neural-body", "dynamic-texture")
@@ -147,13 +147,7 @@ def machine() -> dict:
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in NAMED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version()} | versions_of(NAMED)
 
 
 def main() -> None:

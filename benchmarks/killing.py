@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from anr_core import training
+from anr_core.training import loop, train
 
 # one process imports what takes seconds, and those that train are forked off it
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -140,10 +140,10 @@ def _started(capture, run, steps, system, plan):
 
 def _train(capture, run, steps, system, plan, telling):
     torch.set_num_threads(1)  # the same sums on any machine
-    training.SAVES = 0  # after each step
+    loop.SAVES = 0  # after each step
     if plan is not None and plan.file is not None:
         _die_writing(plan)
-    for progress in training.train(capture, run, system, steps=steps, config=SETTINGS):
+    for progress in train(capture, run, system, steps=steps, config=SETTINGS):
         telling.send(progress.step)
     telling.send("done")
 

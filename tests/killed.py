@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from anr_core import training
-from anr_core.training import train
+from anr_core.training import loop, train
 
 
 class Killed(BaseException):
@@ -15,7 +14,7 @@ class Killed(BaseException):
 def killed_and_whole(capture, folder: Path, system: str, steps: int, config: dict, after: tuple[int, ...],
                      monkeypatch) -> tuple[bytes, bytes]:
     """Checkpoints of two trainings: one killed after some of its steps, saving after each, and one not."""
-    average = training.average
+    average = loop.average
     list(train(capture, folder / "whole", system, steps=steps, config=config))
     for last in after:
         def kills(averaged, avatar, step, last=last):
@@ -24,8 +23,8 @@ def killed_and_whole(capture, folder: Path, system: str, steps: int, config: dic
                 raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(training, "SAVES", 0)
-            patch.setattr(training, "average", kills)
+            patch.setattr(loop, "SAVES", 0)
+            patch.setattr(loop, "average", kills)
             list(train(capture, folder / "run", system, steps=steps, config=config))
     list(train(capture, folder / "run", system, steps=steps, config=config))
     return tuple((folder / name / "checkpoint.safetensors").read_bytes() for name in ("run", "whole"))

@@ -16,6 +16,7 @@ from anr_core.body import Pose
 from anr_core.body.anny import AnnyBody
 from anr_core.rasterizer import gbuffer
 from anr_core.texture import Texture
+from anr_core.training.batches import batches_of
 
 TINY = {"size": 64, "window": 32, "texture_size": 32, "width": 4}
 STEPS = {"step": ["32"], "step deferred": ["32"], "step dynamic-texture": ["32"], "step gaussian": ["32"],
@@ -150,7 +151,7 @@ def test_a_step_learns_of_what_was_read(small_pictures):
         views = partial(learning.shown, capture)
         avatar, stage = learning.begun(config, anny, learning.names(config, capture), views)
         before = copy.deepcopy(avatar.state_dict())
-        batch = learning.batches_of(avatar, capture, stage)[0]
+        batch = batches_of([avatar], [capture], stage, config, range(1))[0]
         assert batch.size == (32, 32) and len(batch) == config.batch and 0 < batch.mask.mean() < 1
         learning.training_step([avatar], [stage], anny, [batch])()
     assert not capture.path.exists()

@@ -14,7 +14,7 @@ from anr_core.avatars import PRESETS, SYSTEMS
 from anr_core.cli import main
 from anr_core.cli.options import frame_list
 from anr_core.cli.progress import show_progress
-from anr_core.training import Progress
+from anr_core.training.record import Progress
 from tests.motion.made_up import bvh_text, walk
 
 CHECKOUT = Path(cli.__file__).parents[2]

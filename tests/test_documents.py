@@ -12,7 +12,6 @@ from anr_core.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMING = {"security.md"}  # which are linked already
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUNS = "# runs\n"
 
@@ -53,8 +52,6 @@ def test_links_within_the_project_lead_somewhere(page):
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if target.name in COMING and not target.exists():
-            continue
         if not target.exists() or anchor and anchor not in anchors(target):
             wrong.append(link)
     assert not wrong

@@ -10,12 +10,13 @@ import safetensors.torch
 import torch
 from torch import distributed, nn
 
-from anr_core import losses, training
+from anr_core import losses
 from anr_core.avatars import configure
 from anr_core.cli import main
 from anr_core.launch import ALONE, Place, first_machine, launched, started
 from anr_core.processes import average_gradients, own, together
 from anr_core.renderer import BlockUNet
+from anr_core.training import loop
 from anr_core.training.consecutive import Consecutive
 from anr_core.training.rays import Rays
 from anr_core.training.windows import Windows
@@ -168,23 +169,23 @@ def test_batches_are_dealt_to_processes_row_by_row(draws, posed):
 # going on
 
 
-def _killed(last, *arguments):
-    """Train, saving after each step, up to one at which the system ends all processes."""
-    training.SAVES, average = 0, training.average
+def _dies_after(last, steps, capture, run, system, config, ranks=(0, 1)):
+    """Train, saving after each step, up to one at which the system ends those of the processes."""
+    loop.SAVES, average = 0, loop.average
 
     def kills(averaged, avatars, step):
         average(averaged, avatars, step)
-        if step == last:
+        if step == last and started().rank in ranks:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    training.average = kills
-    return trained(*arguments, steps=6)
+    loop.average = kills
+    return trained(capture, run, system, config, steps=steps)
 
 
 def test_processes_that_were_killed_end_in_the_same_bytes(small_capture, tmp_path):
     config = TINY | {"adversary": 0.01}
     in_processes(partial(trained, steps=6), small_capture.path, tmp_path / "whole", "anr", config)
-    ended = in_processes(_killed, 5, small_capture.path, tmp_path / "run", "anr", config)
+    ended = in_processes(_dies_after, 5, 6, small_capture.path, tmp_path / "run", "anr", config)
     assert ended == [-signal.SIGKILL] * 2
     steps, _ = in_processes(partial(trained, steps=6), small_capture.path, tmp_path / "run", "anr", config)
     assert [step.step for step in steps] == [5, 6]
@@ -217,20 +218,8 @@ def _apart(capture, folder):
 # what goes wrong
 
 
-def _one_dies(*arguments):
-    average = training.average
-
-    def dies(averaged, avatars, step):
-        average(averaged, avatars, step)
-        if step == 3 and started().rank == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    training.average = dies
-    return trained(*arguments, steps=50)
-
-
 def test_a_process_whose_other_died_says_so_and_ends(small_capture, tmp_path):
-    left, died = in_processes(_one_dies, small_capture.path, tmp_path / "run", "anr", TINY)
+    left, died = in_processes(_dies_after, 3, 50, small_capture.path, tmp_path / "run", "anr", TINY, (1,))
     assert died == -signal.SIGKILL
     assert left.startswith("ValueError: Another process of this training has ended")
     assert "go on with the same command" in left and "\n" not in left

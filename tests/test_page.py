@@ -11,11 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from anr_core import training
 from anr_core.avatars.static import StaticTexture
 from anr_core.prepare import prepare
 from anr_core.training import page as pages
-from anr_core.training import train
+from anr_core.training import previews, train
 from anr_core.training.chart import chart
 from anr_core.training.page import MOST, Page, Row, read_rows, thinned
 from tests.avatars.test_dynamic_texture import TINY as DYNAMIC
@@ -79,7 +78,7 @@ def check_whole(run):
 @pytest.fixture
 def looking_always(monkeypatch):
     for wait in ("FIRST_PREVIEW", "PREVIEWS"):
-        monkeypatch.setattr(training, wait, 0)
+        monkeypatch.setattr(previews, wait, 0)
 
 
 # what is there
@@ -228,7 +227,7 @@ def test_the_avatar_is_the_same_whether_its_page_is_written_or_not(small_capture
     trained(small_capture, tmp_path / "run", steps=6)
     with monkeypatch.context() as patch:
         patch.setattr(Page, "add", lambda *_: None)
-        patch.setattr(training, "PREVIEWS", 1e9)
+        patch.setattr(previews, "PREVIEWS", 1e9)
         list(train(small_capture, tmp_path / "plain", steps=6, config=TINY))
     names = "checkpoint.safetensors", "static.safetensors"
     assert all(Path(tmp_path, "run", name).read_bytes() == Path(tmp_path, "plain", name).read_bytes()

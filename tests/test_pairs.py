@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from anr_core import training
 from anr_core.avatars import Scene, configure
 from anr_core.avatars.run import Run, load_avatar, people_of
 from anr_core.capture import load_capture
@@ -22,6 +21,7 @@ from anr_core.export.pairs import compared
 from anr_core.prepare import prepare
 from anr_core.training import scene_of, train
 from anr_core.training.pairs import paired_window
+from anr_core.training.validation import validation_of
 from anr_core.training.windows import Windows
 from anr_core.viewer import Viewer
 from tests.small_pairs import SIZE, write_pairs
@@ -208,7 +208,7 @@ def test_the_learning_rate_falls_by_what_validation_says(pairs, tmp_path):
     assert state["plateau"] is not None
     unknown = [replace(shot, image=shot.input if shot.split == "validation" else shot.image)
                for shot in pairs.shots]
-    assert training.validation_of(replace(pairs, shots=unknown)) is None
+    assert validation_of(replace(pairs, shots=unknown)) is None
 
 
 def test_several_sets_of_pairs_share_a_network_and_are_drawn_each(pairs, tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from anr_core import training
 from anr_core.avatars import Config, anr, make_avatar
 from anr_core.avatars.run import Run, load_avatar, people_of
 from anr_core.body.anny import AnnyBody
@@ -16,8 +15,9 @@ from anr_core.capture.pictures import read_image
 from anr_core.cli import main
 from anr_core.evaluation import evaluate
 from anr_core.prepare import prepare
-from anr_core.training import train
+from anr_core.training import loop, previews, train
 from anr_core.training.beginning import sharing
+from anr_core.training.schedule import make_optimizer
 from anr_core.training.windows import Windows
 from tests.killed import Killed
 from tests.small_capture import make_small_capture, surface
@@ -135,7 +135,7 @@ def test_people_take_turns_and_each_has_their_own_textures_colours(both, one_cap
 
 
 def test_previews_show_everybody(one_capture, other_capture, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "FIRST_PREVIEW", 0)
+    monkeypatch.setattr(previews, "FIRST_PREVIEW", 0)
     trained([one_capture, other_capture], tmp_path / "run", "deferred", steps=1)
     shown = read_image(next((tmp_path / "run/previews").iterdir()))
     assert shown.shape == (4 * 64, 3 * 64, 3)
@@ -152,7 +152,7 @@ def test_people_of_other_surfaces_share_renderers(one_capture, fewer_faces, tmp_
 
 def test_a_run_of_several_that_was_killed_ends_in_the_same_bytes(one_capture, other_capture, both, tmp_path,
                                                                  monkeypatch):
-    average = training.average
+    average = loop.average
 
     def kills(averaged, newest, step):
         average(averaged, newest, step)
@@ -161,8 +161,8 @@ def test_a_run_of_several_that_was_killed_ends_in_the_same_bytes(one_capture, ot
 
     choices = {"cameras": ["cam01", "cam02"]}
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "SAVES", 0)
-        patch.setattr(training, "average", kills)
+        patch.setattr(loop, "SAVES", 0)
+        patch.setattr(loop, "average", kills)
         trained([one_capture, other_capture], tmp_path / "run", **choices)
     progress = trained([one_capture, other_capture], tmp_path / "run", **choices)
     assert progress[0].step == STEPS - 3
@@ -223,7 +223,7 @@ def test_the_command_line_trains_people_together(one_capture, other_capture, tmp
 
 def begun(capture, run, monkeypatch, **choices):
     """An avatar as its training begins: nothing of what is learned is saved."""
-    monkeypatch.setattr(training, "average", lambda *_: None)
+    monkeypatch.setattr(loop, "average", lambda *_: None)
     trained(capture, run, steps=1, **choices)
     return load_avatar(run)
 
@@ -306,7 +306,7 @@ def test_what_is_shared_is_one_module(one_capture):
     surface, pictures = one_capture.body.surface, [("a", 0), ("b", 0)]
     avatars = sharing([make_avatar(Config(**TINY), surface, pictures) for _ in range(2)])
     assert avatars[0].r1 is avatars[1].r1 and avatars[0].texture is not avatars[1].texture
-    optimizer = training.make_optimizer(avatars, [avatar.stages(avatar.config)[1] for avatar in avatars])
+    optimizer = make_optimizer(avatars, [avatar.stages(avatar.config)[1] for avatar in avatars])
     learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     assert len(set(learned)) == len(learned) and set(learned) >= set(avatars[1].r2.parameters())
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -17,13 +18,12 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from anr_core import training
 from anr_core.avatars import Config
 from anr_core.avatars import run as runs
 from anr_core.avatars.deferred import Deferred
 from anr_core.avatars.run import LOCK, Run, load_avatar
 from anr_core.capture import load_capture
-from anr_core.training import record, train
+from anr_core.training import learner, loop, objective, previews, record, train
 from anr_core.training.windows import Windows
 from tests.killed import Killed
 from tests.posed_capture import make_posed_capture
@@ -68,7 +68,7 @@ def deferred(small_capture, tmp_path_factory):
 
 @pytest.fixture
 def saving_always(monkeypatch):
-    monkeypatch.setattr(training, "SAVES", 0)
+    monkeypatch.setattr(loop, "SAVES", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -84,32 +84,32 @@ def copied(run, tmp_path):
 
 
 def killing(monkeypatch, name, wanted):
-    """Let a function of the training module kill when its arguments are wanted; undo lets it live again."""
-    function = getattr(training, name)
+    """Let a function of the training room kill when its arguments are wanted; undo lets it live again."""
+    function = resolve_name(f"anr_core.training.{name}")
 
     def kills(*arguments):
         if wanted(*arguments):
             raise Killed
         return function(*arguments)
 
-    monkeypatch.setattr(training, name, kills)
+    monkeypatch.setattr(f"anr_core.training.{name}", kills)
 
 
 DRIVER = """
 import json, os, signal, sys
-from anr_core import training
+from anr_core.training import loop, train
 
 capture, run, steps, config, last = sys.argv[1:]
-training.SAVES = 0
-average = training.average
+loop.SAVES = 0
+average = loop.average
 
 def killed(averaged, avatar, step):
     average(averaged, avatar, step)
     if step == int(last):
         os.kill(os.getpid(), signal.SIGKILL)
 
-training.average = killed
-list(training.train(capture, run, steps=int(steps), config=json.loads(config)))
+loop.average = killed
+list(train(capture, run, steps=int(steps), config=json.loads(config)))
 """
 
 
@@ -117,7 +117,7 @@ def test_a_run_killed_by_the_system_ends_in_the_same_bytes(small_capture, whole,
     run = tmp_path / "run"
     command = [sys.executable, "-c", DRIVER, small_capture.path, run, str(STEPS), json.dumps(TINY),
                str(STEPS // 2)]
-    ended = subprocess.run(command, cwd=Path(training.__file__).parents[2], capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=Path(loop.__file__).parents[2], capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     progress = trained(small_capture, run)
     assert [step.step for step in progress] == list(range(STEPS // 2, STEPS + 1))
@@ -125,16 +125,16 @@ def test_a_run_killed_by_the_system_ends_in_the_same_bytes(small_capture, whole,
 
 
 @pytest.mark.parametrize("name, wanted", [
-    ("average", lambda averaged, avatar, step: step == 2),
-    ("average", lambda averaged, avatar, step: step == STEPS - 2),
-    ("average", lambda averaged, avatar, step: step == STEPS),
-    ("make_optimizer", lambda avatars, stages: stages[0].name == "renderers"),
+    ("loop.average", lambda averaged, avatar, step: step == 2),
+    ("loop.average", lambda averaged, avatar, step: step == STEPS - 2),
+    ("loop.average", lambda averaged, avatar, step: step == STEPS),
+    ("learner.make_optimizer", lambda avatars, stages: stages[0].name == "renderers"),
 ], ids=["in the first stage", "in the last stage", "in the last step", "between two stages"])
 def test_a_run_killed_anywhere_ends_in_the_same_bytes(name, wanted, small_capture, whole, tmp_path,
                                                       monkeypatch):
     run = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "SAVES", 0)
+        patch.setattr(loop, "SAVES", 0)
         killing(patch, name, wanted)
         trained(small_capture, run)
     trained(small_capture, run)
@@ -165,7 +165,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(small_capture, tmp_
     trained(small_capture, tmp_path / "whole", "deferred", steps=5)
     for last in range(2, 6):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            killing(patch, "average", lambda averaged, avatar, step, last=last: step == last)
+            killing(patch, "loop.average", lambda averaged, avatar, step, last=last: step == last)
             trained(small_capture, tmp_path / "run", "deferred", steps=5)
     trained(small_capture, tmp_path / "run", "deferred", steps=5)
     assert avatar_bytes(tmp_path / "run") == avatar_bytes(tmp_path / "whole")
@@ -183,8 +183,8 @@ def test_a_run_with_an_adversary_that_was_killed_ends_in_the_same_bytes(small_ca
     config = TINY | {"adversary": 0.01}
     trained(small_capture, tmp_path / "whole", steps=8, config=config)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "SAVES", 0)
-        killing(patch, "average", lambda averaged, avatar, step: step == 6)
+        patch.setattr(loop, "SAVES", 0)
+        killing(patch, "loop.average", lambda averaged, avatar, step: step == 6)
         trained(small_capture, tmp_path / "run", steps=8, config=config)
     assert torch.load(tmp_path / "run/training.pt")["adversary"]["optimizer"]["state"]
     assert trained(small_capture, tmp_path / "run", steps=8, config=config)[0].step == 6
@@ -203,9 +203,10 @@ def test_closing_the_generator_leaves_a_run_that_goes_on(last, small_capture, wh
     assert avatar_bytes(run) == avatar_bytes(whole[0])
 
 
-@pytest.mark.parametrize("name", ["scene_of", "average"], ids=["while drawing", "while the weights change"])
+@pytest.mark.parametrize("name", ["objective.scene_of", "loop.average"],
+                         ids=["while drawing", "while the weights change"])
 def test_an_interrupt_leaves_a_run_that_goes_on(name, small_capture, whole, tmp_path, monkeypatch):
-    function, calls = getattr(training, name), []
+    function, calls = resolve_name(f"anr_core.training.{name}"), []
 
     def interrupted(*arguments):
         calls.append(arguments)
@@ -215,9 +216,9 @@ def test_an_interrupt_leaves_a_run_that_goes_on(name, small_capture, whole, tmp_
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, name, interrupted)
+        patch.setattr(f"anr_core.training.{name}", interrupted)
         for progress in train(small_capture, run, steps=STEPS, config=TINY):
-            patch.setattr(training, "SAVES", 0 if progress.step < 2 else math.inf)
+            patch.setattr(loop, "SAVES", 0 if progress.step < 2 else math.inf)
     load_avatar(run)
     assert trained(small_capture, run)[0].step <= 5
     assert avatar_bytes(run) == avatar_bytes(whole[0])
@@ -226,11 +227,11 @@ def test_an_interrupt_leaves_a_run_that_goes_on(name, small_capture, whole, tmp_
 def test_the_log_has_each_step_once_and_no_torn_line(small_capture, tmp_path, monkeypatch):
     run = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "SAVES", 0)
-        killing(patch, "average", lambda averaged, avatar, step: step == 9)
+        patch.setattr(loop, "SAVES", 0)
+        killing(patch, "loop.average", lambda averaged, avatar, step: step == 9)
         for progress in train(small_capture, run, "deferred", steps=STEPS, config=TINY):
             if progress.step == 5:
-                patch.setattr(training, "SAVES", math.inf)
+                patch.setattr(loop, "SAVES", math.inf)
     assert logged_steps(run) == list(range(1, 9))
     with open(run / "metrics.jsonl", "a") as file:
         file.write('{"step": 9, "l1": 0.')
@@ -253,7 +254,7 @@ def test_a_step_tells_where_the_training_stands(small_capture, whole):
 
 
 def test_previews_show_truth_drawing_and_mask(small_capture, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "FIRST_PREVIEW", 0)
+    monkeypatch.setattr(previews, "FIRST_PREVIEW", 0)
     progress = trained(small_capture, tmp_path / "run", "deferred", steps=3)
     assert progress[0].preview == tmp_path / "run/previews/0000001.jpg"
     assert progress[-1].preview.name == "0000003.jpg"
@@ -265,14 +266,14 @@ def test_previews_show_truth_drawing_and_mask(small_capture, tmp_path, monkeypat
 
 def test_minutes_count_training_alone(small_capture, tmp_path, monkeypatch):
     seconds = iter(range(10**6))
-    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(seconds)))  # a step takes one
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(seconds)))  # a step takes one
     progress = list(train(small_capture, tmp_path / "run", "deferred", minutes=0.1, config=TINY))
     assert len(progress) == 6 and progress[-1].fraction == 1
 
 
 def test_a_finished_run_goes_on_with_a_larger_budget(small_capture, tmp_path, monkeypatch):
     rates = []
-    set_learning_rates = training.set_learning_rates
+    set_learning_rates = learner.set_learning_rates
 
     def noted(optimizer, place, passes=0.0):
         set_learning_rates(optimizer, place, passes)
@@ -280,7 +281,7 @@ def test_a_finished_run_goes_on_with_a_larger_budget(small_capture, tmp_path, mo
 
     run = tmp_path / "run"
     trained(small_capture, run, steps=3)
-    monkeypatch.setattr(training, "set_learning_rates", noted)
+    monkeypatch.setattr(learner, "set_learning_rates", noted)
     steps = train(small_capture, run, steps=300, config=TINY)
     assert [next(steps).step for _ in range(2)] == [4, 5]
     steps.close()
@@ -299,7 +300,7 @@ def test_learning_rates_warm_up_and_fall_along_half_a_cosine():
     optimizer = torch.optim.Adam([{"params": [weight], "start": 1e-2, "end": 1e-3}])
 
     def rate(place):
-        training.set_learning_rates(optimizer, place)
+        learner.set_learning_rates(optimizer, place)
         return optimizer.param_groups[0]["lr"]
 
     assert rate(0) == rate(-0.5) == pytest.approx(0.1 * 1e-2)
@@ -394,13 +395,13 @@ def test_seeds_differ_and_one_seed_does_not(small_capture, whole, tmp_path):
 
 
 def test_cameras_and_frames_restrict_what_is_trained_on(small_capture, tmp_path, monkeypatch):
-    seen, scene_of = set(), training.scene_of
+    seen, scene_of = set(), objective.scene_of
 
     def noted(view, posed):
         seen.update(zip(view.camera_name, view.frame.tolist(), strict=True))
         return scene_of(view, posed)
 
-    monkeypatch.setattr(training, "scene_of", noted)
+    monkeypatch.setattr(objective, "scene_of", noted)
     trained(small_capture, tmp_path / "run", "deferred", steps=4, cameras=["cam01", "cam03"], frames=[0, 2])
     wanted = [(camera, frame) for camera in ("cam01", "cam03") for frame in (0, 2)]
     assert seen == set(wanted) and Run.open(tmp_path / "run").trained == wanted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.capture import Capture
 from anr_core.parts import densepose
 

@@ -27,13 +27,9 @@ from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import Memory
 from anr_core.capture.writing import write_capture
 from anr_core.rasterizer import gbuffer
-from anr_core.training import Objective
-from anr_core.training.consecutive import Consecutive
-from anr_core.training.inputs import DrawnInputs
-from anr_core.training.pairs import drawn_whole
-from anr_core.training.rays import Rays
+from anr_core.training.batches import batches_of
+from anr_core.training.objective import Objective
 from anr_core.training.schedule import average, make_optimizer
-from anr_core.training.sources import Sources
 from anr_core.training.windows import Turns, Windows
 
 AZIMUTHS, FRAMES, SIDE = (0.4, 1.4), 6, 512  # of the film: where cameras stand, frames, pixels
@@ -60,7 +56,7 @@ def timings(anny: AnnyBody, repeats: int) -> Iterator[tuple[str, int, list[float
             avatar, stage = begun(config, anny, names(config, capture), partial(shown, capture))
             if stage is None:
                 continue
-            batch = batches_of(avatar, capture, stage)[0]
+            batch = batches_of([avatar], [capture], stage, config, range(1))[0]
             size = config.size if batch.pixels is not None else config.window
             yield step_name(system), size, timed(training_step([avatar], [stage], anny, [batch]))
 
@@ -132,19 +128,6 @@ def shown(capture: Capture, most: int | None = None) -> Iterator[tuple[View, Pos
 def read(batches: Turns, step: Iterator[int]) -> None:
     """The next batch of some that come again, so that each one's pictures were read before."""
     batches[next(step)]
-
-
-def batches_of(avatar: Avatar, capture: Capture, stage: Stage) -> Turns:
-    """What a stage of a training sees of a capture, by step."""
-    config, steps, draws = avatar.config, range(STEPS), stage.draws or avatar.draws
-    if draws == "rays":
-        return Rays([drawn_whole(capture, config)], config, steps)
-    views = [capture.views(crop="loose", labelled=avatar.wants_labels)]
-    if draws == "consecutive":
-        return Consecutive(views, config, steps)
-    inputs = [DrawnInputs(avatar, capture)] if draws == "image pair" else None
-    sources = [Sources(capture, config)] if draws == "view pair" else None
-    return Windows(views, config, steps, inputs, sources)
 
 
 # a step

@@ -23,7 +23,9 @@ import torch
 from anr_core import skeleton
 from anr_core.body.atlas import make_surface
 from anr_core.body.base import Body, Pose, Posed
-from anr_core.body.pickles import plain_array, read_npz, read_pickle
+from anr_core.body.npz import read_npz
+from anr_core.body.pickles import read_pickle
+from anr_core.body.stand_ins import plain_array
 
 ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 

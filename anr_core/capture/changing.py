@@ -15,6 +15,7 @@ import numpy as np
 from anr_core.body import Body, Pose
 from anr_core.camera import Camera
 from anr_core.capture.folder import Capture, Shot, load_capture
+from anr_core.capture.index import read_index
 from anr_core.capture.joints import Joints
 from anr_core.capture.keypoints import Table, write_keypoints
 from anr_core.capture.pictures import write_mask
@@ -39,7 +40,7 @@ def write_registration(capture: Capture, body: Body, poses: Pose, cameras: dict[
     poses = poses[poses.frame.argsort()]
     fitted = set(poses.frame.tolist() if fitted is None else fitted)
     file = capture.path / "capture.json"
-    index = json.loads(file.read_text(encoding="utf-8"))
+    index = read_index(capture.path)
     for name, camera in (cameras or {}).items():
         index["cameras"][name].update(**numbers_of(camera), calibrated=True)
     for shot in index["shots"]:
@@ -47,7 +48,7 @@ def write_registration(capture: Capture, body: Body, poses: Pose, cameras: dict[
     index["body"] = describe_body(body)
     with exchanged(capture.path / "poses.npz") as fresh:
         write_poses(poses, fresh)
-    _write_index(index, file)
+    write_index(index, file)
     return load_capture(capture.path)
 
 
@@ -63,7 +64,7 @@ def write_annotations(capture: Capture, keypoints: Table, skeleton: str,
     is killed leaves a capture, with the old annotations, some of them or none.
     """
     file = capture.path / "capture.json"
-    index = json.loads(file.read_text(encoding="utf-8"))
+    index = read_index(capture.path)
     written = {}
     for shot, mask in masks:
         written[shot.camera, shot.frame] = name = f"masks/{shot.camera}/{shot.frame:04d}.png"
@@ -71,14 +72,14 @@ def write_annotations(capture: Capture, keypoints: Table, skeleton: str,
         with exchanged(capture.path / name) as fresh:
             write_mask(fresh, mask)
     if index["keypoints"] not in (None, skeleton):
-        _write_index({**index, "keypoints": None}, file)
+        write_index({**index, "keypoints": None}, file)
     with exchanged(capture.path / "keypoints.npz") as fresh:
         write_keypoints(fresh, keypoints)
     dropped = {(shot.camera, shot.frame): shot.mask for shot in outdated if shot.mask is not None}
     for shot in index["shots"]:
         place = shot["camera"], shot["frame"]
         shot["mask"] = written.get(place, None if place in dropped else shot["mask"])
-    _write_index({**index, "keypoints": skeleton}, file)
+    write_index({**index, "keypoints": skeleton}, file)
     for place in dropped.keys() - written.keys():
         (capture.path / dropped[place]).unlink(missing_ok=True)
     return load_capture(capture.path)
@@ -90,16 +91,17 @@ def write_joints(capture: Capture, joints: Joints) -> Capture:
     capture.json is exchanged last, and names none while those of another skeleton take their place.
     """
     file = capture.path / "capture.json"
-    index = json.loads(file.read_text(encoding="utf-8"))
+    index = read_index(capture.path)
     if index.get("joints") not in (None, joints.description):
-        _write_index({**index, "joints": None}, file)
+        write_index({**index, "joints": None}, file)
     with exchanged(capture.path / "joints.npz") as fresh:
         joints.write(fresh)
-    _write_index({**index, "joints": joints.description}, file)
+    write_index({**index, "joints": joints.description}, file)
     return load_capture(capture.path)
 
 
-def _write_index(index, file):
+def write_index(index: dict, file: Path) -> None:
+    """Exchange a capture.json for one that says this."""
     with exchanged(file) as fresh:
         fresh.write_text(json.dumps(index, indent=1), encoding="utf-8")
 

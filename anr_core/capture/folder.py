@@ -37,7 +37,7 @@ import numpy as np
 import torch
 
 from anr_core.body import Body, Pose
-from anr_core.body.pickles import names_in_npz, read_npz
+from anr_core.body.npz import names_in_npz, read_npz
 from anr_core.camera import Camera
 from anr_core.capture.index import read_index
 from anr_core.capture.joints import Joints, read_joints

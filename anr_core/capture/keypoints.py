@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.skeleton.named import skeleton_named

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from anr_core.body import Body, Pose, TrackedBody, make_surface
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.body.smpl import VERTICES, SmplBody, own_model
 from anr_core.capture.footage import Footage
 from anr_core.capture.readers.arrays import frame_numbers, numbers

@@ -14,10 +14,11 @@ A spread is the standard deviation over seeds, None of a single one. What couldn
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
+
+from anr_core.capture.sources import read_json
 
 VERSION = 1  # of what compare.json holds
 
@@ -44,7 +45,7 @@ def read_comparison(folder: str | Path) -> dict:
     if not file.is_file():
         raise FileNotFoundError(f"{folder} has no compare.json, so it is not a comparison. Make one with: "
                                 f"python -m benchmarks.compare CAPTURE {folder} --minutes 5")
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = read_json(file)
     if found.get("version") != VERSION:
         raise ValueError(f"{file} is of version {found.get('version')}, and {VERSION} is what is read. "
                          "Compare again.")

@@ -186,10 +186,6 @@ class _Draw:
     def chance(self, share: float) -> torch.Tensor:
         return torch.rand(self.count, generator=self.random) < share
 
-    def one_of(self, shares: tuple[float, ...], *choices: torch.Tensor) -> torch.Tensor:
-        """Of each person one of the choices (count,), taken as often as its share."""
-        return torch.stack(choices, 1)[torch.arange(self.count), self.which(shares)]
-
     def which(self, shares: tuple[float, ...]) -> torch.Tensor:
         return torch.multinomial(torch.tensor(shares), self.count, replacement=True, generator=self.random)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.capture.readers.arrays import numbers
 from anr_core.capture.readers.smpl_json import MODELS, read_parameters
 from anr_core.capture.sources import read_json

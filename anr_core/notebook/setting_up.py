@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 # Where the project can be read by everybody; `make badges REPO=owner/name` changes it here, in the notebooks
@@ -95,8 +96,13 @@ def install(lines: list[str]) -> None:
 
 def running() -> dict[str, str]:
     """The versions of what a notebook never replaces, as far as it is there."""
+    return versions_of(KEPT)
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Those of packages, as far as they are there."""
     found = {}
-    for name in KEPT:
+    for name in names:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

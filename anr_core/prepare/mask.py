@@ -7,7 +7,6 @@ on its own. Masks are kept in a folder of the capture until all are there, so wh
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from anr_core.capture import Capture, Shot, load_capture
-from anr_core.capture.changing import exchanged
+from anr_core.capture.changing import exchanged, write_index
+from anr_core.capture.index import read_index
 from anr_core.capture.pictures import read_image, read_mask, write_mask
 from anr_core.prepare.guide import REACH
 from anr_core.prepare.labelling import label
@@ -182,7 +182,7 @@ def _work_folder(capture, plate):
 def _write(capture: Capture, made: list[Shot], work: Path) -> Capture:
     """Move masks from the working folder to where they belong; capture.json is exchanged last."""
     file = capture.path / "capture.json"
-    index = json.loads(file.read_text(encoding="utf-8"))
+    index = read_index(capture.path)
     made = {(shot.camera, shot.frame): shot for shot in made}
     for entry in index["shots"]:
         shot = made.get((entry["camera"], entry["frame"]))
@@ -193,7 +193,6 @@ def _write(capture: Capture, made: list[Shot], work: Path) -> Capture:
             target = capture.path / entry[kind]
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
-    with exchanged(file) as fresh:
-        fresh.write_text(json.dumps(index, indent=1), encoding="utf-8")
+    write_index(index, file)
     shutil.rmtree(work)
     return load_capture(capture.path)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from anr_core.body import Body, Pose
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.capture import Capture
 from anr_core.capture.changing import write_registration
 from anr_core.capture.posing import read_posing

@@ -43,12 +43,6 @@ def chosen(capture: Capture, cameras: Iterable[str] | None, frames: Iterable[int
     return replace(capture, shots=views.shots)
 
 
-def validation_of(capture: Capture) -> Capture | None:
-    """The capture with the views of split "validation" alone, if there are any."""
-    known = capture.only(lambda shot: shot.split == "validation" and shot.known)
-    return known if known.shots else None
-
-
 def difference_of_projections(training: Capture, size: int) -> str:
     """How far weak perspective moves the meshes in the pictures that evaluation draws."""
     moved = torch.cat([_moved(view.camera, training.body(view.pose).vertices)

@@ -9,7 +9,8 @@ import torch
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.anr import SHARP, outline
 from anr_core.body import Posed
-from anr_core.training import make_optimizer, scene_of
+from anr_core.training import scene_of
+from anr_core.training.schedule import make_optimizer
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 

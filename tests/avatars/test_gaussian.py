@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from anr_core import training
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.gaussian import PRESETS, Settings
 from anr_core.avatars.run import load_avatar
@@ -14,7 +13,7 @@ from anr_core.body import Posed
 from anr_core.capture import View
 from anr_core.evaluation import evaluate
 from anr_core.skeleton import ANNY, COCO23
-from anr_core.training import scene_of, train
+from anr_core.training import objective, scene_of, train
 from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
 
@@ -223,7 +222,7 @@ def test_a_training_sees_its_person_from_other_pictures(capture, tmp_path, monke
         seen.append(view.source)
         return scene_of(view, posed)
 
-    monkeypatch.setattr(training, "scene_of", noted)
+    monkeypatch.setattr(objective, "scene_of", noted)
     list(train(capture, tmp_path / "run", "gaussian", steps=8, config=TINY | {"course": "pictures"}))
     lent = [source for source in seen if source is not None]  # previews take the avatar's own
     assert len(lent) == 8 and all(source.size == (64, 64) for source in lent)

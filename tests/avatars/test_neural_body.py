@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from anr_core import training
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.neural_body import PRESETS, standing
 from anr_core.avatars.run import load_avatar
@@ -326,7 +325,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(capture, tmp_path):
 def test_gradients_are_clipped_by_value(capture, tmp_path, monkeypatch):
     bounds = []
     real = torch.nn.utils.clip_grad_value_
-    monkeypatch.setattr(training.torch.nn.utils, "clip_grad_value_",
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_value_",
                         lambda parameters, bound: bounds.append(bound) or real(parameters, bound))
     list(train(capture, tmp_path / "run", "neural-body", steps=1, config=TINY))
     assert bounds == [40.0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anr_core import losses, pretrained, training
+from anr_core import losses, pretrained
 from anr_core.avatars import Scene, configure, make_avatar
 from anr_core.avatars.inputs import CHANNELS, Look, draw_input, spread_vertices, vertex_colours
 from anr_core.avatars.rims import depths, outline
@@ -18,7 +18,7 @@ from anr_core.body import Posed
 from anr_core.capture import View, resample
 from anr_core.renderer import BlockUNet
 from anr_core.texture import table
-from anr_core.training import plateau, scene_of, train
+from anr_core.training import bodies, learner, loop, plateau, scene_of, train
 from anr_core.training.inputs import DrawnInputs
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "levels": 2}
@@ -288,17 +288,17 @@ def test_a_plateau_multiplies_the_rate_after_enough_looks():
 
 
 def test_a_run_on_a_plateau_that_was_stopped_ends_in_the_same_bytes(small_capture, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "steps_between_looks", lambda pictures, batch: 3)
+    monkeypatch.setattr(loop, "steps_between_looks", lambda pictures, batch: 3)
     monkeypatch.setattr(plateau, "LOWER", 0.9)  # nothing is ever so much lower
     config = TINY | {"schedule": "plateau", "patience": 0, "norm": "batch", "adversary": 0.01}
     rates = []
-    scale_learning_rates = training.scale_learning_rates
+    scale_learning_rates = learner.scale_learning_rates
 
     def noted(optimizer, place, scale):
         scale_learning_rates(optimizer, place, scale)
         rates.append(scale)
 
-    monkeypatch.setattr(training, "scale_learning_rates", noted)
+    monkeypatch.setattr(learner, "scale_learning_rates", noted)
     runs = tmp_path / "whole", tmp_path / "stopped"
     list(train(small_capture, runs[0], "smplpix", steps=12, config=config))
     assert min(rates) < 0.5 < max(rates)
@@ -315,14 +315,14 @@ def test_a_run_on_a_plateau_that_was_stopped_ends_in_the_same_bytes(small_captur
 def test_validation_is_looked_at_where_there_is_one(small_capture, tmp_path, monkeypatch):
     shots = [replace(shot, split="validation" if shot.frame == 4 else "train")
              for shot in small_capture.shots]
-    monkeypatch.setattr(training, "steps_between_looks", lambda pictures, batch: 2)
-    drawn, seen = training.drawn_whole, []
+    monkeypatch.setattr(loop, "steps_between_looks", lambda pictures, batch: 2)
+    drawn, seen = bodies.drawn_whole, []
 
     def noted(capture, config):
         seen.append({shot.split for shot in capture.shots})
         return drawn(capture, config)
 
-    monkeypatch.setattr(training, "drawn_whole", noted)
+    monkeypatch.setattr(bodies, "drawn_whole", noted)
     list(train(replace(small_capture, shots=shots), tmp_path / "run", "smplpix", steps=4,
                config=TINY | {"schedule": "plateau"}))
     assert {"validation"} in seen
@@ -339,7 +339,7 @@ def test_a_step_draws_no_mesh(small_capture, tmp_path, monkeypatch):
     steps = train(small_capture, tmp_path / "run", "smplpix", steps=5, config=TINY)
     next(steps)
     monkeypatch.setattr("anr_core.avatars.inputs.gbuffer", None)
-    monkeypatch.setattr(training.Trainer, "_look_after", lambda trainer: None)
+    monkeypatch.setattr(loop.Trainer, "_look_after", lambda trainer: None)
     assert next(steps).step == 2
     steps.close()
 

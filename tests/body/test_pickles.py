@@ -14,7 +14,9 @@ import pytest
 import scipy.sparse
 import torch
 
-from anr_core.body.pickles import names_in_npz, plain_array, read_npy, read_npz, read_pickle, unpickle
+from anr_core.body.npz import names_in_npz, read_npy, read_npz
+from anr_core.body.pickles import read_pickle, unpickle
+from anr_core.body.stand_ins import plain_array
 
 # joblib 1.6's dump of the dictionary in the test below
 JOBLIB = """eNplUMtKw0AUbZIG45NWQRR/oG66cuFCaERwYSCgG1cSJs3oRPMYMomSRSFuaoTZebP31/wD/6DeZCwqHua+Zu7hnjtVv/no
@@ -252,7 +254,7 @@ def test_lengths_make_no_room_beyond_the_file(opcode, tmp_path):
 def test_an_archive_of_arrays_unpacks_to_no_multiple_of_itself(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "zeros.npz", a=np.zeros(10**6), b=np.zeros(10**6))
     assert names_in_npz(tmp_path / "zeros.npz") == ["a", "b"]
-    monkeypatch.setattr("anr_core.body.pickles.SMALL", 10**6)
+    monkeypatch.setattr("anr_core.body.npz.SMALL", 10**6)
     with pytest.raises(ValueError, match="it promises 16000256 bytes in"):
         read_npz(tmp_path / "zeros.npz")
 

@@ -322,7 +322,9 @@ def _make_pickles(folder):
 
 
 def _read_pickles(folder):
-    from anr_core.body.pickles import plain_array, read_npy, read_npz, read_pickle
+    from anr_core.body.npz import read_npy, read_npz
+    from anr_core.body.pickles import read_pickle
+    from anr_core.body.stand_ins import plain_array
     from anr_core.capture.readers.arrays import numbers
 
     for file in sorted(folder.iterdir()):

@@ -246,7 +246,7 @@ def test_nothing_half_written_is_taken_for_done(bare, damage):
 
 
 @pytest.mark.parametrize(("write", "times"), [("write_mask", 1), ("write_mask", 5), ("write_keypoints", 1),
-                                              ("_write_index", 1), ("_write_index", 2)])
+                                              ("write_index", 1), ("write_index", 2)])
 def test_what_is_killed_while_it_writes_leaves_a_capture_and_goes_on(half_done, write, times, monkeypatch):
     original, calls = getattr(changing, write), []
 

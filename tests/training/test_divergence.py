@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from anr_core import training
 from anr_core.avatars.deferred import Deferred
-from anr_core.training import train
+from anr_core.training import loop, train
 from anr_core.training.divergence import of_divergence
 
 TINY = {"size": 64, "window": 48, "batch": 1, "texture_size": 64, "width": 4}
@@ -31,7 +30,7 @@ def spoiled(monkeypatch, spoil):
 def test_it_stops_at_once_says_at_whose_picture_and_keeps_the_last_checkpoint(spoil, said, small_capture,
                                                                               tmp_path, monkeypatch):
     run, steps = tmp_path / "run", []
-    monkeypatch.setattr(training, "SAVES", 0)
+    monkeypatch.setattr(loop, "SAVES", 0)
     spoiled(monkeypatch, spoil)
     with pytest.raises(ValueError) as told:
         for progress in train(small_capture, run, "deferred", steps=40, config=TINY):

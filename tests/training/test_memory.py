@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from anr_core import training
-from anr_core.training import train
+from anr_core.training import loop, train
 from anr_core.training.memory import GIB, Trial, fitting, of_memory
+from anr_core.training.objective import Objective
 
 TINY = {"size": 64, "window": 64, "batch": 8, "texture_size": 64, "width": 4}
 
@@ -46,7 +46,7 @@ def test_it_says_what_would_fit_in_one_line(trial, what, told):
 def test_a_step_that_does_not_fit_is_tried_with_one_picture_and_what_was_saved_stays(small_capture, tmp_path,
                                                                                      monkeypatch):
     """A made-up GPU of 4 GiB, on which 1 is taken and every picture of 64x64 takes another."""
-    drawn, forward = [], training.Objective.forward
+    drawn, forward = [], Objective.forward
 
     def filling(objective, person, batch):
         def counted(avatar):
@@ -61,8 +61,8 @@ def test_a_step_that_does_not_fit_is_tried_with_one_picture_and_what_was_saved_s
                         ("reset_peak_memory_stats", lambda: None), ("memory_allocated", lambda: GIB),
                         ("max_memory_allocated", lambda: GIB + drawn[-1])):
         monkeypatch.setattr(torch.cuda, name, value)
-    monkeypatch.setattr(training.Objective, "forward", filling)
-    monkeypatch.setattr(training, "SAVES", 0)
+    monkeypatch.setattr(Objective, "forward", filling)
+    monkeypatch.setattr(loop, "SAVES", 0)
     # 0.9 x 4 - 1 = 2.6 GiB of room: two pictures of 64x64, or eight of 64 sqrt(2.6 / 8) = 36
     with pytest.raises(ValueError, match=r'step 3: 8 pict.*64x64.*{"batch": 2} or {"window": 32} would'):
         list(train(small_capture, tmp_path / "run", "deferred", steps=5, config=TINY))

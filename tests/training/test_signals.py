@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import torch
 
-from anr_core import training
 from anr_core.avatars.run import load_avatar
 from anr_core.cli import main
-from anr_core.training import train
+from anr_core.training import loop, train
 from anr_core.training.signals import ALL, Held
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
@@ -30,8 +30,8 @@ def undisturbed(small_capture, tmp_path_factory):
 
 
 def signalled(monkeypatch, name, number):
-    """Let this process get a signal, the fifth time that a function of the training module was called."""
-    function, calls = getattr(training, name), []
+    """Let this process get a signal, the fifth time that a function of the training room was called."""
+    function, calls = resolve_name(f"anr_core.training.{name}"), []
 
     def signals(*arguments):
         done = function(*arguments)
@@ -40,10 +40,11 @@ def signalled(monkeypatch, name, number):
             os.kill(os.getpid(), number)
         return done
 
-    monkeypatch.setattr(training, name, signals)
+    monkeypatch.setattr(f"anr_core.training.{name}", signals)
 
 
-@pytest.mark.parametrize("name", ["scene_of", "average"], ids=["while drawing", "while the weights change"])
+@pytest.mark.parametrize("name", ["objective.scene_of", "loop.average"],
+                         ids=["while drawing", "while the weights change"])
 def test_a_signal_in_a_step_waits_until_it_is_whole_and_the_run_goes_on_to_the_same_bytes(
         name, small_capture, undisturbed, tmp_path, monkeypatch):
     run, seen = tmp_path / "run", []
@@ -63,7 +64,7 @@ def test_the_command_line_saves_says_what_to_do_and_ends_with_the_signals_code(n
     run = tmp_path / "run"
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
-        signalled(patch, "average", number)
+        signalled(patch, "loop.average", number)
         assert main(["train", str(small_capture.path), str(run), "--system", "deferred", "--steps", "9",
                      "--config", settings(tmp_path)]) == code
     assert "The same command goes on" in capsys.readouterr().err
@@ -81,7 +82,7 @@ def test_what_is_ignored_stays_ignored(small_capture, tmp_path, monkeypatch):
     """As nohup has it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        signalled(monkeypatch, "average", signal.SIGHUP)
+        signalled(monkeypatch, "loop.average", signal.SIGHUP)
         assert main(["train", str(small_capture.path), str(tmp_path / "run"), "--system", "deferred",
                      "--steps", "6", "--config", settings(tmp_path)]) == 0
     finally:
@@ -103,7 +104,7 @@ def test_who_asks_twice_in_one_step_is_heard_at_once():
 def test_a_process_that_is_terminated_leaves_a_whole_run(small_capture, tmp_path):
     command = [sys.executable, "-m", "anr_core", "train", str(small_capture.path), str(tmp_path / "run"),
                "--system", "deferred", "--minutes", "9", "--config", settings(tmp_path)]
-    process = subprocess.Popen(command, cwd=Path(training.__file__).parents[2], stderr=subprocess.PIPE,
+    process = subprocess.Popen(command, cwd=Path(loop.__file__).parents[2], stderr=subprocess.PIPE,
                                text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     while not list(tmp_path.glob("run/events*")):
         time.sleep(0.05)

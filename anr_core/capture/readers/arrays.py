@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anr_core.body.pickles import plain_array
+from anr_core.body.stand_ins import plain_array
 from anr_core.capture.sources import LONGEST_NUMBER
 
 LARGEST = 1e15  # of whatever unit; squares of it are still numbers in single precision

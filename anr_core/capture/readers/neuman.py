@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anr_core.body.pickles import read_npy, read_pickle
+from anr_core.body.npz import read_npy
+from anr_core.body.pickles import read_pickle
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import read_mask

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.capture.keypoints import BODIES, SURE
 from anr_core.capture.readers.arrays import LARGEST, frame_numbers, measurable
 from anr_core.capture.sources import read_json

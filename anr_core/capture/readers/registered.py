@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body import Surface, make_surface
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.footage import Footage, Take

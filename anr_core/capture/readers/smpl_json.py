@@ -16,7 +16,7 @@ import torch
 
 from anr_core.body import Surface
 from anr_core.body.conventions import pose_from_easymocap, resting_pelvis
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.capture.readers.smpl_meshes import own_model, vertices_of
 from anr_core.capture.sources import read_json
 

@@ -14,7 +14,7 @@ import torch
 
 from anr_core.body import Body, Pose, Surface, make_surface
 from anr_core.body.conventions import pose_from_smplx
-from anr_core.body.pickles import read_npy
+from anr_core.body.npz import read_npy
 from anr_core.body.smpl import MODEL_FOLDER, SmplBody, find_model, read_model
 from anr_core.capture.readers.arrays import numbers
 

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from anr_core.body.pickles import read_npy
+from anr_core.body.npz import read_npy
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import read_mask
 from anr_core.capture.readers.arrays import entry, numbers

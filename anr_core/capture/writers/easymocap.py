@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anr_core.body.pickles import read_npz
+from anr_core.body.npz import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.folder import Capture
 from anr_core.capture.keypoints import BODIES
