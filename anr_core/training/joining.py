@@ -23,6 +23,7 @@ from anr_core.launch import Alike, Place, launched
 from anr_core.losses import perceptual_network, vgg_network
 from anr_core.processes import mean_of_all, together, told_by_first
 from anr_core.training.beginning import Person, State, fresh, open_runs, start
+from anr_core.training.fingerprint import changed
 
 # How long a process waits for others that neither answer nor end: the first one may unwrap thousands of
 # pictures, while they wait for it.
@@ -56,8 +57,9 @@ def launched_fabric(config: Config) -> Fabric:
                          "fewer.")
     strategy = Averaging(timeout=PATIENCE) if several else "auto"
     environment = TorchElasticEnvironment() if several else LightningEnvironment()
-    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, strategy=strategy,
-                    precision=config.precision, plugins=[environment])
+    # Apple's GPUs have no Warp
+    fabric = Fabric(accelerator="cuda" if seen else "cpu", devices=devices, num_nodes=nodes,
+                    strategy=strategy, precision=config.precision, plugins=[environment])
     fabric.launch()
     return fabric
 
@@ -82,15 +84,27 @@ def begin(path: Path, config: Config, trainings: list[Capture], init: str | Path
             state = start(path, people, init)
         except (ValueError, OSError, ImportError) as error:
             wrong = error
-    told, saved = told_by_first((wrong and str(wrong), state and state.saved()), place)
+    seen = [person.run.seen for person in people or []]
+    told, saved, seen = told_by_first((wrong and str(wrong), state and state.saved(), seen), place)
     if told is not None:
         raise Alike(told) from wrong
     if place.rank > 0:
         people = open_runs(path, config, trainings)
         state = fresh(people)
         state.take(saved)
+    _check_captures(path, people, seen, place)
     _check_networks(config, place)
     return people, state
+
+
+def _check_captures(path, people, seen, place):
+    """Every machine reads a capture of its own, which has to be the first one's."""
+    other = any(changed(first, person.run.seen) for first, person in zip(seen, people, strict=True))
+    with together(place):
+        share = float(mean_of_all(torch.tensor(float(other))))
+    if share:
+        raise Alike(f"{round(share * place.count)} of {place.count} processes of {path} read another capture "
+                    "than the first one does. Copy it to every machine.")
 
 
 def _check_networks(config, place):

@@ -57,6 +57,12 @@ class Learner:
             self.adversary.step()
         return losses
 
+    @property
+    def sound(self) -> bool:
+        """Whether a discriminator's weights are finite: what it learns is seen in the next step's losses."""
+        return not self.adversary or all(weight.isfinite().all() for weight in
+                                         self.adversary.network.parameters())
+
     def set_learning_rates(self, place: float, passes: float) -> None:
         """For a place in the stage, from 0 to 1, after so many passes over the pictures: see schedule.py."""
         for learning in (self.optimizer, *([self.adversary.optimizer] if self.adversary else [])):
@@ -70,6 +76,10 @@ class Learner:
 
         batches  those from this step on, by settings
         """
+        if self.stage.practice:
+            return ValueError(f"The GPU's memory is too small for step {self.state.step + 1}, on made-up "
+                              "examples. The last checkpoint is kept. Free it of other programs, or train "
+                              "into another folder with a smaller --preset.")
         config, rays = self.config, (self.stage.draws or self.state.avatars[0].draws) == "rays"
         self.optimizer.zero_grad()
         gc.collect()

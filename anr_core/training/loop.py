@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -131,7 +131,7 @@ class Trainer:
                     self._leave_page()
             raise
         except Exception as error:
-            with deaths:
+            with deaths, suppress(ValueError, OSError):  # what went wrong first is told
                 if reading or sound and died(error):
                     self.save()
                 self._leave_page()
@@ -173,7 +173,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint; of several processes the first one does."""
-        if self._owns():
+        if self._owns() and (self.learner is None or self.learner.sound):
             learner = self.learner
             self.state.save(self.path, self.people, learner and learner.optimizer,
                             learner and learner.adversary)

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from anr_core.capture import load_capture
 from anr_core.training import train
@@ -26,9 +25,14 @@ def move_mesh(capture):
         np.savez(capture / "body.npz", **dict(arrays) | {"vertices": arrays["vertices"] + 0.01})
 
 
-def replace_mask(capture):
-    mask = next((capture / "masks/cam02").iterdir())
-    Image.new("L", Image.open(mask).size, 255).save(mask)
+def rename_mask(capture):
+    file = capture / "capture.json"
+    index = json.loads(file.read_text())
+    shot = next(shot for shot in index["shots"] if shot["mask"])
+    other = shot["mask"].replace(".png", "-new.png")
+    (capture / shot["mask"]).rename(capture / other)
+    shot["mask"] = other
+    file.write_text(json.dumps(index))
 
 
 def move_camera(capture):
@@ -38,7 +42,7 @@ def move_camera(capture):
     file.write_text(json.dumps(index))
 
 
-@pytest.mark.parametrize("change, told", [(move_mesh, "poses"), (replace_mask, "masks"),
+@pytest.mark.parametrize("change, told", [(move_mesh, "poses"), (rename_mask, "masks"),
                                           (move_camera, "cameras")])
 def test_what_has_changed_is_named_and_the_run_stays(change, told, copied, tmp_path):
     run = tmp_path / "run"
@@ -67,4 +71,12 @@ def test_a_run_from_before_fingerprints_goes_on(copied, tmp_path):
     training(copied, tmp_path / "run", 2)
     file.write_text(file.read_text().replace('"seen"', '"unknown"'))
     move_mesh(copied)
+    assert len(training(copied, tmp_path / "run", 4)) == 2
+
+
+def test_the_last_bits_of_meshes_and_cameras_count_for_nothing(copied, tmp_path):
+    training(copied, tmp_path / "run", 2)
+    with np.load(copied / "body.npz") as arrays:
+        vertices = np.nextafter(arrays["vertices"], np.float32(9))
+        np.savez(copied / "body.npz", **dict(arrays) | {"vertices": vertices})
     assert len(training(copied, tmp_path / "run", 4)) == 2
