@@ -165,7 +165,7 @@ class Trainer:
 
     def _look_after(self) -> None:
         """Previews and checkpoints, when their time has come; the first process's."""
-        if not self.fabric.is_global_zero:
+        if not self._owns():
             return
         self.previews.look_after(self.done)
         if self.state.seconds - self.saved >= SAVES:
