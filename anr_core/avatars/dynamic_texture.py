@@ -128,7 +128,7 @@ class DynamicTexture(Avatar):
         self.generator = Generator(self.limbs.channels, self.parts, config.generator_width,
                                    config.generator_depth)
         self.texture = Texture(3 + config.features, config.chart_size, 1, self.parts)
-        self.network = UNet(3 + config.features + 1, 4, config.width, config.levels or 2, config.fold)
+        self.network = UNet(3 + config.features + 2, 4, config.width, config.levels or 2, config.fold)
         self.backgrounds = Backgrounds(sorted({camera for camera, _ in pictures}),
                                        config.background_size or config.size)
         # whether the network has begun to add anything: what is averaged over the training has to know too
@@ -292,14 +292,14 @@ class DynamicTexture(Avatar):
         labelled = None if buffer else self.generator(maps)
         seen = self._mended(maps, buffer) if buffer else Seen.said(labelled, scene.size)
         logit = said = seen.logit
-        texture, network = self.texture, self.network
-        if self.training and self.knows_bodies and buffer is None:
-            texture, network = learning_nothing(texture), learning_nothing(network)
-        sampled, coverage = seen.sampled(texture)
+        learns = not self.training or not self.knows_bodies or buffer is not None
+        sampled, coverage = seen.sampled(self.texture if learns else learning_nothing(self.texture))
         texture = beyond(sampled[:, :3], coverage)
         added = torch.zeros_like(texture)
         if bool(self.alive):
-            more = network(torch.cat([sampled, torch.sigmoid(said)], 1)).to(sampled)
+            # it is told whether places are a mesh's: what it adds where they are uncertain is another thing
+            told = torch.full_like(said, float(buffer is not None))
+            more = self.network(torch.cat([sampled, torch.sigmoid(said), told], 1)).to(sampled)
             added, logit = more[:, :3], said + more[:, 3:]
         rgb, mask = texture + added, torch.sigmoid(logit)
         behind, known = self.backgrounds(scene.camera, scene.camera_name, scene.size)
@@ -405,8 +405,8 @@ class DynamicTexture(Avatar):
 def learning_nothing(module: torch.nn.Module) -> Callable[..., torch.Tensor]:
     """A module whose parameters have no part in what is learned; what goes in has.
 
-    Where places are some pixels off, texture and network would learn a mean of what is around: after 1000
-    steps half of the sharpness was left.
+    Where places are some pixels off, a texture would learn a mean of what is around: after 1000 steps half
+    of the sharpness was left.
     """
     kept = {name: parameter.detach() for name, parameter in module.named_parameters()}
     return lambda *given: torch.func.functional_call(module, kept, given)
