@@ -28,12 +28,12 @@ class RoomFor(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         options = options or {}
-        given = [leaf for leaf in tree_leaves((arguments, options)) if isinstance(leaf, torch.Tensor)]
+        given = _tensors((arguments, options))
         self._take(0 if given else _size(function, arguments, options), begun=False)
         made = function(*arguments, **options)
         known = {tensor.untyped_storage()._cdata for tensor in given}  # views take no room
-        self._take(sum(leaf.numel() for leaf in tree_leaves(made) if isinstance(leaf, torch.Tensor)
-                       and leaf.untyped_storage()._cdata not in known))
+        self._take(sum(tensor.numel() for tensor in _tensors(made)
+                       if tensor.untyped_storage()._cdata not in known))
         return made
 
     def _take(self, count, begun=True):
@@ -45,6 +45,12 @@ class RoomFor(TorchDispatchMode):
             self.calls -= 1
         if self.calls < 0:
             raise ValueError("settings that ask for more layers than the checkpoint has")
+
+
+def _tensors(tree):
+    """Those that have a storage."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)
+            and leaf.layout == torch.strided]
 
 
 def _size(function, arguments, options):
