@@ -69,7 +69,7 @@ def compare(capture: str | Path, out: str | Path, systems: Sequence[str] = ORDER
     asked = {place: out / f"{place[0]}-{place[1]}" for place in entries}
     folders = dict(sorted((others | asked).items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1])))
     before = read_json(out / "compare.json", {"entries": {}})
-    commands = before.get("commands", [])
+    commands = before.get("commands", [before["command"]] if "command" in before else [])
     found = {"version": VERSION, "command": command, "commands": [*dict.fromkeys([*commands, command])],
              **made_here(), "capture": {"person": "", "path": str(capture)},
              "budget": {"steps": steps, "minutes": minutes}, "preset": preset, "size": size,

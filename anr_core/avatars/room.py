@@ -17,7 +17,7 @@ TIMES, CALLS = 6, 100
 class RoomFor(TorchDispatchMode):
     """Within it no more numbers are begun altogether than a checkpoint accounts for, nor more tensors.
 
-    Raises ValueError, and for a tensor of a size that is given before room is made for it.
+    Raises ValueError; for a tensor whose size is given (zeros, arange, new_zeros) before room is made for it.
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor]):
@@ -29,7 +29,8 @@ class RoomFor(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         options = options or {}
         given = _tensors((arguments, options))
-        self._take(0 if given else _size(function, arguments, options), begun=False)
+        if not given or function._schema.name.startswith("aten::new_"):
+            self._take(_size(function, arguments, options), begun=False)
         made = function(*arguments, **options)
         known = {tensor.untyped_storage()._cdata for tensor in given}  # views take no room
         self._take(sum(tensor.numel() for tensor in _tensors(made)
@@ -54,7 +55,7 @@ def _tensors(tree):
 
 
 def _size(function, arguments, options):
-    """How many numbers a function that makes tensors of no others would begin; 0 where nothing tells."""
+    """How many numbers a function that is given a size would begin; 0 where nothing tells."""
     if not any(one.name == "device" for one in function._schema.arguments):
         return 0
     told = {name: value for name, value in options.items() if name not in ("generator", "pin_memory")}
