@@ -61,5 +61,8 @@ def first_machine(machines: str) -> str:
 
 
 def speaks() -> bool:
-    """Whether this process tells the user what goes on; the others are silent."""
+    """Whether this process tells the user how a training goes, which the others keep quiet about.
+
+    Only `train` joins processes: in any other command each is alone, however it was started.
+    """
     return started().rank == 0

@@ -37,6 +37,12 @@ def together(place: Place) -> Iterator[None]:
         _place.reset(before)
 
 
+def writes() -> bool:
+    """Whether this process writes files: of several that have joined to train, the first one alone."""
+    joined = distributed.is_available() and distributed.is_initialized()
+    return not joined or distributed.get_rank() == 0
+
+
 def own(draw: Callable[[int], torch.Tensor], rows: int) -> torch.Tensor:
     """This process's rows of what is drawn for those of all processes together."""
     place = _place.get()

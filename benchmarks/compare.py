@@ -4,10 +4,12 @@
                                  [--preset quick] [--size S] [--curves] [--config FILE]
 
 Writes OUT/compare.md and OUT/compare.json (see anr_core/evaluation/comparison.py): figures of every protocol,
-what training and drawing take, machine, versions and command; OUT/pictures.jpg, the same views by every
+what training and drawing take, machine, versions and commands; OUT/pictures.jpg, the same views by every
 system; with --curves OUT/curves.png, figures against training time. Training, judging and timing are a
 process each (benchmarks/entry.py), one after another. What is done in OUT already is used: the same command
-goes on where it was killed. A system that fails is named in the table, and tried again by the same command.
+goes on where it was killed, and one with other systems or seeds adds them; what another machine or other
+versions have made is told as such. A system that fails is named in the table, and tried again by the same
+command.
 
 minutes are of training alone, the same for each system; steps of different systems are different work.
 """
@@ -16,28 +18,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
-from anr_core import bench
 from anr_core.avatars.config import SYSTEMS, configure
 from anr_core.avatars.run import write_atomically
+from anr_core.capture.sources import read_json as read_checked
 from anr_core.evaluation.comparison import VERSION, costs_of, markdown, table_of
 from anr_core.evaluation.curves import draw_curves
 from anr_core.evaluation.side_by_side import rows_of_files, sheet_of
-from anr_core.notebook.setting_up import versions_of
 from benchmarks.entry import Entry, read_json, works, write_json
+from benchmarks.machine import made_here
 
 ORDER = ("static", "deferred", "anr", "smplpix", "gaussian", "neural-body", "dynamic-texture")
 ROOT = Path(__file__).resolve().parents[1]
-NAMED = ("torch", "numpy", "warp-lang", "lightning-fabric", "scikit-image", "flip-evaluator", "lpips")
+BAD_INPUT = 2  # exit code
 
 
 def compare(capture: str | Path, out: str | Path, systems: Sequence[str] = ORDER, *, steps: int | None = None,
@@ -55,23 +53,31 @@ def compare(capture: str | Path, out: str | Path, systems: Sequence[str] = ORDER
         raise ValueError(f"system {unknown[0]!r} is unknown; use some of {', '.join(ORDER)}.")
     if (steps is None) == (minutes is None):
         raise ValueError("Give steps or minutes, one of both: how long each system is trained.")
+    if not systems or seeds < 1:
+        raise ValueError("Give at least one system and one seed.")
     if not (Path(capture) / "capture.json").is_file():
         raise FileNotFoundError(f"{capture} has no capture.json. Make one with: "
                                 f"python -m anr_core studio {capture}")
     size = size or configure(preset).size
     out, chosen = Path(out), range(seed, seed + seeds)
-    found = {"version": VERSION, "command": command, "date": datetime.now(UTC).date().isoformat(),
-             "machine": machine(), "versions": versions(), "capture": {"person": "", "path": str(capture)},
+    entries = {(system, number): Entry(str(Path(capture).resolve()), system, preset, number, steps, minutes,
+                                       size, (settings or {}).get(system, {}))
+               for system in systems for number in chosen}
+    others = earlier(out, next(iter(entries.values())))
+    for (system, number), entry in entries.items():
+        entry.write(out / f"{system}-{number}")
+    asked = {place: out / f"{place[0]}-{place[1]}" for place in entries}
+    folders = dict(sorted((others | asked).items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1])))
+    before = read_json(out / "compare.json", {"entries": {}})
+    commands = before.get("commands", [before["command"]] if "command" in before else [])
+    found = {"version": VERSION, "command": command, "commands": [*dict.fromkeys([*commands, command])],
+             **made_here(), "capture": {"person": "", "path": str(capture)},
              "budget": {"steps": steps, "minutes": minutes}, "preset": preset, "size": size,
-             "seeds": list(chosen), "protocols": {}, "entries": {}}
-    folders = {}
-    for system in systems:
-        for number in chosen:
-            folder = folders[system, number] = out / f"{system}-{number}"
-            Entry(str(Path(capture).resolve()), system, preset, number, steps, minutes, size,
-                  (settings or {}).get(system, {})).write(folder)
-    failed = {place: {} for place in folders}
-    for (system, number), folder in folders.items():
+             "seeds": sorted({number for _, number in folders}), "protocols": {}, "entries": {}}
+    failed = {(system, number): {} if (system, number) in asked else
+              before["entries"].get(system, {}).get(str(number), {}).get("failed", {})
+              for system, number in folders}
+    for (system, number), folder in asked.items():
         for work in works(curves):
             if (folder / f"{work}.json").is_file():
                 continue
@@ -84,6 +90,17 @@ def compare(capture: str | Path, out: str | Path, systems: Sequence[str] = ORDER
             if why is not None and work == "train":
                 break
     return write(out, found, folders, failed)
+
+
+def earlier(out: Path, like: Entry) -> dict[tuple[str, int], Path]:
+    """The entries in a folder, by system and seed; raises ValueError where they can't stand beside others."""
+    found = {}
+    for file in sorted(out.glob("*/entry.json")):
+        there = Entry.read(file.parent)
+        if file.parent.name == f"{there.system}-{there.seed}":
+            like.check(there, file.parent, ("preset", "steps", "minutes", "size"))
+            found[there.system, there.seed] = file.parent
+    return found
 
 
 def done_apart(work: str, folder: Path) -> str | None:
@@ -131,23 +148,29 @@ def write(out: Path, found: dict, folders: dict[tuple[str, int], Path], failed: 
                      "entries": entries, "table": table_of(entries), "costs": costs_of(entries)}
     write_json(out / "compare.json", whole)
     write_atomically(out / "compare.md", markdown(whole).encode())
-    first = {system: folders[system, found["seeds"][0]] / "pictures" for system in entries}
+    first = {system: out / f"{system}-{next(iter(seeds))}" / "pictures" for system, seeds in entries.items()}
     for name, drawn in (("pictures.jpg", sheet_of(rows_of_files(first))), ("curves.png", draw_curves(whole))):
         if drawn is not None:
             write_atomically(out / name, drawn)
     return whole
 
 
-def machine() -> dict:
-    """What it ran on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cpu": bench.processor(), "cores": bench.cores(), "memory_gib": round(memory, 1), "gpu": gpu,
-            "system": platform.platform(terse=True)}
-
-
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | versions_of(NAMED)
+def settings_in(file: Path) -> dict[str, dict]:
+    """{system: settings} out of a JSON file; raises FileNotFoundError or ValueError for what holds none."""
+    example = 'Write an object of settings for each system, such as {"anr": {"width": 24}}.'
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist. {example}")
+    settings = read_checked(file, f"{file} is no valid JSON ({{}}). {example}")
+    if not isinstance(settings, dict):
+        raise ValueError(f"{file} holds a {type(settings).__name__}. {example}")
+    for system, changes in settings.items():
+        if system not in SYSTEMS or not isinstance(changes, dict):
+            raise ValueError(f"{file} has {system[:60]!r}: {str(changes)[:60]}, but wants a system, one of "
+                             f"{', '.join(ORDER)}, and its settings. {example}")
+        if fixed := {"system", "preset", "seed"} & set(changes):
+            raise ValueError(f"{file} sets {min(fixed)} of {system}, which the command says. {example}")
+        configure(system=system, **changes)
+    return settings
 
 
 def main() -> None:
@@ -165,14 +188,15 @@ def main() -> None:
     parser.add_argument("--curves", action="store_true", help="figures against training time")
     parser.add_argument("--config", type=Path, help='JSON of settings, such as {"anr": {"width": 24}}')
     given = parser.parse_args()
-    settings = None if given.config is None else read_json(given.config)
     try:
+        settings = None if given.config is None else settings_in(given.config)
         found = compare(given.capture, given.out, given.systems.split(","), steps=given.steps,
                         minutes=given.minutes, seed=given.seed, seeds=given.seeds, preset=given.preset,
                         size=given.size, curves=given.curves, settings=settings,
                         command=f"python -m benchmarks.compare {shlex.join(sys.argv[1:])}")
     except (ValueError, OSError) as error:
-        sys.exit(str(error))
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit("The same command goes on where it was stopped.")
     print((given.out / "compare.md").read_text(encoding="utf-8"))

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ from anr_core.evaluation import (
 )
 from anr_core.evaluation.side_by_side import TRUTH, drawn_views, held_out, name_of, over_black
 from anr_core.training import train
+from benchmarks.machine import made_here
 
 # Of the budget: early ones tell how fast a system is past the static texture.
 KEPT = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1)
@@ -75,14 +77,23 @@ class Entry:
         """Say in a folder what it is for; raises ValueError for one that is for something else."""
         file = folder / "entry.json"
         if file.is_file():
-            begun = asdict(Entry.read(folder))
-            wrong = [f"{name} {begun[name]!r} there, {mine!r} now" for name, mine in asdict(self).items()
-                     if begun[name] != mine]
-            if wrong:
-                raise ValueError(f"{folder} was begun with something else ({'; '.join(wrong)}). Compare into "
-                                 "another folder, or remove that one.")
+            begun = Entry.read(folder)
+            # a capture may have moved: whether its views are the same is seen from what was trained
+            self.check(begun, folder, [field.name for field in fields(Entry) if field.name != "capture"])
+            if begun.capture != self.capture and (folder / "run" / "config.json").is_file():
+                run = Run.open(folder / "run")
+                replace(run, source=(self.capture, os.path.relpath(self.capture, run.path))).save()
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, asdict(self))
+
+    def check(self, other: Entry, folder: Path, names: Iterable[str]) -> None:
+        """Raise ValueError where the entry in a folder says something else under one of these names."""
+        mine, there = asdict(self), asdict(other)
+        wrong = [f"{name} {there[name]!r} there, {mine[name]!r} now" for name in names
+                 if there[name] != mine[name]]
+        if wrong:
+            raise ValueError(f"{folder} was begun with something else ({'; '.join(wrong)}). Compare into "
+                             "another folder, or remove that one.")
 
 
 def write_json(file: Path, content: dict | list) -> None:
@@ -159,7 +170,7 @@ def train_entry(entry: Entry, folder: Path) -> dict:
             "parameters": sum(values.numel() for values in run.avatar().parameters()),
             "threads": torch.get_num_threads(), "licence": run.licence, "person": run.person,
             "trained": {"pictures": len(run.trained), "cameras": cameras, "frames": frames},
-            "views": sorted(map(list, run.trained))}
+            "views": sorted(map(list, run.trained)), "made": made_here()}
 
 
 def keep(folder: Path, step: int, avatar: torch.nn.Module) -> None:
@@ -178,7 +189,7 @@ def evaluate_entry(entry: Entry, folder: Path) -> dict:
     seconds, most, run = time.perf_counter() - started, peak(), Run.open(folder / "run")
     judged = {split: len(shots) for split, shots in held_out(run, run.capture()).items()}
     return {"figures": results, "protocols": protocols_of(results), "seconds": seconds, "views": judged,
-            **most}
+            "made": made_here(), **most}
 
 
 def draw_entry(entry: Entry, folder: Path) -> dict:
@@ -198,7 +209,8 @@ def draw_entry(entry: Entry, folder: Path) -> dict:
     milliseconds = clocked(contestants.avatar, seen, entry.size)
     median, p95 = np.percentile(milliseconds, [50, 95])
     return {"frames_a_second": 1000 / median, "median_ms": median, "p95_ms": p95,
-            "pictures": len(milliseconds), "size": entry.size, "threads": torch.get_num_threads(), **peak()}
+            "pictures": len(milliseconds), "size": entry.size, "threads": torch.get_num_threads(),
+            "made": made_here(), **peak()}
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from anr_core import cli, metrics, training
 from anr_core.avatars import PRESETS, SYSTEMS
 from anr_core.cli import main
-from anr_core.cli.options import frame_list
+from anr_core.cli.options import frame_list, read_settings
 from anr_core.cli.progress import show_progress
 from anr_core.training.record import Progress
 from tests.motion.made_up import bvh_text, walk
@@ -108,6 +108,11 @@ def test_a_broken_config_file_is_refused(text, reason, capsys, small_capture, tm
                              tmp_path / "config.json")
     assert reason in told
     assert not (tmp_path / "run").exists()
+
+
+def test_a_whole_number_does_where_any_number_is_asked_for(tmp_path):
+    (tmp_path / "config.json").write_text('{"perceptual": 0}')
+    assert read_settings(tmp_path / "config.json") == {"perceptual": 0}
 
 
 def test_a_missing_config_file_is_refused(capsys, small_capture, tmp_path):

@@ -15,7 +15,7 @@ import torch
 from anr_core.avatars.run import Run, read_tensors
 from anr_core.capture import load_capture
 from anr_core.evaluation import comparison, curves, side_by_side
-from benchmarks import compare, entry
+from benchmarks import compare, entry, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"size": 48, "window": 32, "batch": 1, "texture_size": 32, "width": 4}
@@ -160,11 +160,13 @@ def test_runs_alone_give_the_same_pictures(whole):
         assert all((drawn[name][who] == picture).all() for who, picture in row.items())
 
 
-def test_runs_of_other_frames_are_not_set_side_by_side(whole):
+def test_runs_of_other_frames_stand_side_by_side_in_views_that_none_was_trained_on(whole):
     runs = {name: Run.open(whole[0] / f"{name}-0" / "run") for name in ("static", "deferred")}
-    runs["deferred"] = replace(runs["deferred"], trained=[("cam03", 0)])
-    with pytest.raises(ValueError, match="was trained on.*same cameras and frames"):
-        side_by_side.rows_of_runs(runs, 2, 48)
+    runs["deferred"] = replace(runs["deferred"], trained=[("cam03", 0), ("cam01", 4)])
+    assert list(side_by_side.rows_of_runs(runs, 2, 48)) == ["novel_view cam03 2", "novel_pose cam02 4"]
+    every = [(shot.camera, shot.frame) for shot in runs["static"].capture().shots]
+    runs["deferred"] = replace(runs["deferred"], trained=every)
+    assert side_by_side.rows_of_runs(runs, 2, 48) == {}
 
 
 def test_what_is_done_is_not_done_again_and_what_failed_is(whole, capture, here, tmp_path):
@@ -174,6 +176,63 @@ def test_what_is_done_is_not_done_again_and_what_failed_is(whole, capture, here,
                             **GIVEN | {"settings": settings})
     assert here == [("anr-0", "train")]
     assert again["table"] == whole[1]["table"]
+
+
+def test_another_system_joins_those_that_are_there(whole, capture, here, tmp_path):
+    out = shutil.copytree(whole[0], tmp_path / "out")
+    again = compare.compare(capture, out, ["static"], **GIVEN | {"command": "another"})
+    assert not here and set(again["table"]["novel_view"]["inside"]) == {"static", "deferred"}
+    assert list(again["entries"]["anr"]["0"]["failed"]) == ["train"]
+    page = (out / "compare.md").read_text()
+    assert page.splitlines()[2:4] == [f"    {COMMAND}", "    another"] and "| deferred |" in page
+    with pytest.raises(ValueError, match="-0 was begun with something else .steps 6 there, 7 now"):
+        compare.compare(capture, out, ["smplpix"], **GIVEN | {"steps": 7})
+
+
+def test_what_another_machine_has_made_is_told(whole, capture, here, tmp_path):
+    out = shutil.copytree(whole[0], tmp_path / "out")
+    assert comparison.elsewhere(whole[1]) == []
+    file = out / "static-0" / "train.json"
+    train = json.loads(file.read_text())
+    train["made"]["machine"]["cpu"], train["made"]["date"] = "an abacus", "2026-01-02"
+    file.write_text(json.dumps(train))
+    found = compare.compare(capture, out, ["static"], **GIVEN)
+    assert comparison.elsewhere(found) == ["Made on 2026-01-02, with cpu an abacus: train of `static`, seed "
+                                           "0."]
+    page = (out / "compare.md").read_text()
+    assert "an abacus" in page and f"2026-01-02 to {found['date']}, on {found['machine']['cpu']}" in page
+
+
+def test_a_capture_that_was_moved_is_followed(whole, capture, here, tmp_path):
+    out, moved = shutil.copytree(whole[0], tmp_path / "out"), shutil.copytree(capture, tmp_path / "moved")
+    (out / "static-0" / "evaluate.json").unlink()
+    found = compare.compare(moved, out, ["static"], **GIVEN)
+    assert here == [("static-0", "evaluate")] and not found["entries"]["static"]["0"].get("failed")
+    assert Run.open(out / "static-0" / "run").capture().path == moved
+
+
+@pytest.mark.parametrize("text, told", [
+    (None, "does not exist"), ("{", "is no valid JSON"), ("[1]", "holds a list"),
+    ('{"width": 24}', "'width': 24, but wants a system"), ('{"avatar": {"width": 24}}', "wants a system"),
+    ('{"anr": {"wings": 2}}', "setting wings is unknown"), ('{"anr": {"seed": 2}}', "sets seed of anr")])
+def test_settings_that_cannot_be_used_are_refused_in_one_line(text, told, capture, tmp_path, monkeypatch,
+                                                              capsys):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    monkeypatch.setattr(sys, "argv", ["compare", str(capture), str(tmp_path / "out"), "--steps", "6",
+                                      "--config", str(tmp_path / "config.json")])
+    with pytest.raises(SystemExit) as left:
+        compare.main()
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and said.count("\n") == 1 and told in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_memory_that_nobody_tells_is_left_out(whole, monkeypatch):
+    monkeypatch.delattr(machine.os, "sysconf")
+    assert machine.memory() is None
+    page = comparison.markdown(whole[1] | {"machine": machine.machine()})
+    assert " cores, no GPU; " in page or " cores; " in page
 
 
 def test_another_budget_in_the_same_folder_is_refused(whole, capture):

@@ -12,6 +12,7 @@ from torch import distributed, nn
 
 from anr_core import losses
 from anr_core.avatars import configure
+from anr_core.avatars.run import write_atomically
 from anr_core.cli import main
 from anr_core.launch import ALONE, Place, first_machine, launched, started
 from anr_core.processes import average_gradients, own, together
@@ -257,6 +258,26 @@ def test_several_processes_make_no_capture_at_once(tmp_path, monkeypatch, capsys
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["train", str(tmp_path / "none"), str(tmp_path / "run"), "--data_url", str(tmp_path)]) == 2
     assert "anr_core prepare" in capsys.readouterr().err
+
+
+def test_started_beside_others_a_command_that_does_not_train_is_alone(tmp_path, monkeypatch, capsys):
+    """As srun -n 8 starts eight evaluations: each speaks and writes."""
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    assert main(["evaluate", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("Error: ") == 1
+    write_atomically(tmp_path / "figures.json", b"{}")
+    assert (tmp_path / "figures.json").read_bytes() == b"{}"
+
+
+def test_unlike_numbers_of_processes_are_told_in_one_line_and_hinder_no_other_command(tmp_path, monkeypatch,
+                                                                                      capsys):
+    for name, value in (SRUN | {"SLURM_STEP_NUM_NODES": "3"}).items():
+        monkeypatch.setenv(name, value)
+    for command, told in (["train", "--ntasks-per-node"], ["evaluate", "is not a run"]):
+        assert main([command, str(tmp_path / "none"), *([str(tmp_path)] if command == "train" else [])]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and told in said
 
 
 # who is who

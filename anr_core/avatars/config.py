@@ -25,6 +25,10 @@ LARGEST = 10**9  # of any setting but the seed
 COUNTS = ("size", "window", "batch", "texture_size", "texture_channels", "texture_levels", "width", "fold")
 
 
+# resolutions, each half of the one before: more than so many are of no picture
+LEVELS, MOST_LEVELS = ("levels", "texture_levels"), 30
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that shapes an avatar and its training, but not how long it takes.
@@ -126,9 +130,9 @@ def _check(name, value, wanted):
         raise ValueError(f"setting {name} is {told}; expected {wanted.__name__}.")
     if wanted is float and not abs(value) < LARGEST:
         raise ValueError(f"setting {name} is {told}; expected a number below {LARGEST:g}.")
-    if wanted is int and not (name in COUNTS) <= value < LARGEST and name != "seed":
-        raise ValueError(f"setting {name} is {told}; expected at least {int(name in COUNTS)}, and less than "
-                         f"{LARGEST:g}.")
+    least, most = int(name in COUNTS), MOST_LEVELS + 1 if name in LEVELS else LARGEST
+    if wanted is int and not least <= value < most and name != "seed":
+        raise ValueError(f"setting {name} is {told}; expected at least {least}, and less than {most:g}.")
 
 
 def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:

@@ -38,7 +38,7 @@ from anr_core.capture import Capture, load_capture
 from anr_core.capture.posing import make_body
 from anr_core.capture.readers.arrays import numbers
 from anr_core.capture.sources import read_json
-from anr_core.launch import speaks
+from anr_core.processes import writes
 
 VERSION = 1
 PEOPLE = "people"  # the folder of a run's people, where there are several
@@ -290,7 +290,7 @@ def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file as a whole: whoever reads it finds the old one or the new one."""
-    if not speaks():  # of several processes the first one writes
+    if not writes():
         return
     fresh = path.with_name(f".{path.name}{LEFTOVER}")
     with writing(path):

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+DRIVE = re.compile("[A-Za-z]:")  # how a part begins that leads elsewhere on Windows; 12:00.jpg is a picture
 CHUNK = 2**20  # bytes
 SMALL = 2**28  # bytes that any archive may unpack to
 USUAL = 100  # times its own size that a larger one may
@@ -43,12 +44,20 @@ class BrokenArchive(ValueError):
 def is_archive(file: Path) -> bool:
     """Whether a file is a zip or a tar, or is named so though it is broken."""
     named = file.name.lower().endswith(ENDINGS)
-    return file.is_file() and (named or _is_zip(file) or tarfile.is_tarfile(file))
+    return file.is_file() and (named or _is_zip(file) or _is_tar(file))
 
 
 def _is_zip(file):
     with open(file, "rb") as stream:
         return stream.read(len(ZIP_BEGINS)) == ZIP_BEGINS or zipfile.is_zipfile(file)
+
+
+def _is_tar(file):
+    try:
+        with _plain(file) as stream, tarfile.open(fileobj=_Bounded(stream, _most(file), file), mode="r:"):
+            return True
+    except (BrokenArchive, *BROKEN):
+        return False
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -60,7 +69,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     members = _zip_members if _is_zip(archive) or archive.suffix.lower() == ".zip" else _tar_members
-    most, unpacked = SMALL + USUAL * archive.stat().st_size, 0
+    most, unpacked = _most(archive), 0
     try:
         for count, (name, size, stream) in enumerate(members(archive, most)):
             unpacked += size
@@ -83,6 +92,11 @@ def unpack(archive: Path, folder: Path) -> Path:
         shutil.rmtree(fresh, ignore_errors=True)
     entries = list(folder.iterdir())
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
+
+
+def _most(archive):
+    """Bytes that an archive may unpack to."""
+    return SMALL + USUAL * archive.stat().st_size
 
 
 def _swollen(archive, size, count=0):
@@ -166,9 +180,9 @@ def _clutter(name):
 def _inside(archive, name) -> list[str]:
     """The parts of a member's path, which must stay in the folder."""
     parts = re.split(r"[/\\]", name)
-    if parts[0] == "" or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise BrokenArchive(f"{archive} holds {name!r}, which leads out of its folder, and is not unpacked. "
-                            "Get it from somebody you trust.")
+    if parts[0] == "" or ".." in parts or "\0" in name or any(map(DRIVE.match, parts)):
+        raise BrokenArchive(f"{archive} holds {name!r}, which leads out of its folder, here or on "
+                            "another system, and is not unpacked. Get it from somebody you trust.")
     return [part for part in parts if part not in ("", ".")]
 
 

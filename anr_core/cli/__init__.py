@@ -46,39 +46,42 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; `arguments` are sys.argv's where none are given."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files need not be text
+    heard = True  # only `train` joins processes, of which one speaks
     try:
         command = tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="python -m anr_core", args=arguments, config=(tyro.conf.FlagCreatePairsOff,),
             description="Avatars of people from captures. Each command explains itself: COMMAND --help. "
                         "ANR_CORE_TRACEBACK=1 shows where an error comes from.")
-        with stoppable(), contextlib.nullcontext() if speaks() else _silent():
+        heard = not isinstance(command, Train) or speaks()
+        with stoppable(), contextlib.nullcontext() if heard else _silent():
             command()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT
-        if speaks():
+        if heard:
             print("Interrupted.", interrupt, file=sys.stderr)
         return 128 + number
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        return failed(error, str(error) or "There is not enough memory. Free it of other programs.")
+        return failed(heard, error, str(error) or "There is not enough memory. Free it of other programs.")
     except RuntimeError as error:
         _, allocator, reason = str(error).partition("DefaultCPUAllocator: ")
         if allocator:  # torch raises no MemoryError
-            return failed(error, "There is not enough memory: choose a smaller --size or --preset, or free "
-                          f"it of other programs ({reason}).")
+            return failed(heard, error, "There is not enough memory: choose a smaller --size or --preset, or "
+                          f"free it of other programs ({reason}).")
         if type(error).__name__ != "OutOfMemoryError":  # torch's too: of a GPU
             raise
-        return failed(error, "The GPU's memory is too small: choose a smaller --size, or free it of other "
-                      f"programs ({str(error).partition('. ')[0]}).")
+        return failed(heard, error, "The GPU's memory is too small: choose a smaller --size, or free it of "
+                      f"other programs ({str(error).partition('. ')[0]}).")
     return 0
 
 
-def failed(error: Exception, told: str) -> int:
+def failed(heard: bool, error: Exception, told: str) -> int:
     """Tell in one line what went wrong, or with a traceback to who asked for it.
 
-    Of several processes the first tells what all have met, each what it alone has.
+    heard  whether this process speaks for those that train with it: the first tells what all have met, each
+           what it alone has
     """
     if os.environ.get("ANR_CORE_TRACEBACK"):
         raise error
@@ -86,7 +89,7 @@ def failed(error: Exception, told: str) -> int:
     if _training_together() and not isinstance(error, Alike):
         place = started()
         whose = f" in process {place.rank} of {place.count}, on {platform.node()}"
-    elif not speaks():
+    elif not heard:
         return BAD_INPUT
     print(f"Error{whose}:", one_line(told), file=sys.stderr)
     return BAD_INPUT

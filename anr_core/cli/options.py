@@ -53,7 +53,7 @@ def read_settings(file: Path, system: str = "anr") -> dict:
         if name in ("system", "preset"):
             raise ValueError(f"{file} sets {name}; choose it with --{name}.")
         wanted = type(getattr(known, name, value))
-        if type(value) is not wanted:
+        if type(value) is not wanted and (type(value), wanted) != (int, float):
             raise ValueError(f"{file} sets {name} to {repr(value)[:60]}, but it has to be of type "
                              f"{wanted.__name__}.")
     return settings

@@ -2,10 +2,11 @@
 
 compare.json holds
 
-    command, date, machine, versions       how it was made
+    command, date, machine, versions       how it was made, the last time; "commands" are all that made it
     capture, budget, preset, size, seeds   of what
     protocols                              {protocol: version, statement and terms}
     entries   {system: {seed: {"train", "evaluate", "draw", "curve": what each found, "failed": {work: why}}}}
+              each of the first three with its own date, machine and versions under "made"
     table     {split: {protocol: {system: {figure: {"mean", "spread", "seeds"} or None}}}}
     costs     {system: {cost: the same}}
 
@@ -177,13 +178,37 @@ def _told(found):
     seeds = found["seeds"]
     gpu = f"; {machine['gpu']}" if machine["gpu"] else ", no GPU"
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return [f"    {found['command']}", "",
+    memory = "" if machine["memory_gib"] is None else f", {machine['memory_gib']:.0f} GiB"
+    commands = found.get("commands") or [found["command"]]
+    days = sorted({made["date"] for _, made in _made(found)}) or [found["date"]]
+    return [*(f"    {command}" for command in commands), "",
             f"{capture['person']}, every system with {stated}, preset `{found['preset']}`, "
             f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}, pictures of "
             f"{found['size']}x{found['size']} pixels.{views}{'.' if views else ''}", "",
-            f"{found['date']}, on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB"
-            f"{gpu}; {versions}.", "",
+            f"{' to '.join(dict.fromkeys((days[0], days[-1])))}, on {machine['cpu']}, "
+            f"{machine['cores']} cores{memory}{gpu}; {versions}.", "",
+            *(line for told in elsewhere(found) for line in (told, "")),
             *([f"Licence of the capture: {capture['licence']}"] if capture.get("licence") else [])]
+
+
+def elsewhere(found: dict) -> list[str]:
+    """In a line each: the works whose machine or versions are not those that the page begins with."""
+    told: dict[str, list[str]] = {}
+    for what, made in _made(found):
+        others = [f"{name} {made[kind].get(name)}" for kind in ("machine", "versions")
+                  for name in {**found[kind], **made[kind]} if made[kind].get(name) != found[kind].get(name)]
+        if others:
+            told.setdefault(f"{made['date']}, with {', '.join(others)}", []).append(what)
+    return [f"Made on {how}: {', '.join(works)}." for how, works in told.items()]
+
+
+def _made(found):
+    """Which work, and on what it was made; older comparisons don't know."""
+    for system, seeds in found["entries"].items():
+        for seed, entry in seeds.items():
+            for work in ("train", "evaluate", "draw"):
+                if "made" in entry.get(work, {}):
+                    yield f"{work} of `{system}`, seed {seed}", entry[work]["made"]
 
 
 def _failures(found):

@@ -26,7 +26,8 @@ def runs_to_compare(capture: str | Path, systems: str, folder: str | Path = "run
     from anr_core.evaluation.comparison import read_comparison
 
     found = read_comparison(comparison)
-    runs = {system: Path(comparison) / f"{system}-{found['seeds'][0]}" / "run" for system in found["entries"]}
+    runs = {system: Path(comparison) / f"{system}-{next(iter(seeds), found['seeds'][0])}" / "run"
+            for system, seeds in found["entries"].items()}
     runs = {system: run for system, run in runs.items() if (run / "checkpoint.safetensors").is_file()
             and (system in wanted or not wanted)}
     if not runs:
@@ -87,7 +88,7 @@ def side_by_side(runs: dict[str, Path], comparison: str | Path = "") -> None:
                          "05_pictures.")
     sheet = sheet_of(rows_of_runs(open_runs, PICTURES, next(iter(open_runs.values())).config.size))
     if sheet is None:
-        print("The runs were trained on every registered view: none is left to look at.")
+        print("Each registered view was trained on by one of the runs: none is left to look at.")
         return
     display(Image(data=sheet, format="jpeg"))
 

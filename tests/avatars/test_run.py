@@ -10,8 +10,9 @@ import signal
 import pytest
 import torch
 
-from anr_core.avatars import Config
+from anr_core.avatars import Config, configure
 from anr_core.avatars import run as runs
+from anr_core.avatars.room import RoomFor
 from anr_core.avatars.run import Run, read_tensors, write_atomically, write_tensors, writing
 
 PICTURES = [("cam01", 0), ("cam02", 4)]
@@ -160,8 +161,35 @@ def copied_with(trained, tmp_path, config=None, **tensors):
 
 def test_settings_make_no_room_for_more_than_the_checkpoint_holds(trained, tmp_path):
     run = copied_with(trained, tmp_path, {"texture_size": 200_000})
-    with pytest.raises(ValueError, match="doesn't hold a static avatar .*numbers at once, where"):
+    with pytest.raises(ValueError, match="doesn't hold a static avatar .*numbers beside .*, where"):
         run.avatar()
+
+
+@pytest.mark.parametrize("make, told", [
+    (lambda: torch.zeros(2**28), "numbers"), (lambda: torch.arange(2**28), "numbers"),
+    (lambda: torch.zeros(1).new_zeros(2**27), "numbers"), (lambda: torch.eye(2**14), "numbers"),
+    (lambda: [torch.ones(2**22) for _ in range(20)], "numbers"),
+    (lambda: [torch.nn.Linear(1, 1) for _ in range(10_000)], "layers")],
+    ids=["a tensor", "a range", "like another", "a table", "many", "layers"])
+def test_what_is_begun_is_counted_altogether(make, told):
+    """Against 2^26 numbers that are free, and a checkpoint of one tensor of a hundred."""
+    with pytest.raises(ValueError, match=f"settings that ask for .*{told}"), \
+            RoomFor({"weight": torch.zeros(100)}):
+        make()
+
+
+@pytest.mark.parametrize("changes", [{"levels": 10**8}, {"texture_levels": 31}])
+def test_a_picture_has_not_so_many_resolutions(changes):
+    with pytest.raises(ValueError, match="levels is .*less than 31"):
+        configure(**changes)
+
+
+def test_layers_that_no_checkpoint_holds_are_not_built():
+    from anr_core.parts.generator import Generator
+
+    held = Generator(20, 24, 16).state_dict()
+    with pytest.raises(ValueError, match="settings that ask for"), RoomFor(held):
+        Generator(20, 24, 16, 10**8)
 
 
 @pytest.mark.parametrize("wrong", [

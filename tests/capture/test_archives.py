@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import tarfile
+import tracemalloc
 import types
 import zipfile
 
@@ -63,7 +64,8 @@ ZIP_LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
 
 @pytest.mark.parametrize(("kind", "files"), [
     *((kind, {"fine": b"1", name: b"2"}) for kind in ("zip", "gz")
-      for name in ("../outside", "a/../../outside", "/outside", "..\\outside", "C:\\outside", "\\\\host\\x")),
+      for name in ("../outside", "a/../../outside", "/outside", "..\\outside", "C:\\outside", "\\\\host\\x",
+                   "a/C:/outside")),
     ("zip", {"fine": b"1", "link": ZIP_LINK}),
     *(("gz", {"fine": b"1", "link": linked(kind)})
       for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)),
@@ -150,6 +152,21 @@ def test_an_endless_header_of_a_tar_is_not_read_into_memory(tmp_path):
         out.write(member.tobuf(tarfile.GNU_FORMAT) + bytes(10**6))
     with pytest.raises(ValueError, match="can't be unpacked .a header of [0-9]+ bytes"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def test_looking_whether_a_film_is_an_archive_reads_no_endless_header(tmp_path):
+    member = tarfile.TarInfo("pax")
+    member.type, member.size = tarfile.XHDTYPE, 2**26
+    with gzip.open(tmp_path / "film.mp4", "wb", compresslevel=1) as out:
+        out.write(member.tobuf(tarfile.PAX_FORMAT))
+        for _ in range(2**6):
+            out.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        assert not is_archive(tmp_path / "film.mp4")
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_sparse_file_counts_as_large_as_it_unpacks(tmp_path):
