@@ -17,7 +17,7 @@ from tests.motion.test_flat_motion import write
 from tests.notebooks.headless import kinds, notebook, run, said
 
 TINY = {"size": 48, "window": 32, "batch": 1, "texture_size": 64, "width": 4}
-VOLUME = {"size": 48, "batch": 1, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8, "voxel": 0.03,
+VOLUME = {"size": 48, "batch": 1, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8, "voxel": 0.06,
           "samples": 16, "rays": 64, "rate": 0.02, "mask": 2.0}
 DYNAMIC = {"size": 64, "window": 64, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
            "generator_width": 4, "generator_depth": 1, "chart_size": 16, "made_up": 1}
@@ -148,7 +148,7 @@ def test_gaussians_runs_from_shapes_to_another_persons_looks(folder):
 
 def test_volumes_runs_from_a_fog_to_a_mesh(folder):
     made = run(notebook("07_volumes", CAPTURE=str(folder / "captures" / "subject0"), VOXEL=0.03, FILM=FILM,
-                        RUN=str(folder / "runs" / "volume"), MINUTES=0.4, CONFIG=VOLUME))
+                        RUN=str(folder / "runs" / "volume"), MINUTES=0.5, CONFIG=VOLUME))
     assert "PSNR (dB)" in said(made) and "true clothed surface" in said(made)
     assert said(made).count("<video") == 2
     left = {file.name for file in (folder / "runs" / "volume").iterdir()}
