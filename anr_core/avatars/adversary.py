@@ -90,6 +90,11 @@ class Adversary:
 
     def step(self) -> None:
         """Learn from the newest pictures."""
+        self.gradients()
+        self.optimizer.step()
+
+    def gradients(self) -> torch.Tensor:
+        """Take the gradients of the newest pictures; the loss of this process's rows, one scalar."""
         drawn, taken = self.pictures
         self.optimizer.zero_grad()
         said = self.judge(taken)
@@ -98,7 +103,7 @@ class Adversary:
         place = Place(self.fabric.global_rank, self.fabric.world_size)
         if place.count > 1:  # alone nothing is to be waited for
             average_gradients(self.network.parameters(), loss.detach()[None], place)
-        self.optimizer.step()
+        return loss.detach()
 
     def further(self, said: list[list[torch.Tensor]], taken: torch.Tensor) -> torch.Tensor | float:
         """What else it is to minimise, given what it said of taken pictures."""

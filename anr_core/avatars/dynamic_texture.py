@@ -248,8 +248,12 @@ class DynamicTexture(Avatar):
                 self.config.pose == "body":
             return self._projected(scene, buffer or self._drawn(scene))
         found = self._fitting(scene.keypoints)
-        if scene.posed is None or self.training:
+        if scene.posed is None:
             return found
+        if self.training:
+            # where no mesh says where parts are, it is learned of projected joints too, in turn
+            projected = self.config.pose == "both" and not self.knows_bodies and bool(torch.rand(()) < 0.5)
+            return self._projected(scene, self._drawn(scene)) if projected else found
         # what nobody detected is where the body has it
         return torch.where(found[..., 2:] > UNSEEN, found, self._projected(scene, self._drawn(scene)))
 

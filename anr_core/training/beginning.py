@@ -151,9 +151,7 @@ class State:
     avatars: torch.nn.ModuleList
     averaged: torch.nn.ModuleList
     step: int = 0
-    # steps of those that were of made-up examples
-    practised: int = 0
-    # pictures that the others were of, each as often as it was seen
+    # pictures that were seen, each as often as it was: none in steps of made-up examples
     pictures: int = 0
     stage: int = 0
     seconds: float = 0.0
@@ -176,7 +174,7 @@ class State:
     def saved(self) -> dict:
         """All of it, and the random state, as `take` takes it."""
         return {"avatars": self.avatars.state_dict(), "averaged": self.averaged.state_dict(),
-                "adversary": self.adversary, "step": self.step, "practised": self.practised,
+                "adversary": self.adversary, "step": self.step,
                 "pictures": self.pictures, "stage": self.stage, "seconds": self.seconds,
                 "random": torch.get_rng_state(), "plateau": self.plateau, "optimizer": self.optimizer}
 
@@ -186,9 +184,9 @@ class State:
         self.averaged.load_state_dict(saved["averaged"])
         self.step, self.stage, self.seconds = saved["step"], saved["stage"], saved["seconds"]
         self.optimizer, self.adversary = saved["optimizer"], saved["adversary"]
-        self.plateau, self.practised = saved.get("plateau"), saved.get("practised", 0)
+        self.plateau = saved.get("plateau")
         batch = self.avatars[0].config.batch  # older runs, of one process, don't tell
-        self.pictures = saved.get("pictures", batch * (self.step - self.practised))
+        self.pictures = saved.get("pictures", batch * (self.step - saved.get("practised", 0)))
         torch.set_rng_state(saved["random"])
 
     def load(self, file: Path) -> None:

@@ -54,14 +54,8 @@ class Learner:
         losses = self._gradients(batch)
         self.optimizer.step()
         if self.adversary:
-            self.adversary.step()
+            self.adversary.optimizer.step()
         return losses
-
-    @property
-    def sound(self) -> bool:
-        """Whether a discriminator's weights are finite: what it learns is seen in the next step's losses."""
-        return not self.adversary or all(weight.isfinite().all() for weight in
-                                         self.adversary.network.parameters())
 
     def set_learning_rates(self, place: float, passes: float) -> None:
         """For a place in the stage, from 0 to 1, after so many passes over the pictures: see schedule.py."""
@@ -111,9 +105,11 @@ class Learner:
         losses = self._losses(self.objective, batch)
         self.optimizer.zero_grad()
         self.fabric.backward(sum(losses.values()))
-        size = size_of_gradients(self._learned)
+        checked = [*losses.values(), size_of_gradients(self._learned)]
+        if self.adversary:
+            checked += [self.adversary.gradients(), size_of_gradients(self.adversary.network.parameters())]
         # a GPU is waited for once, not once a loss
-        values = torch.stack([value.detach().double() for value in (*losses.values(), size)])
+        values = torch.stack([value.detach().double() for value in checked])
         values = average_gradients(self.objective.parameters(), values, self.place)
         if self.stage.clip is not None:
             torch.nn.utils.clip_grad_value_(self.objective.parameters(), self.stage.clip)

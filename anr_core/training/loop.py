@@ -110,7 +110,6 @@ class Trainer:
                     if losses is None:
                         raise learner.too_large(partial(self._batches, stage))
                     state.step += 1
-                    state.practised += stage.practice
                     state.pictures += self.seen(stage)
                     average(state.averaged, state.avatars, state.step)
                     if learner.plateau:
@@ -173,7 +172,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint; of several processes the first one does."""
-        if self._owns() and (self.learner is None or self.learner.sound):
+        if self._owns():
             learner = self.learner
             self.state.save(self.path, self.people, learner and learner.optimizer,
                             learner and learner.adversary)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from anr_core.avatars.adversary import Adversary
 from anr_core.avatars.deferred import Deferred
 from anr_core.training import loop, train
 from anr_core.training.divergence import of_divergence
@@ -41,6 +42,26 @@ def test_it_stops_at_once_says_at_whose_picture_and_keeps_the_last_checkpoint(sp
     saved = torch.load(run / "training.pt")
     assert saved["step"] == len(steps)
     assert all(tensor.isfinite().all() for tensor in saved["avatars"].values())
+
+
+def test_a_discriminator_that_diverges_stops_it_in_the_same_step(small_capture, tmp_path, monkeypatch):
+    run, costs, asked = tmp_path / "run", Adversary.discriminator, []
+
+    def spoiled_later(taken, drawn):
+        asked.append(1)
+        return costs(taken, drawn) * (torch.nan if len(asked) == 2 else 1)
+
+    monkeypatch.setattr(loop, "SAVES", 0)
+    monkeypatch.setattr(Adversary, "discriminator", staticmethod(spoiled_later))
+    steps = []
+    with pytest.raises(ValueError, match="; but gradients are not finite") as told:
+        for progress in train(small_capture, run, "anr", steps=6,
+                              config=TINY | {"adversary": 0.1, "refine_from": 0}):
+            steps.append(progress.step)
+    assert f"diverged at step {steps[-1] + 1}, " in str(told.value)
+    saved = torch.load(run / "training.pt")
+    assert saved["step"] == steps[-1]
+    assert all(tensor.isfinite().all() for tensor in saved["adversary"]["network"].values())
 
 
 def test_a_practice_has_no_pictures_to_name():
