@@ -26,10 +26,12 @@ from anr_core.capture import Capture, View, load_capture
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import Memory
 from anr_core.capture.writing import write_capture
+from anr_core.launch import ALONE
 from anr_core.rasterizer import gbuffer
 from anr_core.training.batches import batches_of
-from anr_core.training.objective import Objective
-from anr_core.training.schedule import average, make_optimizer
+from anr_core.training.beginning import State
+from anr_core.training.learner import Learner
+from anr_core.training.schedule import average
 from anr_core.training.windows import Turns, Windows
 
 AZIMUTHS, FRAMES, SIDE = (0.4, 1.4), 6, 512  # of the film: where cameras stand, frames, pixels
@@ -152,28 +154,17 @@ def rows_of(batch: View, body: Body) -> Views:
 def training_step(avatars: Sequence[Avatar], stages: Sequence[Stage], body: Body,
                   batches: Sequence[View]) -> Callable[[], None]:
     """What learns from one batch a person, in turn; a discriminator along, if the first's stage has one."""
-    first, stage, config = avatars[0], stages[0], avatars[0].config
-    fabric = Fabric(accelerator="cpu" if first.device.type == "cpu" else "auto", devices=1,
-                    precision=config.precision)
+    config, names = avatars[0].config, [str(row) for row in range(len(avatars))]
+    fabric = Fabric(accelerator=avatars[0].device.type, devices=1, precision=config.precision)
     together = torch.nn.ModuleList(avatars)
-    averaged = copy.deepcopy(together)
-    adversary = stage.adversary and first.adversary(stage.adversary, config.adversary, config.seed, fabric)
-    objective, optimizer = fabric.setup(Objective(together, stage.name, adversary),
-                                        make_optimizer(avatars, stages))
+    state = State(together, copy.deepcopy(together))
+    learner = Learner(state, config, names, stages, lambda row: body, fabric, ALONE)
+    named = [replace(batch, person=[name] * len(batch)) for name, batch in zip(names, batches, strict=True)]
 
     def step():
-        for person, batch in enumerate(batches):
-            needed = None if batch.input is not None else body  # what is drawn already needs no mesh
-            losses = objective(person, lambda avatar, batch=batch, body=needed: avatar.placed(batch, body))
-            optimizer.zero_grad()
-            fabric.backward(sum(losses.values()))
-            if stage.clip is not None:
-                torch.nn.utils.clip_grad_value_(objective.parameters(), stage.clip)
-            torch.stack([loss.detach() for loss in losses.values()]).tolist()
-            optimizer.step()
-            if adversary:
-                adversary.step()
-            average(averaged, together, 1)
+        for batch in named:
+            learner.step(batch)
+            average(state.averaged, state.avatars, 1)
 
     return step
 

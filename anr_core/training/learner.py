@@ -11,11 +11,11 @@ import torch
 from lightning_fabric import Fabric
 
 from anr_core.avatars import Config, Stage
+from anr_core.body import Body
 from anr_core.capture import View
 from anr_core.launch import Place
 from anr_core.processes import average_gradients, make_alike
-from anr_core.training.beginning import Person, State
-from anr_core.training.bodies import Bodies
+from anr_core.training.beginning import State
 from anr_core.training.divergence import of_divergence, size_of_gradients
 from anr_core.training.memory import of_memory, tried
 from anr_core.training.objective import Objective
@@ -26,14 +26,15 @@ from anr_core.training.schedule import make_optimizer, scale_learning_rates, set
 class Learner:
     """The avatars' losses in a stage, their optimiser, and an adversary and a plateau where it has them.
 
+    names   of the people, as their views tell whose they are
     stages  each person's; their names and shares are alike
+    body    of a person, by row, where the avatars are
     """
 
-    def __init__(self, state: State, people: Sequence[Person], stages: Sequence[Stage], bodies: Bodies,
-                 fabric: Fabric, place: Place):
-        self.state, self.people, self.bodies, self.fabric, self.place = state, people, bodies, fabric, place
-        self.stage, self.config = stages[0], people[0].run.config
-        self.names = [person.run.person for person in people]
+    def __init__(self, state: State, config: Config, names: Sequence[str], stages: Sequence[Stage],
+                 body: Callable[[int], Body | None], fabric: Fabric, place: Place):
+        self.state, self.config, self.names, self.body = state, config, list(names), body
+        self.stage, self.fabric, self.place = stages[0], fabric, place
         self.plateau: Plateau | None = self.stage.plateau and Plateau(*self.stage.plateau)
         if state.plateau is not None:
             self.plateau = Plateau(**state.plateau)
@@ -95,10 +96,10 @@ class Learner:
 
     def _losses(self, objective: torch.nn.Module, batch: View | int) -> dict[str, torch.Tensor]:
         if not isinstance(batch, View):
-            return objective(batch % len(self.people), batch)
+            return objective(batch % len(self.names), batch)
         person = self.names.index(batch.person[0])
         # what is drawn already needs no mesh
-        body = None if batch.input is not None else self.bodies.of(self.people[person].training)
+        body = None if batch.input is not None else self.body(person)
         return objective(person, lambda avatar: avatar.placed(batch, body))
 
     def _gradients(self, batch: View | int) -> dict[str, float]:

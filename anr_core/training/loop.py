@@ -84,7 +84,9 @@ class Trainer:
             avatar.begin(mine, partial(self.bodies.views, avatar, person.training, self.config))
         if state.optimizer is None:  # what beginning the stage has changed
             state.averaged.load_state_dict(state.avatars.state_dict())
-        learner = self.learner = Learner(state, self.people, stages, self.bodies, self.fabric, self.place)
+        learner = self.learner = Learner(
+            state, self.config, [person.run.person for person in self.people], stages,
+            lambda row: self.bodies.of(self.people[row].training), self.fabric, self.place)
         batches, begun, first = self._batches(stage, self.config), time.perf_counter(), state.step
         held, deaths, sound, reading = Held(ALL), Held(DEATHS), True, False
         try:
