@@ -58,7 +58,10 @@ class Tracer:
         low, high            (B, 3)     metres, world: corners of the boxes outside of which nothing is
         """
         near, far = crossing(origins, directions, low, high)
-        jitter = self._jitter(*origins.shape[:2]) if self.jitter else None
+        jitter = None
+        if self.jitter:
+            count, rays = origins.shape[:2]
+            jitter = own(lambda rows: torch.rand(rows, rays, self.samples), count).flatten(0, 1).to(origins)
         item, near, far = items(origins), near.flatten(), far.flatten()
         origins, directions = origins.flatten(0, 1), directions.flatten(0, 1)
         rows = (far > near).nonzero()[:, 0]
@@ -71,7 +74,8 @@ class Tracer:
         tracer = self if torch.is_grad_enabled() else self._narrowed(len(rows) * self.samples)
         for part in self._parts(len(rows), self._floats * min(self.samples, SLICE)):
             some = rows[part]
-            distances = march(near[part], far[part], self.samples, jitter and jitter(some))
+            distances = march(near[part], far[part], self.samples,
+                              None if jitter is None else jitter[some])
             piece = tracer._gathered(item[some], origins[some], directions[some], distances)
             for name, whole in vars(gathered).items():
                 whole.index_put_((some,), getattr(piece, name))
@@ -101,11 +105,6 @@ class Tracer:
     def _floats(self) -> int:
         """That a sample takes: its features' eight corners, what is decoded of them, and the way there."""
         return 2 * self.field.hidden[0].in_features + 8 * self.field.dense.in_features + 256
-
-    def _jitter(self, count, rays):
-        """What `march` asks of each of so many items' rays (B M, S)."""
-        numbers = own(lambda rows: torch.rand(rows, rays, self.samples), count).flatten(0, 1)
-        return lambda some: numbers[some.cpu()]
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.latents.device.type, self.half, enabled=self.half is not None)
