@@ -320,6 +320,17 @@ def test_pictures_of_nobody_are_refused(bare):
     assert not (bare / UNFINISHED).exists()
 
 
+def test_keypoints_of_a_set_that_no_picture_shows_are_added_to_only_again(half_done):
+    index = json.loads((half_done / "capture.json").read_text())
+    (half_done / "capture.json").write_text(json.dumps({**index, "keypoints": "anny"}))
+    with np.load(half_done / "keypoints.npz") as arrays:
+        points = np.ones((len(arrays["frames"]), 104, 3), np.float32)
+        np.savez(half_done / "keypoints.npz", **dict(arrays) | {"points": points})
+    with pytest.raises(ValueError, match="'anny', which nothing can be added to.*--again"):
+        annotate(half_done, recorded(everyone()))
+    assert annotate(half_done, recorded(everyone()), again=True).skeleton == "coco17"
+
+
 # the real one
 
 def test_a_walker_played_back_among_others_is_found_again(tmp_path):
