@@ -6,14 +6,12 @@ import pickle
 import socket
 import traceback
 
-import pytest
 import torch
 import torch.utils.tensorboard  # noqa: F401, as the next two: what training would import, two seconds each time
 
 import anr_core.avatars.anr  # noqa: F401
 import anr_core.rasterizer.warp  # noqa: F401
-from anr_core.avatars.adversary import AdaptiveAdversary, Adversary
-from anr_core.training import learner, train
+from anr_core.training import train
 
 # forks of a process that has imported everything: each would need seconds to import torch
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -63,27 +61,19 @@ def _run(rank, count, port, says, function, arguments):
     os._exit(0)  # at Python's end gloo may wait for the others
 
 
-def calmly_trained(captures, run, system, config, **choices) -> list:
-    """The same without what Adam makes of roundings.
-
-    It divides by a gradient's size, so one that is nothing but rounding moves its weight as far as any other;
-    where sizes are added to a thousandth, such a one moves nothing.
-    """
-    def calmed(make):
-        def made(*arguments):
-            optimizer = make(*arguments)
-            for group in optimizer.param_groups:
-                group["eps"] = 1e-3
-            return optimizer
-        return made
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner, "make_optimizer", calmed(learner.make_optimizer))
-        for kind in (Adversary, AdaptiveAdversary):
-            patch.setattr(kind, "make_optimizer", calmed(kind.make_optimizer))
-        return trained(captures, run, system, config, **choices)
-
-
 def trained(captures, run, system, config, **choices) -> list:
     """Train to the end; the steps' progress."""
     return list(train(captures, run, system, config=config, **choices))
+
+
+def alone(function, *arguments):
+    """The same here, as one of several computes it: in one thread.
+
+    Two threads add up in another order, of which group norm in channels-last order makes differences of 1e-5.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return function(*arguments)
+    finally:
+        torch.set_num_threads(threads)

@@ -22,7 +22,7 @@ from anr_core.training.consecutive import Consecutive
 from anr_core.training.rays import Rays
 from anr_core.training.windows import Windows
 from tests.posed_capture import make_posed_capture
-from tests.several import calmly_trained, in_processes, trained
+from tests.several import alone, in_processes, trained
 
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 POSED = {"size": 64, "window": 64, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
@@ -77,19 +77,20 @@ def assert_alike(one, other, within=1e-5):
 def test_two_processes_come_to_what_one_with_the_doubled_batch_does(system, small_capture, posed, tmp_path):
     name, config = SYSTEMS[system]
     capture = small_capture if system in ("anr", "smplpix") else posed
-    training = trained if system in ("anr", "smplpix") else calmly_trained
-    alone = training(capture, tmp_path / "one", name, doubled(config), steps=6)
-    both = in_processes(partial(training, steps=6), capture.path, tmp_path / "two", name, config)
+    six = partial(trained, steps=6)
+    one = alone(six, capture, tmp_path / "one", name, doubled(config))
+    both = in_processes(six, capture.path, tmp_path / "two", name, config)
     assert_alike(weights(tmp_path / "one"), weights(tmp_path / "two"))
     for seen in both:  # each of them knows the losses of the whole batch
-        for step, other in zip(alone, seen, strict=True):
+        for step, other in zip(one, seen, strict=True):
             assert other.losses == pytest.approx(step.losses, rel=1e-3, abs=1e-6)
 
 
 def test_people_who_share_renderers_come_to_the_same(small_capture, tmp_path):
     captures = [small_capture.path, shutil.copytree(small_capture.path, tmp_path / "other")]
-    trained(captures, tmp_path / "one", "anr", doubled(TINY), steps=6)
-    in_processes(partial(trained, steps=6), captures, tmp_path / "two", "anr", TINY)
+    six = partial(trained, steps=6)
+    alone(six, captures, tmp_path / "one", "anr", doubled(TINY))
+    in_processes(six, captures, tmp_path / "two", "anr", TINY)
     assert len(weights(tmp_path / "one")) == 2
     assert_alike(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
