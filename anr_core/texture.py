@@ -23,8 +23,11 @@ from torch import nn
 from torch.nn import functional
 
 from anr_core.body import Posed, Surface
+from anr_core.body.atlas import mirrored
 from anr_core.camera import Camera
 from anr_core.rasterizer import rasterize, vertex_normals
+
+DOUBTED = 0.1  # a weight of one grazing view, below which neighbours know a texel's colour better
 
 
 def bilinear(table: torch.Tensor, size: tuple[int, int, int], chart: torch.Tensor,
@@ -212,8 +215,8 @@ class Unwrapping:
     groups   number of groups that pictures fall into; a texture can be had with one group left out
 
     A texel is seen where the depth buffer has nothing nearer and the picture can be trusted; its weight is
-    the squared cosine between normal and ray. What no picture shows takes the colours around it on the
-    surface.
+    the squared cosine between normal and ray. What no picture shows takes the colours of the body's other
+    side, of Anny where that was seen: so half a face is a face. Else it takes those around it on the surface.
     """
 
     def __init__(self, surface: Surface, size: int, charts: int = 1, groups: int = 1):
@@ -249,12 +252,11 @@ class Unwrapping:
         totals = [sums[group] if without is None else (sums[group] - sums[without]).clamp(min=0)
                   for sums in self.sums]
         around = _vertex_colours(self.texels, totals, self.surface, self.vertices)
-        colours = spread(*around, self.surface.faces)
+        colours = spread(*_with_other_side(*around, mirrored(self.surface)), self.surface.faces)
         for chart, (texels, total) in enumerate(zip(self.texels, totals, strict=True)):
             around = _on_surface(colours, self.surface.faces, texels)
             mean = total[:, :3] / total[:, 3:].clamp(min=1e-6)
-            # below 0.1, one grazing view, the neighbours know better
-            trust = (total[:, 3:] / 0.1).clamp(max=1)
+            trust = (total[:, 3:] / DOUBTED).clamp(max=1)
             rgb[chart].flatten(1)[:, texels.place] = torch.lerp(around, mean, trust).T
             weight[chart].flatten(1)[:, texels.place] = total[:, 3:].T
             for picture in (rgb[chart], weight[chart]):
@@ -312,6 +314,17 @@ def _vertex_colours(texels, total, surface, count):
         for corner in range(3):
             table.index_add_(0, surface.faces[t.face, corner], sums * t.barycentric[:, corner, None])
     return table[:, :3] / table[:, 3:].clamp(min=1e-6), table[:, 3]
+
+
+def _with_other_side(colours, weight, across):
+    """Vertex colours (V, 3) and weights (V,) with those of vertices across (V,) where there are none."""
+    if across is None or len(across) != len(weight):
+        return colours, weight
+    # a weight of 1 binds about as much as the neighbours do, so that there is no edge where sides meet
+    lent = weight[across].clamp(max=1) * (1 - weight / DOUBTED).clamp(min=0)
+    total = weight + lent
+    mean = (weight[:, None] * colours + lent[:, None] * colours[across]) / total[:, None].clamp(min=1e-6)
+    return mean, total
 
 
 def spread(colours: torch.Tensor, weight: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:

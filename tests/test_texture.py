@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from scipy.spatial import cKDTree
 from torch.autograd import gradcheck
 from torch.nn import functional
 
@@ -187,6 +188,27 @@ def test_a_quad_seen_squarely_gets_its_picture_back_the_right_way_up(surface):
     # texels and pixels coincide; at the very edge half of what is sampled lies outside of the picture
     torch.testing.assert_close(rgb[..., 1:-1, 1:-1], noise()[..., 1:-1, 1:-1], atol=1e-4, rtol=0)
     assert float(weight[..., 1:-1, 1:-1].min()) > 0.8
+
+
+def test_what_only_one_side_shows_is_lent_to_the_other_of_anny():
+    body = AnnyBody()
+    posed = body(body.rest_pose())
+    # seen from its left, where +X is: in stripes of red and green, 25 cm wide
+    eye = look_at(torch.tensor([[4.0, 0, 0.9]]), torch.tensor([[0.0, 0, 0.9]]), (0, 0, 1),
+                  torch.tensor([[[256.0, 0, 64], [0, 256, 64], [0, 0, 1]]]), (128, 128))
+    stripes = torch.zeros(1, 3, 128, 128)
+    stripes[:, 0], stripes[:, 1] = (torch.stack([torch.arange(128) // 16 % 2, 1 - torch.arange(128) // 16 % 2])
+                                    .float()[..., None])
+    unwrapping = Unwrapping(body.surface, 128)
+    unwrapping.add(stripes, torch.ones(1, 1, 128, 128, dtype=torch.bool), posed, eye)
+    rgb, weight = unwrapping.texture()
+    corners = body.surface.uv[body.surface.uv_faces].mean(1)
+    colours = bilinear(table(rgb), (1, 128, 128), torch.zeros(len(corners), dtype=torch.long), corners)
+    middle = posed.vertices[0][body.surface.faces].mean(1)
+    across = cKDTree(middle * torch.tensor([-1.0, 1, 1])).query(middle)[1]
+    left = middle[:, 0] > 0.05
+    assert float((weight > 0).float().mean()) < 0.5
+    assert float((colours - colours[across])[left][:, :2].abs().mean()) < 0.05  # 0.19 of what is around it alone
 
 
 def test_what_another_surface_hides_does_not_count():

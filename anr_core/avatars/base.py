@@ -102,6 +102,7 @@ class Avatar(nn.Module):
 
     needs       the Scene fields it uses
     draws       what a training batch holds: "view", "view pair", "consecutive", "rays" or "image pair"
+    knows_bodies  whether it draws keypoints, but a posed body better: its mesh tells where on it pixels are
     wants_labels  whether views come with the labels of parts that their capture keeps
     controls    what the viewer shows
     adversary   who judges what it draws, in stages that have someone judge
@@ -115,6 +116,7 @@ class Avatar(nn.Module):
 
     needs: tuple[str, ...] = ("posed", "camera")
     draws: str = "view"
+    knows_bodies: bool = False
     wants_labels: bool = False
     controls: tuple[str, ...] = ("pose", "view", "background", "texture")
     adversary: type[Adversary] = Adversary

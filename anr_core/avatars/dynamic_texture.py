@@ -70,7 +70,7 @@ from anr_core.avatars.dynamic_settings import (
 )
 from anr_core.avatars.joints import mix_from_keypoints
 from anr_core.avatars.labels import DENSEPOSE, densepose_texture, kind_of_labels
-from anr_core.avatars.rims import beyond, outline
+from anr_core.avatars.rims import beyond, far_from, outline
 from anr_core.avatars.seen import Seen
 from anr_core.body import Surface
 from anr_core.body.atlas import is_anny
@@ -96,6 +96,10 @@ FACE = ("nose", "eye", "ear")
 UNSEEN = 0.05  # confidence of a keypoint at and below which the body tells where it is
 # How much steeper a mask is drawn than learned, as ANR's; and what of it at both ends is nothing and all.
 SHARP, RAGGED = 1.5, 0.04
+# Logits by which a mask is less likely where a drawn body is far. Else what was learned of clothes that stand
+# off draws shreds beside the person in poses that were never seen.
+AWAY = 6.0
+
 
 class DynamicTexture(Avatar):
     """See the module; `pictures` are (camera name, frame) of the training views."""
@@ -324,7 +328,8 @@ class DynamicTexture(Avatar):
         size = buffer.shape[1:]
         mended = self.generator.mended(maps, parts_around(buffer, self.parts), size)
         self._moved = mended[:, :2].square().mean()
-        return Seen.drawn(buffer, outline(buffer.coverage()), mended)
+        coverage = buffer.coverage()
+        return Seen.drawn(buffer, outline(coverage) - AWAY * far_from(coverage), mended)
 
     def draw_static(self, scene: Scene) -> Rendering:
         """What the texture's colours alone draw, in their own mask, without the network."""

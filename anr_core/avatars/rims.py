@@ -17,6 +17,15 @@ def outline(coverage: torch.Tensor) -> torch.Tensor:
     return torch.logit(coverage, 0.01)
 
 
+def far_from(coverage: torch.Tensor) -> torch.Tensor:
+    """How far beside the mesh a pixel is (B, 1, H, W): 0 up to its outline, 1 from some 10 pixels on."""
+    size = coverage.shape[-2:]
+    blocks = functional.avg_pool2d(coverage, 4, ceil_mode=True, count_include_pad=False)
+    blocks = functional.avg_pool2d(blocks, 5, 1, 2, count_include_pad=False)
+    around = functional.interpolate(blocks, scale_factor=4, mode="bilinear", align_corners=False)
+    return (1 - 2 * around[..., :size[0], :size[1]]).clamp(min=0)
+
+
 def _sums(pictures: torch.Tensor) -> torch.Tensor:
     """Of every pixel and its eight neighbours; pooling a single channel takes five times as long on a CPU."""
     wide = functional.pad(pictures, (1, 1, 1, 1))

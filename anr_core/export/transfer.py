@@ -34,7 +34,8 @@ AROUND = 0.12  # metres that a body reaches beyond its joints
 def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str | Path | None = None,
              view: str | None = None, background: str | Path | None = None,
              overview: bool | Collection[str] = False,
-             size: int | None = None, align: str | None = None, smooth: float | None = None) -> None:
+             size: int | None = None, align: str | None = None, smooth: float | None = None,
+             fit: bool = True) -> None:
     """Draw a run's avatar as somebody moves in another capture.
 
     out     as `render` takes it, and so is the background; but whom keypoints drive stands before their own
@@ -47,6 +48,7 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
     overview  show what happens on the way, or these of `layers.STEPS`
     align   how keypoints become the person's own: one of `alignment.HOW`, None for its first
     smooth  sigma in frames by which keypoints are smoothed over time, None for `alignment.SMOOTH`
+    fit     fit the person's body to keypoints and draw that, where there is one
 
     Raises ValueError where there is no motion in the source, or no picture in looks.
     """
@@ -60,7 +62,7 @@ def transfer(run: Run, out: str | Path, source: Capture | FlatMotion, looks: str
         _check_view(view, list(person.cameras))
         view = view or first_trained(run, person)
         many, scenes, beside = staged_keypoints(run, avatar, source, view, size, VIDEO_FPS, align or HOW[0],
-                                                SMOOTH if smooth is None else smooth, _film(source))
+                                                SMOOTH if smooth is None else smooth, _film(source), fit)
         own = Own(avatar, person, view)
         if background is None and own.known:  # who stays before their own camera stands where it saw them
             background = OWN

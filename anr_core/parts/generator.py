@@ -118,7 +118,8 @@ class Generator(nn.Module):
         around  (B, P, h', w')  how much of the maps' pixels each of its parts covers: see `parts_around`
         size    (H, W) of the pictures
         """
-        said = self._said(maps, around, self.mend)
+        # single values of it, left alone, dither masks of poses that were never seen
+        said = functional.avg_pool2d(self._said(maps, around, self.mend), 3, 1, 1, count_include_pad=False)
         return _finer(torch.cat([MOVES * torch.tanh(said[:, :2]), GROWS * said[:, 2:]], 1), size)
 
     def _said(self, maps, around, head):

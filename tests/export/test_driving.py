@@ -16,7 +16,7 @@ from anr_core.export.transfer import transfer
 from anr_core.layers import CAPTION_HEIGHT
 from anr_core.layers.given import pictures_of
 from anr_core.motion.keypoints import flat_motion, open_source, read_flat_motion
-from anr_core.skeleton import BODY25, COCO17
+from anr_core.skeleton import BODY25, COCO17, COCO23
 from anr_core.skeleton.detailed import BODY25_DETAILED
 from tests.motion.flat import film, joint
 from tests.motion.test_flat_motion import write
@@ -181,6 +181,42 @@ def test_a_source_of_another_size_with_a_lost_hand_and_a_bystander_drives_too(pe
     wrists = torch.stack([scene.keypoints[0, BODY25.names.index("right_wrist")] for scene in scenes])
     assert many == 48 and (wrists[:, 2] > 0.3).all()
     assert float(wrists[:, :2].diff(dim=0).norm(dim=1).max()) < 3
+
+
+class Embodied(Dots):
+    """Dots that would rather have a body."""
+
+    knows_bodies = True
+
+
+@pytest.fixture(scope="module")
+def embodied(tmp_path_factory):
+    """A capture of somebody whose body is known, and whose arm comes up."""
+    return make_posed_capture(tmp_path_factory.mktemp("embodied") / "capture")
+
+
+def test_the_persons_own_body_takes_the_poses_that_drive_it_and_is_seen_as_a_whole(embodied):
+    avatar = Embodied(skeleton=COCO23)
+    many, scenes, _ = staged_keypoints(run_of(embodied), avatar, embodied, None, 64, 10, "none", 0)
+    scenes, front = list(scenes), flat_motion(embodied, "front")
+    assert many == len(scenes) == 4
+    for scene, points in zip(scenes, front.at(torch.linspace(4, 8, 4)).points, strict=True):
+        assert scene.posed.vertices.shape == embodied.body(embodied.poses[:1]).vertices.shape
+        found, _ = scene.camera.project(embodied.body.keypoints(scene.posed, "coco23"))
+        assert float((found - scene.keypoints[..., :2]).norm(dim=-1).mean()) < 0.6  # of 64
+        seen, depth = scene.camera.project(scene.posed.vertices)
+        assert (depth > 0).all() and (seen > 0).all() and (seen < 64).all()
+        assert points[:, 2].all()
+
+
+def test_nobodys_body_is_fitted_where_that_is_not_wanted_or_there_is_none(embodied, person, dance):
+    avatar = Embodied(skeleton=COCO23)
+    _, scenes, _ = staged_keypoints(run_of(embodied), avatar, embodied, None, 64, 10, fit=False)
+    assert next(scenes).posed is None
+    _, scenes, _ = staged_keypoints(run_of(embodied), Dots(skeleton=COCO23), embodied, None, 64, 10)
+    assert next(scenes).posed is None
+    _, scenes, _ = staged_keypoints(run_of(person), Embodied(), dance, None, 64, 25)
+    assert next(scenes).posed is None
 
 
 def test_what_cannot_be_says_so_in_one_line(person, dance, tmp_path):

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from anr_core.body.anny import AnnyBody
+from anr_core.body import TrackedBody
+from anr_core.body.anny import AnnyBody, Shape
 from anr_core.camera import Camera, orbit
 from anr_core.capture import load_capture
 from anr_core.cli import main
 from anr_core.prepare import fitting
 from anr_core.prepare.fit import fit
-from anr_core.prepare.fitting import energy, fit_person, swaps, windows
+from anr_core.prepare.fitting import energy, fit_person, fit_poses, puppet_of, swaps, windows
 from anr_core.prepare.fitting.initialisation import facings, likeliest, placed
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
 from anr_core.prepare.fitting.prior import CONTROLS
@@ -101,6 +102,44 @@ def test_limits_are_paid_for_beyond_them_only(puppet):
     at_limit[knee, 0], beyond[knee, 0] = prior.low[knee, 0], prior.low[knee, 0] - 0.5
     cost, more = prior.cost(at_limit[None]), prior.cost(beyond[None])
     assert float(cost) < 1 and float(more) > 50  # (0.5 / 0.05)^2 / 2
+
+
+def test_a_person_who_is_known_keeps_their_shape():
+    shape = Shape(gender=0.9, age=0.4, weight=0.8, firmness=0.9)
+    puppet = puppet_of(AnnyBody(shape))
+    motion = someone(puppet)
+    coefficients = puppet.coefficients(motion.build)
+    found = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    body = AnnyBody(shape)
+    assert puppet.shape(motion.build) == shape
+    assert (found - body.keypoints(body(puppet.pose(motion)), "body25")).abs().max() < 2e-4
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_poses_of_a_known_person_are_found_in_one_view(count):
+    puppet = puppet_of(AnnyBody(Shape(gender=0.9, age=0.4, weight=0.8)))
+    place = torch.tensor([[0.0, 0.0, 0.9]]).repeat(count, 1)
+    standing = puppet.typical(facings(UP, 1).expand(count, 3, 3), place)
+    share = torch.linspace(0, 1, count)[:, None] if count > 1 else torch.ones(1, 1)
+    controls = standing.controls.clone()
+    controls[:, CONTROLS.index("left_shoulder")] += share * torch.tensor([0.0, -1.0, 0.0])
+    controls[:, CONTROLS.index("right_knee")] += share * torch.tensor([0.6, 0.0, 0.0])
+    motion = replace(standing, controls=controls)
+    coefficients = puppet.coefficients(motion.build)
+    keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    camera = two_cameras()[:1]
+    poses = fit_poses(filmed(keypoints, camera), UP, puppet)
+    assert poses.rotations.shape == (count, 103, 3) and poses.frame.tolist() == list(range(count))
+    found = puppet.body.keypoints(puppet.body(poses), "body25")
+    off = camera.project(found)[0] - camera.project(keypoints)[0]
+    assert float(off.norm(dim=-1).mean()) < 3  # of somebody 240 pixels tall
+    assert float((found - keypoints).norm(dim=-1).mean()) < 0.08
+
+
+def test_meshes_alone_have_no_poses():
+    body = AnnyBody()
+    mesh = body(body.rest_pose()).vertices
+    assert puppet_of(TrackedBody([0], mesh, body.surface)) is None
 
 
 # what was seen

@@ -1,6 +1,7 @@
 """A body fitted to what was seen of a person: keypoints in pictures, outlines of masks, one camera or many.
 
     fit = fit_person(seen, up)     shape, a pose a frame, cameras, and how well they agree with what was seen
+    poses = fit_poses(seen, up, puppet_of(body))     of somebody whose shape is known
 
 The body is Anny, or one of SMPL's family. One shape is shared by all frames. Each frame is first fitted from
 several sides and the likeliest sequence chosen (initialisation); then all frames move together (optimisation)
@@ -13,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from anr_core.body import Pose
-from anr_core.body.anny import Shape
+from anr_core.body import Body, Pose
+from anr_core.body.anny import AnnyBody, Shape
+from anr_core.body.smpl import VERTICES, SmplBody
 from anr_core.camera import Camera
 from anr_core.prepare.fitting.energy import Rig
 from anr_core.prepare.fitting.initialisation import first_motion
@@ -74,6 +76,31 @@ def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrin
     return Fit(puppet.shape(motion.build), puppet.pose(motion, seen.frames), corrected, report)
 
 
+def puppet_of(person: Body, openpose: bool = True) -> Puppet | SmplPuppet | None:
+    """What moves somebody whose shape is known; None for a body that keypoints don't tell the pose of."""
+    if isinstance(person, AnnyBody):
+        return Puppet(openpose, person)
+    if isinstance(person, SmplBody) and person.model_type in VERTICES:
+        return SmplPuppet(person.model_type, openpose, person)
+    return None
+
+
+def fit_poses(seen: Observations, up: torch.Tensor, puppet: Puppet | SmplPuppet) -> Pose:
+    """Poses (F) of a puppet's person, of keypoints that somebody made this person's: in their pictures.
+
+    seen  through cameras that are known
+    up    (3,) the world's unit vector against gravity
+
+    Raises ValueError where no frame shows enough of a person.
+    """
+    seen, _ = unswapped(seen)
+    believed = seen.without(doubled(seen))
+    motion, linked = first_motion(believed, puppet, up)
+    motion, _ = _in_parts(puppet, believed, motion, linked, Rig.of(seen.cameras),
+                          (KEYPOINT_STEPS, OUTLINE_STEPS))
+    return puppet.pose(motion, seen.frames)
+
+
 def _fitted(puppet, seen, motion, linked, rig, cameras, steps):
     """Shape and cameras from as many frames as fit together, spread evenly; then all frames, part by part."""
     count = len(motion)
@@ -85,8 +112,13 @@ def _fitted(puppet, seen, motion, linked, rig, cameras, steps):
                           steps)
     if count <= TOGETHER:
         return chosen, rig
-    motion, parts = replace(motion, build=chosen.build), []
-    for start, stop, first, last in windows(count):
+    return _in_parts(puppet, seen, replace(motion, build=chosen.build), linked, rig, steps)
+
+
+def _in_parts(puppet, seen, motion, linked, rig, steps):
+    """All frames, part by part, by a shape and cameras that stay."""
+    parts = []
+    for start, stop, first, last in windows(len(motion)):
         rows = torch.arange(start, stop)
         part, _ = _in_two(puppet, seen.at(rows), motion[rows], linked[start:stop - 1], rig, MOTION, steps)
         parts.append(part[first - start:last - start])
@@ -96,7 +128,7 @@ def _fitted(puppet, seen, motion, linked, rig, cameras, steps):
 def windows(count: int) -> list[tuple[int, int, int, int]]:
     """Frames (start, stop) that are fitted together, and of them those (first, last) that are kept."""
     found = []
-    for start in range(0, count - OVERLAP, TOGETHER - OVERLAP):
+    for start in range(0, max(count - OVERLAP, 1), TOGETHER - OVERLAP):
         stop = min(start + TOGETHER, count)
         found.append((start, stop, start + OVERLAP // 2 if start else 0,
                       count if stop == count else stop - OVERLAP // 2))

@@ -73,10 +73,10 @@ class Motion:
 class Puppet:
     """Poses Anny by a Motion, and tells where keypoints and vertices come to be."""
 
-    def __init__(self, openpose: bool = True):
-        """Keypoints are OpenPose's, or COCO's."""
+    def __init__(self, openpose: bool = True, person: AnnyBody | None = None):
+        """Keypoints are OpenPose's, or COCO's; of a person who is known no build is asked."""
         arrays = baked()
-        self.body = AnnyBody()
+        self.body, self.known = person or AnnyBody(), person is not None
         self.prior = pose_prior(self.body)
         self.build_mean, self.build_spread = torch.tensor(list(BUILD.values())).unbind(1)
         self.shares, self.axes = joint_shares(), control_axes(self.body)
@@ -97,11 +97,11 @@ class Puppet:
 
     def coefficients(self, build: torch.Tensor) -> torch.Tensor:
         """(1, K) of the shape basis."""
-        return shape_coefficients(self._phenotypes(build))
+        return shape_coefficients(self.body.shape.tensor() if self.known else self._phenotypes(build))
 
     def shape(self, build: torch.Tensor) -> Shape:
         """The phenotypes of a build."""
-        return Shape(*self._phenotypes(build)[0].tolist())
+        return self.body.shape if self.known else Shape(*self._phenotypes(build)[0].tolist())
 
     def person(self, shape: Shape) -> AnnyBody:
         """The body of a shape."""

@@ -51,11 +51,14 @@ class Carry:
 class SmplPuppet:
     """Poses a model of SMPL's family by a Motion, as Puppet does Anny; its build is the betas."""
 
-    def __init__(self, model_type: str, openpose: bool = True):
-        """Keypoints are OpenPose's, or COCO's. Raises FileNotFoundError or ValueError for a file that isn't
-        the user's model, or another one."""
-        self.model_type, self.variant = model_type, own_variant(model_type)
-        self.body = SmplBody(own_model(model_type, self.variant), model_type, self.variant)
+    def __init__(self, model_type: str, openpose: bool = True, person: SmplBody | None = None):
+        """Keypoints are OpenPose's, or COCO's; of a person who is known no build is asked.
+
+        Raises FileNotFoundError or ValueError for a file that isn't the user's model, or another one.
+        """
+        self.model_type, self.known = model_type, person is not None
+        self.variant = person.variant if self.known else own_variant(model_type)
+        self.body = person or SmplBody(own_model(model_type, self.variant), model_type, self.variant)
         self.picked, self.mix = _keypoints(self.body, openpose)
         model, self.parents = self.body.model, self.body.skeleton.parents
         self.hops, self.weights = hops(self.parents), model.lbs_weights
@@ -68,6 +71,9 @@ class SmplPuppet:
         anny = AnnyBody()
         self.prior = pose_prior(anny)
         self.build_mean, self.build_spread = torch.zeros(len(self.basis)), torch.ones(len(self.basis))
+        if self.known:
+            betas = self.body.betas[0]
+            self.build_mean[:len(betas)] = betas
         turned = torch.tensor(joints_for_anny(self.body.skeleton))
         self.shares = torch.zeros(len(self.parents), joint_shares().shape[1]).index_add(
             0, turned[1:], joint_shares())
