@@ -20,7 +20,7 @@ import tyro
 
 from anr_core.cli.captures import Annotate, Convert, Fit, Lift, Mask, Paint, Prepare, Sheet, Studio
 from anr_core.cli.looking import Bench, Shapes
-from anr_core.cli.runs import Evaluate, Mesh, Render, Train, Transfer
+from anr_core.cli.runs import Evaluate, Export, Mesh, Render, Train, Transfer
 from anr_core.launch import Alike, speaks, started
 
 # Commands import what they need when they run: --help must not wait for torch.
@@ -32,7 +32,7 @@ LONGEST = 2000  # characters of an error: what a file holds may stand in it
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "lift": Lift, "train": Train,
             "evaluate": Evaluate, "render": Render, "transfer": Transfer, "mesh": Mesh,
-            "shapes": Shapes, "bench": Bench}
+            "export": Export, "shapes": Shapes, "bench": Bench}
 
 
 def one_line(told: str) -> str:

@@ -246,6 +246,38 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write a run's avatar as one file that others open without this package."""
+
+    # folder that `train` filled
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    # .html, a page that draws the avatar under sliders without a network; .glb, the skinned mesh with its
+    # unwrapped texture; .onnx, the networks
+    out: Annotated[Positional[Path], arg(metavar="OUT.html")]
+    # motion that a page plays or a mesh carries: BVH and others, as `render` takes them, or a capture
+    motion: Annotated[str | None, optional("FILE")] = None
+    # axis that points up in the motion's file: x, y or z; found in the file if not given
+    up: Annotated[str | None, optional("AXIS")] = None
+    # of a .glb: the body's shape basis as morph targets
+    shapes: bool = False
+    # of an .onnx: with the sampling of the texture
+    sampled: bool = False
+    # side of the pictures that a page or networks draw, pixels; the run's own if not given
+    size: Annotated[int | None, optional("S")] = None
+    # who, in a run of several people
+    person: Annotated[str | None, optional("NAME")] = None
+
+    def __call__(self) -> None:
+        from anr_core.avatars.run import Run
+        from anr_core.export.handing import Wishes, hand_on
+
+        wishes = Wishes(self.motion, self.up, self.shapes, self.size, self.sampled)
+        for note in hand_on(Run.open(self.run, self.person), self.out, wishes):
+            print(f"  {note}")
+        print(f"written to {self.out}")
+
+
+@dataclass(frozen=True)
 class Mesh:
     """Write the surface of a neural-body run's volume, with its colours; tell how near it is to the truth."""
 
