@@ -28,6 +28,7 @@ from anr_core.camera import Camera
 from anr_core.rasterizer import rasterize, vertex_normals
 
 DOUBTED = 0.1  # a weight of one grazing view, below which neighbours know a texel's colour better
+GRAZED = 0.1   # of the weight that the body's other side has, below which that side knows it better
 
 
 def bilinear(table: torch.Tensor, size: tuple[int, int, int], chart: torch.Tensor,
@@ -252,11 +253,12 @@ class Unwrapping:
         totals = [sums[group] if without is None else (sums[group] - sums[without]).clamp(min=0)
                   for sums in self.sums]
         around = _vertex_colours(self.texels, totals, self.surface, self.vertices)
-        colours = spread(*_with_other_side(*around, mirrored(self.surface)), self.surface.faces)
+        colours, bound, doubted = _with_other_side(*around, mirrored(self.surface))
+        colours = spread(colours, bound, self.surface.faces)
         for chart, (texels, total) in enumerate(zip(self.texels, totals, strict=True)):
             around = _on_surface(colours, self.surface.faces, texels)
             mean = total[:, :3] / total[:, 3:].clamp(min=1e-6)
-            trust = (total[:, 3:] / DOUBTED).clamp(max=1)
+            trust = (total[:, 3:] / _on_surface(doubted[:, None], self.surface.faces, texels)).clamp(max=1)
             rgb[chart].flatten(1)[:, texels.place] = torch.lerp(around, mean, trust).T
             weight[chart].flatten(1)[:, texels.place] = total[:, 3:].T
             for picture in (rgb[chart], weight[chart]):
@@ -308,23 +310,33 @@ def _seen(texels, surface, vertices, normals, image, trusted, camera, depth):
 
 
 def _vertex_colours(texels, total, surface, count):
-    """Weighed mean colour (V, 3) of the texels around each vertex, and the weight (V,)."""
-    table = surface.uv.new_zeros(count, 4)
+    """Weighed mean colour (V, 3) of the texels around each vertex, their weight (V,) and number (V,)."""
+    table = surface.uv.new_zeros(count, 5)
     for t, sums in zip(texels, total, strict=True):
+        told = torch.cat([sums, torch.ones_like(sums[:, :1])], 1)
         for corner in range(3):
-            table.index_add_(0, surface.faces[t.face, corner], sums * t.barycentric[:, corner, None])
-    return table[:, :3] / table[:, 3:].clamp(min=1e-6), table[:, 3]
+            table.index_add_(0, surface.faces[t.face, corner], told * t.barycentric[:, corner, None])
+    return table[:, :3] / table[:, 3:4].clamp(min=1e-6), table[:, 3], table[:, 4]
 
 
-def _with_other_side(colours, weight, across):
-    """Vertex colours (V, 3) and weights (V,) with those of vertices across (V,) where there are none."""
+def _with_other_side(colours, weight, around, across):
+    """Vertex colours (V, 3) and weights (V,) with those of vertices across (V,) where there are none, and the
+    mean weight (V,) of the texels around below which that is so.
+
+    around  (V,) how many texels these are
+    """
+    doubted = torch.full_like(weight, DOUBTED)
     if across is None or len(across) != len(weight):
-        return colours, weight
+        return colours, weight, doubted
+    mean = weight / around.clamp(min=1e-6)
+    # whatever grazes the surface in every picture is as often what stands before it, of a body a little off
+    doubted = torch.maximum(doubted, GRAZED * mean[across])
+    doubt = (1 - mean / doubted).clamp(min=0)
     # a weight of 1 binds about as much as the neighbours do, so that there is no edge where sides meet
-    lent = weight[across].clamp(max=1) * (1 - weight / DOUBTED).clamp(min=0)
-    total = weight + lent
-    mean = (weight[:, None] * colours + lent[:, None] * colours[across]) / total[:, None].clamp(min=1e-6)
-    return mean, total
+    own, lent = weight * (1 - doubt), weight[across].clamp(max=1) * doubt
+    total = own + lent
+    mixed = (own[:, None] * colours + lent[:, None] * colours[across]) / total[:, None].clamp(min=1e-6)
+    return mixed, total, doubted
 
 
 def spread(colours: torch.Tensor, weight: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:

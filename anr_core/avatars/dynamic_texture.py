@@ -302,7 +302,7 @@ class DynamicTexture(Avatar):
         logit = said = seen.logit
         learns = not self.training or not self.knows_bodies or buffer is not None
         sampled, coverage = seen.sampled(self.texture if learns else learning_nothing(self.texture))
-        texture = beyond(sampled[:, :3], coverage)
+        texture = beyond(sampled[:, :3], coverage, closely=True)
         added = torch.zeros_like(texture)
         if bool(self.alive):
             # it is told whether places are a mesh's: what it adds where they are uncertain is another thing

@@ -118,7 +118,7 @@ def test_a_body_says_where_on_its_parts_pixels_are(capture, views):
         drawn = avatar(asked)
     true = gbuffer(replace(asked.posed, surface=avatar.charts), asked.camera, asked.size).iuv()
     torch.testing.assert_close(torch.cat([drawn.layers["parts"], drawn.layers["uv"]], 1), true)
-    texture = beyond(drawn.layers["features"][:, :3], drawn.layers["coverage"])
+    texture = beyond(drawn.layers["features"][:, :3], drawn.layers["coverage"], closely=True)
     assert torch.equal(drawn.layers["coverage"], (true[:, :1] > 0).float())
     torch.testing.assert_close((texture + drawn.layers["added"]).clamp(0, 1), drawn.rgb)
 
