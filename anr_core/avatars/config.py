@@ -147,8 +147,8 @@ def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
     given = {name: value for name, value in changes.items() if value is not None}
     names = [field.name for field in fields(presets[preset])]
     if unknown := given.keys() - set(names):
-        told = ", ".join(name if name.isidentifier() else repr(name[:60]) for name in sorted(unknown)[:5])
-        raise ValueError(f"setting {told} is unknown; there are {', '.join(names)}.")
+        told = [name[:60] if name.isidentifier() else repr(name[:60]) for name in sorted(unknown)[:5]]
+        raise ValueError(f"setting {', '.join(told)} is unknown; there are {', '.join(names)}.")
     for name, value in given.items():
         _check(name, value, type(getattr(presets[preset], name)))
     config = replace(presets[preset], **given)

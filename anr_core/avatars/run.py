@@ -128,7 +128,7 @@ class Run:
     def avatar(self) -> Avatar:
         """The trained avatar, with its body; registered meshes need the capture that holds them."""
         file = self.path / "checkpoint.safetensors"
-        body = None if self.body is None else make_body(self.body)
+        body = self._made_body()
         avatar = _filled(self.config, read_tensors(file), self.trained, file, body and body.skeleton,
                          self.paired)
         avatar.up = torch.tensor(self.up)
@@ -147,6 +147,12 @@ class Run:
         check_surface(capture, avatar.surface)
         avatar.body = capture.body
         return avatar
+
+    def _made_body(self):
+        try:
+            return None if self.body is None else make_body(self.body)
+        except ValueError as error:
+            raise ValueError(f"{self.path / 'config.json'}: {error}") from None
 
 
 def load_avatar(run: str | Path, person: str | None = None) -> Avatar:
@@ -250,6 +256,9 @@ def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
         with RoomFor(tensors):
             avatar = make_avatar(config, surface, pictures)
         avatar.load_state_dict(tensors)
+        for name, tensor in tensors.items():
+            if not bool(tensor.isfinite().all()):
+                raise ValueError(f"{name} is not finite")
     except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         raise ValueError(f"{file} doesn't hold a {config.system} avatar of these settings ({reason}). "

@@ -88,8 +88,9 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=FORMATS) as image:
             upright = image.getexif().get(ExifTags.Base.Orientation) not in TURNED
             return (image.height, image.width) if upright else (image.width, image.height)
-    except BROKEN as error:
-        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
+    except (*BROKEN, MemoryError) as error:  # a header may ask for any length
+        reason = str(error) or "its header is damaged"
+        raise ValueError(f"{path} can't be read as a picture ({reason}). Copy it again.") from None
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

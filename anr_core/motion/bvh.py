@@ -61,14 +61,15 @@ def _hierarchy(text, file):
             elif kind == "CHANNELS":
                 channels[above[-1]] = [_channel(word) for word in words[2:2 + int(words[1])]]
             elif kind not in ("", "HIERARCHY"):
-                raise ValueError(f"the unknown word {words[0]!r}")
+                raise ValueError(f"the unknown word {words[0][:60]!r}")
         except (ValueError, IndexError) as error:
             raise ValueError(f"{file} has {error} in line {number}, {line.strip()[:60]!r}. Export it "
                              "again.") from None
     if above or not names:
         raise ValueError(f"{file}: its hierarchy is not closed, or empty. Copy it again.")
     if parents.count(-1) > 1:
-        roots = ", ".join(name for name, parent in zip(names, parents, strict=True) if parent < 0)
+        roots = [name for name, parent in zip(names, parents, strict=True) if parent < 0]
+        roots = ", ".join(name[:60] for name in roots[:5])
         raise ValueError(f"{file} holds several figures: {roots}. Keep one.")
     return names, parents, offsets, channels
 
@@ -79,7 +80,7 @@ def _channel(word):
     for index, name in enumerate(CHANNELS):
         if wanted == name.lower():
             return index
-    raise ValueError(f"the unknown channel {word!r}")
+    raise ValueError(f"the unknown channel {word[:60]!r}")
 
 
 def _frames(text, width, file):

@@ -163,7 +163,7 @@ def _listed(file):
         for name, values in found.items():
             if not isinstance(row, dict) or name not in row:
                 raise ValueError(f"{file}: entry {index} has no {name}, so it is no motion of EasyMocap.")
-            values.append(np.reshape(row[name], -1))
+            values.append(_stacked(row[name], file).reshape(-1))
     if not rows:
         raise ValueError(f"{file} holds no frames. Export it again.")
     arrays = {name: numbers(_stacked(values, file), (None, None), f"{file}: {name}")

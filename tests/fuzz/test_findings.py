@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
+from anr_core.avatars.run import load_avatar
 from anr_core.body.pickles import unpickle
 from anr_core.body.smpl import read_model, read_uv
 from anr_core.capture.readers.arrays import entry
@@ -12,6 +15,7 @@ from anr_core.capture.readers.openpose import read_keypoint_files
 from anr_core.cli import one_line
 from anr_core.cli.options import read_settings
 from anr_core.motion import read_motion
+from anr_core.training import train
 from anr_core.training.page import read_rows
 from anr_core.training.record import read_lines
 
@@ -47,6 +51,32 @@ def test_settings_that_are_deep_or_of_strange_names_are_told_in_one_line(tmp_pat
         read_settings(written(tmp_path / "a.json", '{"width": ' + "[" * 100_000))
     with pytest.raises(ValueError, match=r"\Asetting '', 'a\\nb' is unknown"):
         configure(**{"a\nb": 1, "": 2})
+    with pytest.raises(ValueError, match=r"\Asetting s{60} is unknown"):
+        configure(**{"s" * 5000: 1})
+
+
+def test_a_motions_ragged_entries_and_long_words_are_told_in_a_line_that_names_the_file(tmp_path):
+    ragged = [{"Rh": [[0, 0, 0]], "Th": [[0, 0, 0]], "poses": [[0] * 72, [0]]}]
+    with pytest.raises(ValueError, match=r"\A[^\n]*motion.json has entries of different lengths"):
+        read_motion(written(tmp_path / "motion.json", ragged))
+    for text in (f"HIERARCHY\n{'1' * 5000}\n", f"HIERARCHY\nROOT a\n{{\nCHANNELS 1 {'1' * 5000}\n"):
+        with pytest.raises(ValueError, match=r"\A[^\n]{,500}\Z"):
+            read_motion(written(tmp_path / "walk.bvh", text + "MOTION\n"))
+
+
+def test_a_runs_damage_is_told_with_its_file(small_capture, tmp_path):
+    run = tmp_path / "run"
+    list(train(small_capture, run, "static", config={"texture_size": 32, "size": 64}))
+    config = json.loads((run / "config.json").read_text())
+    written(run / "config.json", config | {"body": {"model": 1}})
+    with pytest.raises(ValueError, match=r"\A[^\n]*config.json: The body 1 is unknown"):
+        load_avatar(run)
+    written(run / "config.json", config)
+    tensors = safetensors.torch.load_file(run / "checkpoint.safetensors")
+    tensors["texels"][1] = torch.nan
+    safetensors.torch.save_file(tensors, run / "checkpoint.safetensors")
+    with pytest.raises(ValueError, match=r"checkpoint.safetensors doesn't hold .*texels is not finite"):
+        load_avatar(run)
 
 
 def test_a_models_arrays_fit_each_other(tmp_path):
