@@ -90,6 +90,10 @@ class Exported(nn.Module):
     inputs: dict[str, Slot]
     outputs: dict[str, Slot] = OUTPUTS
 
+    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Colour (B, 3, H, W) and mask (B, 1, H, W) of what `inputs` names."""
+        raise NotImplementedError
+
     def given(self, scene: Scene) -> dict[str, torch.Tensor]:
         """What goes in, by name, of a scene that the avatar would draw."""
         raise NotImplementedError
