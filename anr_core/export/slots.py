@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from anr_core.avatars.base import Scene
 from anr_core.avatars.inputs import FINER
+from anr_core.texture import sheet_of
 
 FINE, LATENT = "fine ", "latent "  # sizes of pictures that are drawn larger, or smaller
 
@@ -59,21 +60,25 @@ class Sampling(nn.Module):
     def __init__(self, tables: Sequence[tuple[torch.Tensor, tuple[int, int, int]]]):
         super().__init__()
         self.sizes = [size for _, size in tables]
-        for level, (table, (charts, height, width)) in enumerate(tables):
-            # charts one below the other: coordinates end at the outermost texels' centres, so none mix
-            tall = table.detach().view(1, charts * height, width, -1).movedim(-1, 1).contiguous()
-            self.register_buffer(f"level{level}", tall)
+        for level, (table, size) in enumerate(tables):
+            # all charts on one sheet: coordinates end at the outermost texels' centres, so none mix. It is as
+            # square as can be: the larger a coordinate, the fewer digits are left for its fraction
+            self.register_buffer(f"level{level}", sheet_of(table.detach(), size)[None].contiguous())
 
     def forward(self, iuv: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) part, u and v -> (B, C, H, W)"""
         part, u, v = iuv.unbind(1)
         total = 0
         for level, (charts, height, width) in enumerate(self.sizes):
+            texels = getattr(self, f"level{level}")
+            rows, columns = texels.shape[2] // height, texels.shape[3] // width
             x, y = (u * width).clamp(0.5, width - 0.5), ((1 - v) * height).clamp(0.5, height - 0.5)
             if charts > 1:
-                y = y + (part - 1).clamp(min=0) * height
-            grid = torch.stack([2 * x / width - 1, 2 * y / (charts * height) - 1], -1).flatten(0, 1)[None]
-            found = functional.grid_sample(getattr(self, f"level{level}"), grid, align_corners=False)[0]
+                chart = (part - 1).clamp(min=0)
+                row = torch.floor((chart + 0.5) / columns)
+                x, y = x + (chart - row * columns) * width, y + row * height
+            grid = torch.stack([2 * x / (columns * width) - 1, 2 * y / (rows * height) - 1], -1)
+            found = functional.grid_sample(texels, grid.flatten(0, 1)[None], align_corners=False)[0]
             found = found.unflatten(1, (-1, part.shape[1])).transpose(0, 1)
             total = found if level == 0 else total + functional.pad(
                 found, (0, 0, 0, 0, 0, total.shape[1] - found.shape[1]))

@@ -36,10 +36,14 @@ SAMPLED = [(system, changes) for system, changes in KINDS
 
 
 @pytest.fixture(scope="module")
-def captures(small_capture, tmp_path_factory):
-    posed = make_posed_capture(tmp_path_factory.mktemp("posed") / "capture", masked=True)
-    return {"gaussian": posed, "dynamic-texture": posed} | dict.fromkeys(("anr", "deferred", "smplpix"),
-                                                                         small_capture)
+def posed_capture(tmp_path_factory):
+    return make_posed_capture(tmp_path_factory.mktemp("posed") / "capture", masked=True)
+
+
+@pytest.fixture
+def capture(system, changes, small_capture, posed_capture):
+    """Of Anny where joints or parts are needed: the small one has a single part."""
+    return posed_capture if system in OWN or "charts_by_part" in changes else small_capture
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +57,9 @@ def shaken(folder, capture, system, paired=False, **changes):
     random = torch.Generator().manual_seed(0)
     config = configure(system=system, **TINY | OWN.get(system, {}) | changes)
     pictures = [(shot.camera, shot.frame) for shot in capture.shots]
-    avatar = make_avatar(config, None if paired else capture.body.surface, pictures)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        avatar = make_avatar(config, None if paired else capture.body.surface, pictures)
     if system == "gaussian":
         avatar.find_joints()
     for name, tensor in avatar.state_dict().items():
@@ -62,11 +68,13 @@ def shaken(folder, capture, system, paired=False, **changes):
             tensor.copy_(torch.rand(tensor.shape, generator=random))
         elif place == "alive":
             tensor.fill_(True)
+        elif ".moment." in name:
+            tensor.fill_(0.5)  # small features are made large, as training would find
         elif place == "displacement":
             tensor.add_(torch.rand(tensor.shape, generator=random), alpha=0.01)
         elif name in dict(avatar.named_parameters()) or place == "running_mean":
-            begins = tensor.ndim > 1 and not tensor.any()  # by adding nothing: that would be easy to draw
-            tensor.add_(torch.rand(tensor.shape, generator=random) - 0.5, alpha=2.0 if begins else 0.3)
+            begins = tensor.ndim > 1 and not tensor.any()  # as nothing, which would be easy to draw
+            tensor.add_(torch.rand(tensor.shape, generator=random) - 0.5, alpha=1.0 if begins else 0.3)
     run = Run(folder, config, pictures, (str(capture.path), "../capture"), "CC0: a person nobody filmed",
               person="somebody", paired=paired)
     run.save()
@@ -88,7 +96,7 @@ def differences(file, avatar, scene, sampled=False):
     drawn = avatar.draw(scene)
     feeds = given(avatar, scene, sampled)
     found = onnxruntime.InferenceSession(file).run(["rgb", "mask"], feeds)
-    assert drawn.rgb.std() > 0.02 and drawn.mask.std() > 0.02  # there is something to see
+    assert min(drawn.rgb.std(), drawn.mask.std()) > 0.01  # there is something to see
     height, width = scene.size  # a gaussian's comes in whole latent pixels
     rgb, mask = (np.abs(picture[..., :height, :width] - wanted.numpy())
                  for picture, wanted in zip(found, (drawn.rgb, drawn.mask), strict=True))
@@ -98,20 +106,20 @@ def differences(file, avatar, scene, sampled=False):
 
 
 @pytest.mark.parametrize("system, changes", KINDS, ids=str)
-def test_onnx_runtime_draws_what_the_avatar_draws_at_three_sizes(system, changes, captures, tmp_path):
-    run = shaken(tmp_path / "run", captures[system], system, **changes)
+def test_onnx_runtime_draws_what_the_avatar_draws_at_three_sizes(system, changes, capture, tmp_path):
+    run = shaken(tmp_path / "run", capture, system, **changes)
     hand_on(run, tmp_path / "me.onnx")
     avatar = run.avatar()
-    for scene in scenes(captures[system], avatar):
+    for scene in scenes(capture, avatar):
         assert max(differences(tmp_path / "me.onnx", avatar, scene)) < 1e-4
 
 
 @pytest.mark.parametrize("system, changes", SAMPLED, ids=str)
-def test_a_graph_samples_the_texture_as_the_avatar_does(system, changes, captures, tmp_path):
-    run = shaken(tmp_path / "run", captures[system], system, **changes)
+def test_a_graph_samples_the_texture_as_the_avatar_does(system, changes, capture, tmp_path):
+    run = shaken(tmp_path / "run", capture, system, **changes)
     hand_on(run, tmp_path / "me.onnx", Wishes(sampled=True))
     avatar = run.avatar()
-    for scene in scenes(captures[system], avatar):
+    for scene in scenes(capture, avatar):
         assert max(differences(tmp_path / "me.onnx", avatar, scene, sampled=True)) < 1e-4
 
 
