@@ -293,14 +293,14 @@ class DynamicTexture(Avatar):
         return torch.cat([pixels, known[..., None].to(pixels)], -1)
 
     def look(self, scene: Scene) -> tuple[GBuffer | None, torch.Tensor, Labelling | None, Seen]:
-        """The drawn body where it guides, limbs' maps, else what the generator says; what places are seen."""
+        """The drawn body where one guides, limbs' maps, else what the generator says; what places are seen."""
         buffer = self._drawn(scene) if self.guided(scene) else None
         points = self.points(scene, buffer)
         # training draws windows of the pictures that are drawn later
         maps = self.limbs(points, scene.size, self.config.size if self.training else None)
         labelled = None if buffer else self.generator(maps)
-        return buffer, maps, labelled, self._mended(maps, buffer) if buffer else Seen.said(labelled,
-                                                                                           scene.size)
+        seen = self._mended(maps, buffer) if buffer else Seen.said(labelled, scene.size)
+        return buffer, maps, labelled, seen
 
     def forward(self, scene: Scene) -> Rendering:
         buffer, maps, labelled, seen = self.look(scene)

@@ -286,7 +286,7 @@ class Gaussian(Avatar):
 
         looks  (1 or B, E, F)
         """
-        drawn = self.decoder(latent, looks.flatten(1).expand(len(latent), -1)).to(latent)
+        drawn = self.decoder(latent, looks.flatten(1).expand(latent.shape[0], -1)).to(latent)
         rgb, mask = drawn[:, :3], torch.sigmoid(STEEP * (drawn[:, 3:] - 0.5))
         return (rgb, mask) if self.training else (rgb.clamp(0, 1), mask * (mask >= LEAST))
 

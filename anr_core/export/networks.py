@@ -115,7 +115,7 @@ class SmplpixNetwork(Exported):
                                "least 0.05")
         if not sampled:
             self.inputs = {"image": picture([*names, "coverage"], (
-                "The mesh, drawn at twice the size and averaged: straight colour, sRGB-encoded"
+                f"The mesh, drawn by its {avatar.config.drawn} as the run does: straight colour, sRGB-encoded"
                 + (f"; nearness, {near[1]}" * (count > 3)) + "; how much of the pixel is mesh"))} | gain
             return
         self.inputs = {"iuv": picture(IUV.channels, f"{IUV.told}; at twice the picture's size", FINE),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from anr_core.avatars.base import Avatar, Scene
-from anr_core.avatars.run import Run, write_atomically
+from anr_core.avatars.run import Run, write_atomically, writing
 from anr_core.export.graph import network_bytes, onnx_package
 from anr_core.export.handing import Wishes, notice
 from anr_core.export.networks import SYSTEMS, exported
@@ -36,7 +36,7 @@ def check(run: Run, wishes: Wishes) -> None:
     config = run.config
     if config.system not in SYSTEMS:
         raise ValueError(f"{run.path} can't be exported to .onnx: a {config.system} avatar "
-                         f"{REFUSED[config.system]}")
+                         f"{REFUSED.get(config.system, 'has no such networks.')}")
     if wishes.sampled and config.system in UNSAMPLED:
         raise ValueError(f"A {config.system} avatar can't be exported with sampling: "
                          f"{UNSAMPLED[config.system]}. Leave --sampled out.")
@@ -56,9 +56,11 @@ def check(run: Run, wishes: Wishes) -> None:
 
 def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
     """Write the graph; returns what goes in and out, a line each."""
-    avatar = run.avatar()
-    network = exported(avatar, wishes.sampled)
-    write_atomically(out, graph_of(network, about(run, network)))
+    network = exported(run.avatar(), wishes.sampled)
+    made = graph_of(network, about(run, network))
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, made)
     lines = [f"{name} ({', '.join(map(str, slot.shape))})" for name, slot in network.inputs.items()]
     return [f"in: {', '.join(lines)}", f"out: {', '.join(network.outputs)}; what each channel is, and the "
             "licence, stand in its metadata"]
@@ -89,5 +91,5 @@ def about(run: Run, network: Exported) -> dict[str, str]:
 @torch.no_grad()
 def given(avatar: Avatar, scene: Scene, sampled: bool = False) -> dict[str, np.ndarray]:
     """What goes into the graph of an avatar, by name, to draw a scene as `avatar(scene)` does."""
-    return {name: value.float().contiguous().numpy()
+    return {name: value.float().cpu().contiguous().numpy()
             for name, value in exported(avatar, sampled).given(scene).items()}

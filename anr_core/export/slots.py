@@ -13,10 +13,10 @@ from anr_core.avatars.base import Scene
 from anr_core.avatars.inputs import FINER
 from anr_core.texture import sheet_of
 
-FINE, LATENT = "fine ", "latent "  # sizes of pictures that are drawn larger, or smaller
+FINE, LATENT = "fine_", "latent_"  # sizes of pictures that are drawn larger, or smaller
 
 # Sizes to trace with: primes, so that a network that pads does so in the graph.
-TRACED = {"batch": 2, "height": 53, "width": 71, f"{FINE}height": 53 * FINER, f"{FINE}width": 71 * FINER,
+TRACED = {"batch": 3, "height": 53, "width": 71, f"{FINE}height": 53 * FINER, f"{FINE}width": 71 * FINER,
           f"{LATENT}height": 13, f"{LATENT}width": 19}
 
 

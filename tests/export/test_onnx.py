@@ -98,7 +98,9 @@ def differences(file, avatar, scene, sampled=False):
     found = onnxruntime.InferenceSession(file).run(["rgb", "mask"], feeds)
     assert min(drawn.rgb.std(), drawn.mask.std()) > 0.01  # there is something to see
     height, width = scene.size  # a gaussian's comes in whole latent pixels
-    rgb, mask = (np.abs(picture[..., :height, :width] - wanted.numpy())
+    found = [picture[..., :height, :width] for picture in found]
+    assert [picture.shape for picture in found] == [drawn.rgb.shape, drawn.mask.shape]
+    rgb, mask = (np.abs(picture - wanted.numpy())
                  for picture, wanted in zip(found, (drawn.rgb, drawn.mask), strict=True))
     # a mask below that is none: at the very step either is right
     step = np.isclose(mask, smplpix.LEAST, atol=1e-4) | np.isclose(mask, gaussian.LEAST, atol=1e-4)
