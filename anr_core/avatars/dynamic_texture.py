@@ -293,7 +293,7 @@ class DynamicTexture(Avatar):
         return torch.cat([pixels, known[..., None].to(pixels)], -1)
 
     def look(self, scene: Scene) -> tuple[GBuffer | None, torch.Tensor, Labelling | None, Seen]:
-        """The drawn body where one guides, limbs' maps, else what the generator says; what places are seen."""
+        """The drawn body where one guides, limbs' maps, else the generator's labels; what places are seen."""
         buffer = self._drawn(scene) if self.guided(scene) else None
         points = self.points(scene, buffer)
         # training draws windows of the pictures that are drawn later
