@@ -168,6 +168,9 @@ class GaussianDecoder(Exported):
         return self.avatar.decoded(latent, self.looks)
 
     def given(self, scene: Scene) -> dict[str, torch.Tensor]:
+        if scene.source is not None:
+            raise ValueError("The graph draws the avatar in its own looks, but this scene has a source that "
+                             "lends others. Lend them to the avatar (avatar.lend) before it is exported.")
         joints = self.avatar.joints(scene)
         return {"latent": self.avatar.latent(scene, joints, self.looks.expand(len(joints), -1, -1))}
 

@@ -125,6 +125,14 @@ def test_a_graph_samples_the_texture_as_the_avatar_does(system, changes, capture
         assert max(differences(tmp_path / "me.onnx", avatar, scene, sampled=True)) < 1e-4
 
 
+def test_looks_that_a_graph_does_not_have_are_refused(posed_capture, tmp_path):
+    avatar = shaken(tmp_path / "run", posed_capture, "gaussian").avatar()
+    view = posed_capture.views(crop="body", size=64)[0]
+    scene = Scene(avatar.body(view.pose), view.camera, (64, 64), source=view)
+    with pytest.raises(ValueError, match="in its own looks, but this scene has a source"):
+        given(avatar, scene)
+
+
 def test_a_network_of_pairs_takes_a_picture_alone(small_capture, tmp_path):
     run = shaken(tmp_path / "run", small_capture, "smplpix", paired=True, input_channels=4)
     hand_on(run, tmp_path / "me.onnx")
