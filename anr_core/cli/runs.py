@@ -262,7 +262,7 @@ class Export:
     shapes: bool = False
     # of an .onnx: with the sampling of the texture
     sampled: bool = False
-    # side of the pictures that a page or networks draw, pixels; the run's own if not given
+    # side of the pictures that a page draws, pixels; the run's own if not given
     size: Annotated[int | None, optional("S")] = None
     # who, in a run of several people
     person: Annotated[str | None, optional("NAME")] = None
