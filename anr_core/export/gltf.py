@@ -51,7 +51,7 @@ def check(run: Run, wishes: Wishes) -> None:
         if run.body["model"] != "anny":
             raise ValueError(f"{run.path} is of a body of {run.body['model'].upper()}, whose licence doesn't "
                              "let the model's shape and weights be passed on, as a .glb would. Fit Anny: "
-                             "python -m anr_core fit CAPTURE --to meshes, then train again.")
+                             "python -m anr_core fit CAPTURE, then train again.")
         return
     capture = run.capture()
     if capture.body is None:
