@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import roma
 import torch
 import trimesh
 from PIL import Image
+from scipy.optimize import nnls
 
 from anr_core.avatars import Scene
 from anr_core.avatars.config import configure
@@ -191,6 +193,7 @@ def test_keys_are_at_their_times_and_no_rotation_jumps(walking):
 
 def test_a_quaternion_stays_on_its_side_past_half_a_turn():
     turns = torch.linspace(0, 4, 9)[:, None, None] * torch.tensor([0.0, 0, torch.pi / 2])
+    turns = roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(turns))  # none farther than half a turn
     assert bool(((found := quaternions(turns))[1:] * found[:-1]).sum(-1).min() > 0.8)
 
 
@@ -203,6 +206,29 @@ def test_four_joints_put_a_vertex_where_all_do_where_two_always_turn_as_one():
     found = (turn[:, joints[0], :3, 3] * four[0, :, None]).sum(1)
     assert torch.allclose(found, torch.einsum("j,pji->pi", weights[0], turn[..., :3, 3]), atol=1e-4)
     assert four.sum() == pytest.approx(1) and bool((four[0, :3] > 0).all())
+
+
+def test_the_four_agree_with_the_best_that_non_negative_least_squares_find():
+    random = torch.Generator().manual_seed(1)
+    moves = torch.eye(4).repeat(5, 7, 1, 1)
+    moves[..., :3, 3] = torch.randn(5, 7, 3, generator=random)
+    weights = torch.rand(30, 7, generator=random) ** 3
+    weights /= weights.sum(1, keepdim=True)
+    joints, four = strongest(torch.zeros(30, 3), weights, moves, torch.full((5,), 0.2))
+    places = moves[..., :3, 3].permute(0, 2, 1).flatten(0, 1).double().numpy()  # (15, 7)
+    for row, all_of_it in enumerate(weights.double().numpy()):
+        wanted = places @ all_of_it
+        best = min(nnls(np.vstack([places[:, some], np.full(4, 1e4)]), np.append(wanted, 1e4))[1]
+                   for some in combinations(range(7), 4))  # the last equation makes their sum 1
+        ours = np.linalg.norm(places[:, joints[row]] @ four[row].double().numpy() - wanted)
+        assert ours == pytest.approx(best, rel=1e-3)
+
+
+def test_weights_are_shares_and_none_is_below_nothing(walking):
+    glb, _ = walking
+    sets = [name for name in glb.attributes if name.startswith("WEIGHTS")]
+    weights = np.concatenate([glb.array(glb.attributes[name]) for name in sets], 1)
+    assert weights.min() == 0 and np.allclose(weights.sum(1), 1, atol=1e-6)
 
 
 def test_further_sets_leave_the_body_its_own_weights():
