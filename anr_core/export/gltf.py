@@ -47,17 +47,21 @@ def check(run: Run, wishes: Wishes) -> None:
     if wishes.sampled or wishes.size is not None:
         raise ValueError("A .glb holds a mesh, and neither networks nor drawn pictures: leave out --sampled "
                          "and --size.")
+    static, _ = run.static()
     if run.body is not None:
         if run.body["model"] != "anny":
             raise ValueError(f"{run.path} is of a body of {run.body['model'].upper()}, whose licence doesn't "
                              "let the model's shape and weights be passed on, as a .glb would. Fit Anny: "
                              "python -m anr_core fit CAPTURE, then train again.")
+        if not torch.equal(make_body(run.body).surface.faces, static.surface.faces):
+            raise ValueError(f"{run.path / 'static.safetensors'} holds other triangles than the body in "
+                             "config.json. Put the run's own file back, or train again.")
         return
     capture = run.capture()
     if capture.body is None:
         raise ValueError(f"{capture.path} has no body, so there is no mesh to write as .glb. Fit one: python "
                          "-m anr_core fit CAPTURE, then train again.")
-    check_surface(capture, run.static()[0].surface)
+    check_surface(capture, static.surface)
     if wishes.motion is not None or wishes.shapes:
         raise ValueError(f"{capture.path} has one registered mesh a frame, which can neither be moved nor "
                          "shaped; without --motion and --shapes one of them is written. For more, fit Anny: "
