@@ -302,7 +302,8 @@ def test_one_atlas_keeps_its_places_with_the_origin_at_the_top():
 @pytest.fixture(scope="module")
 def shaped(run, tmp_path_factory):
     file = tmp_path_factory.mktemp("shaped") / "me.glb"
-    notes = hand_on(run, file, Wishes(shapes=True))
+    learned = replace(run, config=replace(run.config, system="gaussian"))
+    notes = hand_on(learned, file, Wishes(shapes=True))
     return Glb(file), notes
 
 
@@ -391,11 +392,10 @@ def test_the_file_says_whose_it_is_and_that_a_person_must_agree(walking, run):
     assert asset["extras"] == {"licence": "CC0", "consent": CONSENT}
 
 
-def test_a_learned_renderer_stays_behind_and_the_notes_say_so(run, walking, tmp_path):
-    learned = replace(run, config=replace(run.config, system="gaussian"))
-    notes = hand_on(learned, tmp_path / "me.glb")
+def test_a_learned_renderer_stays_behind_and_the_notes_say_so(shaped):
+    glb, notes = shaped
     assert "not what gaussian learned" in notes[-1]
-    assert "animations" not in Glb(tmp_path / "me.glb").tree
+    assert "animations" not in glb.tree
 
 
 # refusals
