@@ -4,10 +4,8 @@ import io
 import json
 import os
 import shutil
-import struct
 import subprocess
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,6 @@ import roma
 import torch
 import trimesh
 from PIL import Image
-from scipy.optimize import nnls
 
 from anr_core.avatars import Scene
 from anr_core.avatars.config import configure
@@ -29,7 +26,7 @@ from anr_core.capture.posing import make_body
 from anr_core.cli import main
 from anr_core.export.corners import Corners, on_sheet
 from anr_core.export.handing import CONSENT, Wishes, hand_on
-from anr_core.export.influences import all_weights, anybodys_poses, further, strongest
+from anr_core.export.influences import anybodys_poses
 from anr_core.export.morphs import changed
 from anr_core.export.rig import KEYS, quaternions
 from anr_core.export.staging import driven
@@ -39,13 +36,12 @@ from anr_core.prepare import prepare
 from anr_core.rasterizer import gbuffer
 from anr_core.texture import bilinear, table
 from anr_core.training import train
+from tests.glb import Glb, off, triangles_of
 from tests.motion.made_up import bvh_text, walk
 from tests.posed_capture import make_posed_capture
 from tests.small_pairs import write_pairs
 
 TINY = {"size": 64, "texture_size": 64}
-KINDS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-SHAPES = {"SCALAR": (), "VEC2": (2,), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
 UP = torch.tensor([0.0, 0, 1])
 NODE = Path(os.environ.get("ANR_NODE", Path(__file__).parent))  # a folder with node_modules in it
 
@@ -74,62 +70,6 @@ def walking(run, tmp_path_factory):
     return Glb(folder / "me.glb"), driven(body, motion, body.rest_pose(), UP, KEYS, 0)
 
 
-class Glb:
-    """A reader of its own: the tree, arrays by accessor, and what the joints of a node's skin do."""
-
-    def __init__(self, file):
-        self.file, content = file, file.read_bytes()
-        magic, version, length, of_tree, kind = struct.unpack("<4sIII4s", content[:20])
-        assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
-        self.tree, self.blob = json.loads(content[20:20 + of_tree]), content[28 + of_tree:]
-        self.attributes = self.tree["meshes"][0]["primitives"][0]["attributes"]
-
-    def bytes(self, view):
-        view = self.tree["bufferViews"][view]
-        return self.blob[view["byteOffset"]:view["byteOffset"] + view["byteLength"]]
-
-    def array(self, accessor):
-        accessor = self.tree["accessors"][accessor]
-        kind = KINDS[accessor["componentType"]]
-        shape = SHAPES[accessor["type"]]
-        found = np.frombuffer(self.bytes(accessor["bufferView"]), kind).reshape(accessor["count"], *shape)
-        return found.swapaxes(1, 2) if accessor["type"] == "MAT4" else found
-
-    def moved(self, row):
-        """The nodes' own translations and rotations by path and node, as an animation has them at a key."""
-        animation = self.tree["animations"][0]
-        return {(channel["target"]["path"], channel["target"]["node"]):
-                self.array(animation["samplers"][channel["sampler"]]["output"])[row]
-                for channel in animation["channels"]}
-
-    def posed(self, moved, sets=None, added=0.0):
-        """(N, 3) vertices where joints put them; `sets` of joints are read, all if not said."""
-        nodes, skin = self.tree["nodes"], self.tree["skins"][0]
-        world = {skin["joints"][0]: np.eye(4)}
-        for node in skin["joints"]:  # parents first
-            own = np.eye(4)
-            own[:3, 3] = moved.get(("translation", node), nodes[node].get("translation", [0, 0, 0]))
-            turn = moved.get(("rotation", node), nodes[node].get("rotation", [0, 0, 0, 1]))
-            own[:3, :3] = roma.unitquat_to_rotmat(torch.tensor(np.float64(turn))).numpy()
-            world[node] = world[node] @ own
-            world |= {child: world[node] for child in nodes[node].get("children", [])}
-        matrices = np.stack([world[node] for node in skin["joints"]])
-        matrices = matrices @ self.array(skin["inverseBindMatrices"])
-        sets = sets or sum(name.startswith("JOINTS") for name in self.attributes)
-        joints, weights = (np.concatenate([self.array(self.attributes[f"{name}_{number}"])
-                                           for number in range(sets)], 1) for name in ("JOINTS", "WEIGHTS"))
-        weights = weights / weights.sum(1, keepdims=True)
-        blended = sum(matrices[joint] * weight[:, None, None]
-                      for joint, weight in zip(joints.T, weights.T, strict=True))
-        rest = self.array(self.attributes["POSITION"]) + added
-        return (blended[:, :3, :3] @ rest[..., None])[..., 0] + blended[:, :3, 3]
-
-
-def triangles_of(glb):
-    """(F, 3)"""
-    return glb.array(glb.tree["meshes"][0]["primitives"][0]["indices"]).astype(np.int64).reshape(-1, 3)
-
-
 def by_hand(glb, pose):
     """Node rotations that a pose (a batch of one) means, as somebody in an engine would set them."""
     joints = glb.tree["skins"][0]["joints"]
@@ -141,11 +81,6 @@ def expected(run, pose):
     """(N, 3) the body's vertices in glTF's axes, at the file's corners."""
     x, y, z = make_body(run.body)(pose).vertices[0].T
     return torch.stack([x, z, -y], 1)[Corners(run.static()[0]).vertex].numpy()
-
-
-def off(one, other):
-    """Millimetres from one's vertices to the other's."""
-    return 1000 * np.linalg.norm(one - other, axis=1)
 
 
 # where vertices are
@@ -197,54 +132,11 @@ def test_a_quaternion_stays_on_its_side_past_half_a_turn():
     assert bool(((found := quaternions(turns))[1:] * found[:-1]).sum(-1).min() > 0.8)
 
 
-def test_four_joints_put_a_vertex_where_all_do_where_two_always_turn_as_one():
-    turn, shift = torch.eye(4).repeat(3, 6, 1, 1), torch.tensor([0.2, -0.3, 0.5])
-    for joint, axis in enumerate((0, 0, 0, 1, 2, 2)):  # of six joints some move alike
-        turn[:, joint, axis, 3] = shift * (1 + axis)
-    weights = torch.tensor([[0.3, 0.2, 0.1, 0.15, 0.2, 0.05]])
-    joints, four = strongest(torch.zeros(1, 3), weights, turn, torch.full((3,), 1 / 3))
-    found = (turn[:, joints[0], :3, 3] * four[0, :, None]).sum(1)
-    assert torch.allclose(found, torch.einsum("j,pji->pi", weights[0], turn[..., :3, 3]), atol=1e-4)
-    assert four.sum() == pytest.approx(1) and bool((four[0, :3] > 0).all())
-
-
-def test_the_four_agree_with_the_best_that_non_negative_least_squares_find():
-    random = torch.Generator().manual_seed(1)
-    moves = torch.eye(4).repeat(5, 7, 1, 1)
-    moves[..., :3, 3] = torch.randn(5, 7, 3, generator=random)
-    weights = torch.rand(30, 7, generator=random) ** 3
-    weights /= weights.sum(1, keepdim=True)
-    joints, four = strongest(torch.zeros(30, 3), weights, moves, torch.full((5,), 0.2))
-    places = moves[..., :3, 3].permute(0, 2, 1).flatten(0, 1).double().numpy()  # (15, 7)
-    for row, all_of_it in enumerate(weights.double().numpy()):
-        wanted = places @ all_of_it
-        best = min(nnls(np.vstack([places[:, some], np.full(4, 1e4)]), np.append(wanted, 1e4))[1]
-                   for some in combinations(range(7), 4))  # the last equation makes their sum 1
-        ours = np.linalg.norm(places[:, joints[row]] @ four[row].double().numpy() - wanted)
-        assert ours == pytest.approx(best, rel=1e-3)
-
-
 def test_weights_are_shares_and_none_is_below_nothing(walking):
     glb, _ = walking
     sets = [name for name in glb.attributes if name.startswith("WEIGHTS")]
     weights = np.concatenate([glb.array(glb.attributes[name]) for name in sets], 1)
     assert weights.min() == 0 and np.allclose(weights.sum(1), 1, atol=1e-6)
-
-
-def test_further_sets_leave_the_body_its_own_weights():
-    body = AnnyBody()
-    weights = all_weights(body)
-    four = weights.topk(4, 1)
-    values = four.values / four.values.sum(1, keepdim=True)
-    values[:, :2] = values[:, :2].flip(1)  # others than the body's
-    joints = torch.where(values > 0, four.indices, 0)
-    skin = further((joints, values), weights, (weights > 0).sum(1) > 1)
-    original = torch.cat([torch.arange(weights.shape[1]), skin.twins])
-    total = torch.zeros_like(weights).scatter_add(1, original[skin.joints], skin.weights)
-    changed_rows = (weights > 0).sum(1) > 1
-    assert torch.allclose(total[changed_rows], weights[changed_rows], atol=1e-6)
-    twice = torch.zeros(len(weights), len(original)).scatter_add(1, skin.joints, (skin.weights > 0).float())
-    assert twice.max() == 1  # a joint stands once in a vertex's sets
 
 
 # looks
