@@ -1,0 +1,187 @@
+"""The joints that move each vertex of a skin, in sets of four, as glTF has them.
+
+Every engine reads the first set, and three.js no other; Anny's vertices are moved by up to nine joints.
+Keeping the four largest weights moves some of the chest by 27 mm. So the first set's joints and weights are
+those that put the vertex nearest to where all do, in the least squares over given poses: of w >= 0 with sum 1
+that minimise |sum_k w_k p_k - t|^2, p_k being where joint k alone puts the vertex. Of a set of joints whose
+weights come out positive these are G^-1 1, normed, with G_kl the mean of (p_k - t) (p_l - t); all sets are
+tried, of which nine joints have 255.
+
+Where that is not near enough, further sets hold what the first one, scaled down, leaves of the body's own
+weights, so that who reads all sets has them exactly. A joint may stand only once in a vertex's sets: one that
+is in the first set and in what it leaves has a twin, a joint at the same place.
+
+`V` vertices, `J` joints, `T` twins, `P` poses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import torch
+from torch.nn import functional
+
+from anr_core.body import Pose
+from anr_core.body.anny import AnnyBody
+from anr_core.body.controls import Controls
+
+MOST = 4
+# Metres: a vertex that four joints put farther off in the motion, or in any other pose, has further sets.
+FAR, FAR_ANYWHERE = 0.0008, 0.002
+BENT, WIGGLE = 48, 0.1  # poses that anybody may take, and radians that every joint is turned in them beside
+MOVED = 64  # poses of a motion that its skin is made for
+OFTEN = 0.98  # how much these count of all
+RIDGE = 1e-7  # square metres: where poses don't tell joints apart, they share a weight
+
+
+@dataclass(frozen=True)
+class Skin:
+    """What moves vertices.
+
+    joints   (V, 4 S)  of S sets, 0 where the weight is; those from J on are twins
+    weights  (V, 4 S)  rows sum to 1
+    twins    (T,)      the joint that each twin is like
+    """
+
+    joints: torch.Tensor
+    weights: torch.Tensor
+    twins: torch.Tensor
+
+    @property
+    def first(self) -> Skin:
+        """What is left of it for who reads the first set alone."""
+        weights = self.weights[:, :MOST]
+        return Skin(self.joints[:, :MOST], weights / weights.sum(1, keepdim=True), self.twins)
+
+    def matrices(self, world_from_rest: torch.Tensor) -> torch.Tensor:
+        """(V, 4, 4) what joints (J, 4, 4) do with each vertex."""
+        every = torch.cat([world_from_rest, world_from_rest[self.twins]])
+        return sum(every[joint] * weight[:, None, None]
+                   for joint, weight in zip(self.joints.T, self.weights.T, strict=True))
+
+    def __call__(self, vertices: torch.Tensor, world_from_rest: torch.Tensor) -> torch.Tensor:
+        """(V, 3) where joints (J, 4, 4) put vertices (V, 3)."""
+        matrices = self.matrices(world_from_rest)
+        return (matrices[:, :3, :3] @ vertices[..., None])[..., 0] + matrices[:, :3, 3]
+
+
+def skin_of(body: AnnyBody, poses: Pose | None) -> tuple[Skin, str]:
+    """A body's skin, and a line that says how far off it is.
+
+    poses  of the motion that it is above all made for; None for what people do with their joints
+    """
+    made_for = anybodys_poses(body)
+    shares = torch.full((BENT,), 1 / BENT)
+    judged, where = made_for, "poses that people take"
+    if poses is not None:
+        rows = torch.linspace(0, len(poses) - 1, min(len(poses), MOVED)).round().long()
+        judged, where = replace(poses[rows], frame=None), "the motion"
+        made_for = Pose(*(torch.cat([getattr(one, name) for one in (made_for, judged)])
+                          for name in ("rotations", "root_rotation", "root_translation")))
+        shares = torch.cat([(1 - OFTEN) * shares, torch.full((len(rows),), OFTEN / len(rows))])
+    weights = all_weights(body)
+    four = strongest(body.rest_vertices[0], weights, _moves(body, made_for), shares)
+    off = _off(body, Skin(*four, torch.zeros(0).long()), made_for)
+    limits = torch.full((len(off), 1), FAR_ANYWHERE).index_fill(0, torch.arange(BENT, len(off)), FAR)
+    skin = further(four, weights, (off > limits).any(0))
+    few, all_sets = (1000 * _off(body, one, judged) for one in (skin.first, skin))
+    return skin, (
+        f"skin: in {where} at most {float(all_sets.max()):.1f} mm off; where only the first {MOST} joints "
+        f"of a vertex are read, as three.js does, {float(few.mean()):.2f} mm in the mean, "
+        f"{float(few.max()):.1f} mm at most, more than 1 mm in {int((few.amax(0) > 1).sum())} of "
+        f"{few.shape[1]} vertices")
+
+
+def all_weights(body: AnnyBody) -> torch.Tensor:
+    """(V, J) how much each joint moves each vertex."""
+    counts = torch.cat([body.skin_start, torch.tensor([len(body.skin_joints)])]).diff()
+    weights = torch.zeros(len(counts), len(body.skeleton))
+    weights[torch.arange(len(counts)).repeat_interleave(counts), body.skin_joints] = body.skin_weights
+    return weights
+
+
+def anybodys_poses(body: AnnyBody) -> Pose:
+    """Poses (BENT) of bends that people can make, with a little of every joint; always the same ones."""
+    random = torch.Generator().manual_seed(0)
+    rest, bends, found = body.rest_pose(), Controls(body), []
+    for _ in range(BENT):
+        found.append(bends.bent(rest, {
+            name: bend.low + (bend.high - bend.low) * float(torch.rand((), generator=random))
+            for name, bend in bends.all.items()}).rotations)
+    rotations = torch.cat(found)
+    rotations = rotations + WIGGLE * torch.randn(rotations.shape, generator=random)
+    return Pose(rotations, rest.root_rotation.expand(BENT, 3), rest.root_translation.expand(BENT, 3))
+
+
+def _moves(body, poses):
+    """(P, J, 4, 4) what joints do with rest vertices."""
+    return body.world_from_joint(body.rest, poses) @ body.joint_from_rest
+
+
+def _off(body, skin, poses):
+    """(P, V) how far a skin puts vertices from where the body has them, metres."""
+    return torch.stack([(skin(body.rest_vertices[0], moves) - vertices).norm(dim=1) for moves, vertices in
+                        zip(_moves(body, poses), body(poses).vertices, strict=True)])
+
+
+def further(four: tuple[torch.Tensor, torch.Tensor], weights: torch.Tensor, rows: torch.Tensor) -> Skin:
+    """The skin whose first set is given, joints (V, 4) and weights (V, 4), with further sets in rows (V,)."""
+    first = torch.zeros_like(weights).scatter_add(1, *four)
+    share = torch.where(first > 0, weights / first, 1).amin(1)
+    share = torch.where(rows, share, 1)
+    left = (weights - share[:, None] * first).clamp(min=0) * rows[:, None]
+    twins = ((left > 0) & (first > 0)).any(0).nonzero()[:, 0]
+    number = torch.arange(weights.shape[1]).index_put((twins,), weights.shape[1] + torch.arange(len(twins)))
+    kept = left.topk(min(left.shape[1], int((left > 0).sum(1).max())), 1)
+    again = first.gather(1, kept.indices) > 0
+    joints = torch.where(again, number[kept.indices], kept.indices) * (kept.values > 0)
+    joints, values = (functional.pad(part, (0, -part.shape[1] % MOST)) for part in (joints, kept.values))
+    return Skin(torch.cat([four[0], joints], 1), torch.cat([share[:, None] * four[1], values], 1), twins)
+
+
+def strongest(vertices: torch.Tensor, weights: torch.Tensor, world_from_rest: torch.Tensor,
+              shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The joints (V, 4) that move each vertex, strongest first, and their weights (V, 4), rows of sum 1.
+
+    vertices         (V, 3)        metres, rest shape
+    weights          (V, J)        of all joints; rows sum to 1
+    world_from_rest  (P, J, 4, 4)
+    shares           (P,)          how much each pose counts; of sum 1
+
+    Where fewer move it, the joint of a weight of 0 is 0.
+    """
+    found = torch.where(((weights > 0).sum(1) > MOST)[:, None], 0, weights)
+    counts = (weights > 0).sum(1)
+    for count in counts[counts > MOST].unique().tolist():
+        rows = (counts == count).nonzero()[:, 0]
+        joints = weights[rows].topk(count, 1).indices
+        found[rows[:, None], joints] = _fewer(vertices[rows], weights[rows].gather(1, joints), joints,
+                                              world_from_rest, shares).to(weights)
+    kept = found.topk(MOST, 1)
+    values = kept.values / kept.values.sum(1, keepdim=True)
+    return torch.where(values > 0, kept.indices, 0), values
+
+
+def _fewer(vertices, weights, joints, world_from_rest, shares):
+    """Weights (R, n) of vertices (R, 3) that n joints move, at the most MOST of them above 0."""
+    moves = world_from_rest[:, :, :3].double()
+    alone = torch.stack([torch.einsum("prij,rj->rpi", moves[:, chosen, :, :3], vertices.double())
+                         + moves[:, chosen, :, 3].transpose(0, 1) for chosen in joints.T], 1)  # (R, n, P, 3)
+    apart = alone - (weights[:, :, None, None] * alone).sum(1, keepdim=True)
+    apart = (apart * shares.sqrt()[:, None]).flatten(2)
+    products = apart @ apart.mT + RIDGE * torch.eye(joints.shape[1]).double()
+    least = torch.full((len(joints),), torch.inf).double()
+    best = torch.zeros(joints.shape).double()
+    for count in range(1, MOST + 1):
+        for some in combinations(range(joints.shape[1]), count):
+            some = list(some)
+            part = products[:, some][:, :, some]
+            share = torch.linalg.solve(part, torch.ones(len(part), count, 1).double())[..., 0]
+            share = share / share.sum(1, keepdim=True)
+            error = torch.einsum("ri,rij,rj->r", share, part, share)
+            better = (share >= 0).all(1) & (error < least)
+            least[better] = error[better]
+            best[better] = best.new_zeros(1, best.shape[1]).index_fill(1, torch.tensor(some), 1)
+            best[better.nonzero(), some] = share[better]
+    return best
