@@ -45,6 +45,7 @@ from anr_core.avatars.dynamic_losses import (
     HELD,
     MASK,
     MOVED,
+    RESTRAINED,
     away,
     beside,
     fixed,
@@ -402,7 +403,8 @@ class DynamicTexture(Avatar):
             drawn = replace(rendering, rgb=fixed(rendering.rgb, inside)).over(behind)
             terms |= {"drawn": COMPOSITE * losses.mse(drawn, view.image, known),
                       "drawn colour": COLOUR * losses.mse(rendering.rgb, view.image, inside),
-                      "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside)}
+                      "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside),
+                      "restrained": RESTRAINED * losses.weighted_mean(layers["added"].square(), inside)}
             terms["detail"] = DETAIL * lacking_detail(rendering.rgb, view, inside)
             terms |= perceived(self.config, drawn, view, known)
             if view.flow is not None and self.config.temporal:

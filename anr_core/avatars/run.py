@@ -255,9 +255,10 @@ def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
         surface = _surface(*given, skeleton) if parts else None
         with RoomFor(tensors):
             avatar = make_avatar(config, surface, pictures)
+        known = [name for name, tensor in avatar.state_dict().items() if bool(tensor.isfinite().all())]
         avatar.load_state_dict(tensors)
-        for name, tensor in tensors.items():
-            if not bool(tensor.isfinite().all()):
+        for name in known:  # of the others nobody knows anything before training
+            if not bool(tensors[name].isfinite().all()):
                 raise ValueError(f"{name} is not finite")
     except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
