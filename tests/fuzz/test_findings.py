@@ -64,6 +64,19 @@ def test_a_motions_ragged_entries_and_long_words_are_told_in_a_line_that_names_t
             read_motion(written(tmp_path / "walk.bvh", text + "MOTION\n"))
 
 
+def test_a_calibrations_numbers_are_told_with_their_file(tmp_path):
+    from anr_core.capture.readers.colmap import _read_lenses
+    from anr_core.capture.readers.zju import _calibrations
+
+    for size in ("nan 4", "inf 4"):
+        file = written(tmp_path / "cameras.txt", f"1 PINHOLE {size} 5 5 2 2\n")
+        with pytest.raises(ValueError, match=r"cameras.txt: camera 1 lacks parameters of PINHOLE, or"):
+            _read_lenses(file)
+    for wrong in (3, np.float64(3), np.array(3)):
+        with pytest.raises(ValueError, match=r"annots.npy: K, D, R and T of cams are not lists"):
+            _calibrations({"cams": {"K": wrong, "D": [1], "R": [1], "T": [1]}}, tmp_path / "annots.npy")
+
+
 def test_a_runs_damage_is_told_with_its_file(small_capture, tmp_path):
     run = tmp_path / "run"
     list(train(small_capture, run, "static", config={"texture_size": 32, "size": 64}))

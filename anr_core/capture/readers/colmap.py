@@ -60,10 +60,12 @@ def _read_lenses(file: Path):
         try:
             width, height, *values = (float(word) for word in words[2:])
             fx, fy, cx, cy, *lens = (values[place] for place in MODELS[words[1]])
-        except (ValueError, IndexError):
-            raise ValueError(f"{file}: camera {words[0]} lacks parameters of {words[1]}. {AGAIN}") from None
+            height, width = int(height), int(width)
+        except (ValueError, IndexError, OverflowError):
+            raise ValueError(f"{file}: camera {words[0][:60]} lacks parameters of {words[1]}, or they are no "
+                             f"numbers. {AGAIN}") from None
         lens = np.array(lens + [0.0] * ((4 if len(lens) <= 4 else 8) - len(lens)) if lens else [])
-        lenses[words[0]] = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), lens, (int(height), int(width))
+        lenses[words[0]] = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), lens, (height, width)
     return lenses
 
 

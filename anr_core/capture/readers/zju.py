@@ -137,6 +137,9 @@ def _number(path, file) -> tuple[int, int]:
 def _calibrations(annotations, file) -> list[Calibration]:
     cams = entry(annotations, "cams", file)
     K, D, R, T = (entry(cams, key, file) for key in "KDRT")
+    if not all(isinstance(listed, list | tuple) or isinstance(listed, np.ndarray) and listed.ndim
+               for listed in (K, D, R, T)):
+        raise ValueError(f"{file}: K, D, R and T of cams are not lists; expected one entry a camera.")
     if not len(K) == len(D) == len(R) == len(T):
         raise ValueError(f"{file} has {len(K)} K, {len(D)} D, {len(R)} R and {len(T)} T; expected one "
                          "a camera.")
