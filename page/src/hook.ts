@@ -54,7 +54,8 @@ export class Hook {
     try {
       await stage.idle();
       const rgba = new Float32Array(4 * height * width);
-      if ((given.picture ?? "learned") === "static" || stage.networks === null) {
+      if (given.picture === "learned" && stage.networks === null) throw new Error("The networks aren't there.");
+      if (given.picture === "static" || stage.networks === null) {
         stage.painter.read(stage.painter.drawStatic(pose, camera)).forEach((n, at) => { rgba[at] = n / 255; });
         return { width, height, rgba: [...rgba] };
       }
@@ -78,7 +79,7 @@ export class Hook {
       rootRotation: given.root_rotation === undefined ? pose.rootRotation : Float32Array.from(given.root_rotation),
       rootTranslation: given.root_translation === undefined ? pose.rootTranslation
         : Float32Array.from(given.root_translation),
-      frame: given.frame ?? pose.frame,
+      frame: Math.min(Math.max(given.frame ?? pose.frame, 0), this.stage.person.poseCount - 1),
     };
   }
 }

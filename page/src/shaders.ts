@@ -222,13 +222,14 @@ void main() {
   int band = int(gl_FragCoord.y) / height;
   channels = vec4(0.0);
   if (!look(ivec2(int(gl_FragCoord.x), int(gl_FragCoord.y) - band * height))) return;
-  channels = sampled(band);
+  vec4 found = sampled(band);
   vec3 towards = eye.w > 0.0 ? normalize(eye.xyz - onSurface(places)) : eye.xyz;
   float[9] around = harmonics(towards);
   for (int channel = 0; channel < 4; channel++) {
     int term = 4 * band + channel - 3;  // channels 3 to 11 follow the view
-    if (term >= 0 && term < 9) channels[channel] *= around[term];
+    if (term >= 0 && term < 9) found[channel] *= around[term];
   }
+  channels = found;
 }`;
 
 /** The picture, whose colours are multiplied by its mask, over a background. */
