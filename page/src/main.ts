@@ -3,7 +3,7 @@
 import { Hook } from "./hook";
 import { listen } from "./hands";
 import { Networks } from "./networks";
-import { Painter, type LooksTold, type StaticTold } from "./painter";
+import { bandsOf, Painter, type LooksTold, type StaticTold } from "./painter";
 import { Panel } from "./panel";
 import { Person, type PersonTold } from "./person";
 import { segment, textOf, unpacked } from "./segments";
@@ -59,8 +59,9 @@ async function learn(stage: Stage): Promise<boolean> {
   const looks = await segment<LooksTold>(text);
   const [code, model, runtime] = [await textOf("worker"), await textOf("model"), await textOf("runtime")];
   stage.painter.learn(looks);
-  stage.networks = await Networks.load(await unpacked(code!), await unpacked(model!), runtime!,
-                                       !location.hash.includes("wasm"));
+  const by = location.hash === "#webgpu" ? "WebGPU" : location.hash === "#wasm" ? "WebAssembly" : "the faster";
+  stage.networks = await Networks.load(await unpacked(code!), {
+    model: await unpacked(model!), runtime: runtime!, bands: bandsOf(looks.told), by });
   stage.change();
   return true;
 }

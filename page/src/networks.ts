@@ -1,12 +1,12 @@
 // The page's side of the networks' worker: one picture at a time.
 
 import type { Channels } from "./painter";
-import type { Said } from "./worker";
+import type { Loading, Said } from "./worker";
 
 export class Networks {
   /** Of the last picture, in the worker. */
   milliseconds = 0;
-  private spare: Float32Array<ArrayBuffer> | null = null;
+  private readonly spares: Float32Array<ArrayBuffer>[] = [];
   private waiting: ((said: Said) => void) | null = null;
 
   private constructor(private readonly worker: Worker, readonly by: "WebGPU" | "WebAssembly") {
@@ -15,13 +15,13 @@ export class Networks {
   }
 
   /** Start the worker; rejects where it can't run the networks. */
-  static async load(code: ArrayBuffer, model: ArrayBuffer, runtime: string, webgpu: boolean): Promise<Networks> {
+  static async load(code: ArrayBuffer, loading: Loading): Promise<Networks> {
     const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     const worker = new Worker(address);
     const said = await new Promise<Said>((resolve) => {
       worker.onmessage = (event: MessageEvent<Said>) => resolve(event.data);
       worker.onerror = (event) => resolve({ failed: event.message || "the worker did not start" });
-      worker.postMessage({ load: { model, runtime, webgpu } }, [model]);
+      worker.postMessage({ load: loading }, [loading.model]);
     });
     URL.revokeObjectURL(address);
     if ("ready" in said) return new Networks(worker, said.ready);
@@ -31,9 +31,7 @@ export class Networks {
 
   /** An array of an earlier picture, to write the next one's channels into. */
   takeSpare(): Float32Array<ArrayBuffer> | null {
-    const { spare } = this;
-    this.spare = null;
-    return spare;
+    return this.spares.pop() ?? null;
   }
 
   /** (H, W, 4): straight colour and mask, in [0, 1]. Not to be called again before it has answered. */
@@ -44,7 +42,7 @@ export class Networks {
     });
     this.waiting = null;
     if (!("picture" in said)) throw new Error("failed" in said ? said.failed : "the worker answered something else");
-    this.spare = said.spare;
+    if (this.spares.length < 2) this.spares.push(said.spare);
     this.milliseconds = said.milliseconds;
     return said.picture;
   }

@@ -37,7 +37,7 @@ export class Painter {
   private looks: LooksTold | null = null;
   private readonly stills: StaticTold;
   private standing: Pose | null = null;
-  private readonly packing: WebGLBuffer;
+  private packing: WebGLBuffer;
   private packed = 0;
   /** How far from the person's middle anything of them may be, metres. */
   private readonly reach = 3;
@@ -208,7 +208,7 @@ export class Painter {
       this.programs.normals.draw(turned, { ...around, places: moved, move: false });
       places = moved; normals = turned;
     }
-    const bands = groups + (looks.light === null ? 0 : 2);
+    const bands = bandsOf(looks);
     const seenFaces = this.drawFaces(places, view);
     const target = this.canvases.channels.sized(window.width, bands * window.height);
     const eye = full.weak ? [...full.camera.R[2]!.map((n) => -n), 0] : [...centre(camera), 1];
@@ -217,6 +217,10 @@ export class Painter {
       side: looks.size, levelCount: looks.levels, groups, height: window.height, turn: camera.R.flat(), eye,
       ...(looks.light === null ? {} : { light: looks.light.flat(), seenTexels: this.tables["seenTexels"]! }) });
     const count = 4 * window.width * bands * window.height;
+    if (this.packed !== count) {
+      gl.deleteBuffer(this.packing);
+      this.packing = gl.createBuffer()!;
+    }
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, this.packing);
     if (this.packed !== count) {
       gl.bufferData(gl.PIXEL_PACK_BUFFER, 4 * count, gl.STREAM_READ);
@@ -267,6 +271,9 @@ export class Painter {
     this.programs.show.draw(null, values);
   }
 }
+
+/** How many times four channels the networks are given. */
+export const bandsOf = (looks: LooksTold): number => Math.ceil(looks.channels / 4) + (looks.light === null ? 0 : 2);
 
 function smooth(gl: GL): WebGLTexture {
   const made = gl.createTexture()!;

@@ -25,6 +25,10 @@ export class Stage {
   private wanted = 1;
   private drawn = 0;
   private busy = false;
+  /** The picture that the networks draw while the next one's channels are made. */
+  private drawing: Promise<void> = Promise.resolve();
+  private preparing = 0;  // milliseconds that channels took
+  private soonest = 0;    // when to make the next ones, so that they are new when the networks are free
   private readonly times: number[] = [];
   private started = 0;
   /** While somebody else draws, as a test does. */
@@ -74,7 +78,7 @@ export class Stage {
       this.row = this.person.rowAt(performance.now() / 1000 - this.started);
       if (!this.busy) { this.pose = this.person.pose(this.row); this.wanted++; }
     }
-    if (this.busy || this.drawn === this.wanted) return;
+    if (this.busy || this.drawn === this.wanted || performance.now() < this.soonest) return;
     this.busy = true;
     this.drawn = this.wanted;
     this.draw().catch(this.onFailure).finally(() => { this.busy = false; });
@@ -83,6 +87,7 @@ export class Stage {
   /** Wait until no picture is on its way. */
   async idle(): Promise<void> {
     while (this.busy) await new Promise((resolve) => setTimeout(resolve, 1));
+    await this.drawing;
   }
 
   private async draw(): Promise<void> {
@@ -93,12 +98,17 @@ export class Stage {
       this.present("static");
       return;
     }
-    const camera = this.camera(this.size(this.person.told.size));
-    const channels = await this.painter.drawChannels(this.pose, camera, this.networks.takeSpare());
+    const { networks } = this, camera = this.camera(this.size(this.person.told.size)), began = performance.now();
+    const channels = await this.painter.drawChannels(this.pose, camera, networks.takeSpare());
+    this.preparing = performance.now() - began;
     const { window: part } = channels;
-    const picture = await this.networks.draw(channels);
-    this.painter.take(premultiplied(picture), part, camera.size);
-    this.present("learned");
+    await this.drawing;
+    if (this.networks === null) return;
+    this.soonest = performance.now() + networks.milliseconds - 1.5 * this.preparing;
+    this.drawing = networks.draw(channels).then((picture) => {
+      this.painter.take(premultiplied(picture), part, camera.size);
+      this.present("learned");
+    }).catch(this.onFailure);
   }
 
   private present(what: "static" | "learned"): void {

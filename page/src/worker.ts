@@ -4,7 +4,14 @@
 import * as ort from "onnxruntime-web/webgpu";
 import { unpacked } from "./segments";
 
-export interface Loading { model: ArrayBuffer; runtime: string; webgpu: boolean }
+export interface Loading {
+  model: ArrayBuffer;
+  runtime: string;
+  /** Of the model's input. */
+  bands: number;
+  /** "WebGPU" also takes one that is a program on the CPU, which is slower than WebAssembly: for tests. */
+  by: "WebGPU" | "WebAssembly" | "the faster";
+}
 export interface Drawing { values: Float32Array<ArrayBuffer>; bands: number; width: number; height: number }
 
 /** What the worker says: by what it draws, or why it can't; and the picture, (H, W, 4) straight colour, mask. */
@@ -13,42 +20,53 @@ export type Said =
   | { failed: string }
   | { picture: Float32Array; spare: Float32Array<ArrayBuffer>; milliseconds: number };
 
+const SMALL = 64;  // pixels a side of a picture drawn to see whether it can be done
+
 let session: ort.InferenceSession | null = null;
 const say = (said: Said, transfer: Transferable[] = []) => self.postMessage(said, { transfer });
 
-async function load({ model, runtime, webgpu }: Loading): Promise<void> {
+async function load({ model, runtime, bands, by }: Loading): Promise<void> {
   ort.env.wasm.wasmBinary = await unpacked(runtime);
   ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = "error";
   const bytes = new Uint8Array(model);
-  if (webgpu && await hasGpu()) {
+  const open = async (provider: "webgpu" | "wasm") => {
+    session = await ort.InferenceSession.create(bytes, { executionProviders: [provider], logSeverityLevel: 3 });
+    await run(new Float32Array(bands * SMALL * SMALL * 4), bands, SMALL, SMALL);
+  };
+  if (by !== "WebAssembly" && await hasGpu(by === "WebGPU")) {
     try {
-      session = await ort.InferenceSession.create(bytes, { executionProviders: ["webgpu"] });
+      await open("webgpu");
       say({ ready: "WebGPU" });
       return;
     } catch { /* a graphics driver that lacks something: the other way always works */ }
   }
-  session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  await open("wasm");
   say({ ready: "WebAssembly" });
 }
 
-async function hasGpu(): Promise<boolean> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<{ info?: { isFallbackAdapter?: boolean } } | null> } };
+interface Adapter { info?: { isFallbackAdapter?: boolean } }
+
+async function hasGpu(any: boolean): Promise<boolean> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } };
   try {
-    return gpu !== undefined && await gpu.requestAdapter() !== null;
+    const adapter = await gpu?.requestAdapter() ?? null;
+    return adapter !== null && (any || adapter.info?.isFallbackAdapter !== true);
   } catch {
     return false;
   }
 }
 
-async function draw({ values, bands, width, height }: Drawing): Promise<void> {
-  const started = performance.now();
-  const given = new ort.Tensor("float32", values, [bands, height, width, 4]);
-  const { picture } = await session!.run({ bands: given });
-  const drawn = await picture!.getData() as Float32Array;
-  const copy = drawn.slice();
+async function run(values: Float32Array<ArrayBuffer>, bands: number, width: number, height: number):
+    Promise<Float32Array<ArrayBuffer>> {
+  const { picture } = await session!.run({ bands: new ort.Tensor("float32", values, [bands, height, width, 4]) });
+  const drawn = (await picture!.getData() as Float32Array).slice();
   picture!.dispose();
-  say({ picture: copy, spare: values, milliseconds: performance.now() - started }, [copy.buffer, values.buffer]);
+  return drawn;
+}
+
+async function draw({ values, bands, width, height }: Drawing): Promise<void> {
+  const started = performance.now(), picture = await run(values, bands, width, height);
+  say({ picture, spare: values, milliseconds: performance.now() - started }, [picture.buffer, values.buffer]);
 }
 
 self.onmessage = (event: MessageEvent<{ load: Loading } | { draw: Drawing }>) => {
