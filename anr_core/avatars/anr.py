@@ -146,7 +146,7 @@ class ANR(Avatar):
                 rest.append(table(torch.cat([rgb, weight / (weight + 1)], 1)))
             self.left_out = torch.cat(rest) if rest else None
 
-    def _features(self, buffer: GBuffer, scene: Scene) -> torch.Tensor:
+    def features(self, buffer: GBuffer, scene: Scene) -> torch.Tensor:
         """(N, C + 1) the texture's channels and how well the colour was seen."""
         features = self.texture(buffer.part, buffer.uv)
         chart = chart_of(buffer.part, self.charts)
@@ -162,22 +162,34 @@ class ANR(Avatar):
     def forward(self, scene: Scene) -> Rendering:
         buffer = gbuffer(displaced(scene.posed, self.displacement),
                          self.projected(scene.camera, scene.posed), scene.size)
-        features = self._features(buffer, scene)
+        features = self.features(buffer, scene)
         lit = features[:, :3] * self.light(buffer.normal)
         covered = torch.ones_like(buffer.depth)[:, None]
         image = buffer.image(torch.cat([features, covered, buffer.camera_normal, lit], 1))
         sampled, normals, lit = image.split([self.texture.channels + 2, 3, 3], 1)
+        gain = self.conditions.gain(scene)[..., None, None]
+        rgb, mask, latent, added = self.drawn(sampled, normals, lit, gain)
+        return Rendering(rgb, mask, buffer.image(buffer.depth),
+                         {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent,
+                          "normals": normals, "texture": lit * gain, "coverage": sampled[:, -1:],
+                          "seen": sampled[:, -2:-1], "added": added})
+
+    def drawn(self, sampled: torch.Tensor, normals: torch.Tensor, lit: torch.Tensor, gain: torch.Tensor
+              ) -> tuple[torch.Tensor, ...]:
+        """What becomes of a G-buffer: colour, mask, R1's latent image, and what R2 adds to colours.
+
+        sampled  (B, C + 2, H, W)  `features` as pictures, and coverage
+        normals  (B, 3, H, W)      camera coordinates
+        lit      (B, 3, H, W)      the texture's colour in the world's light
+        gain     (B, 3, 1, 1)      of the picture
+        """
         coverage = sampled[:, -1:]
         latent, added, mask = self._networks(sampled, normals)
-        gain = self.conditions.gain(scene)[..., None, None]
         rgb = (beyond(lit, coverage) + added) * gain
         logit = mask + outline(coverage)
-        return Rendering(rgb if self.training else rgb.clamp(0, 1),  # clamped, it has no gradient
-                         torch.sigmoid(logit if self.training else SHARP * logit),
-                         buffer.image(buffer.depth),
-                         {"iuv": buffer.iuv(), "features": sampled[:, :-2], "latent": latent,
-                          "normals": normals, "texture": lit * gain, "coverage": coverage,
-                          "seen": sampled[:, -2:-1], "added": added})
+        if self.training:
+            return rgb, torch.sigmoid(logit), latent, added  # clamped, it has no gradient
+        return rgb.clamp(0, 1), torch.sigmoid(SHARP * logit), latent, added
 
     def _networks(self, sampled, normals):
         """R1's latent image, and what R2 adds to colour (B, 3, H, W) and to the mask's logit (B, 1, H, W)."""

@@ -38,14 +38,21 @@ class Deferred(Avatar):
 
     def forward(self, scene: Scene) -> Rendering:
         buffer = gbuffer(scene.posed, self.projected(scene.camera, scene.posed), scene.size)
-        features = self.texture(buffer.part, buffer.uv)
-        colour, followed, rest = features.split([3, 9, self.texture.channels - 12], 1)
-        followed = followed * spherical_harmonics(buffer.towards)
-        sampled = buffer.image(torch.cat([colour, followed, rest], 1))
-        drawn = torch.sigmoid(self.network(sampled))
-        return Rendering(drawn[:, :3], drawn[:, 3:], buffer.image(buffer.depth),
+        sampled = buffer.image(self.followed(self.texture(buffer.part, buffer.uv), buffer.towards))
+        rgb, mask = self.drawn(sampled)
+        return Rendering(rgb, mask, buffer.image(buffer.depth),
                          {"iuv": buffer.iuv(), "features": sampled, "texture": sampled[:, :3],
                           "normals": buffer.image(buffer.camera_normal), "coverage": buffer.coverage()})
+
+    def followed(self, features: torch.Tensor, towards: torch.Tensor) -> torch.Tensor:
+        """The texture's channels (..., C) where the camera is in direction (..., 3): some follow the view."""
+        colour, followed, rest = features.split([3, 9, self.texture.channels - 12], -1)
+        return torch.cat([colour, followed * spherical_harmonics(towards), rest], -1)
+
+    def drawn(self, sampled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Colour (B, 3, H, W) and mask (B, 1, H, W) of features (B, C, H, W)."""
+        rgb, mask = torch.sigmoid(self.network(sampled)).split([3, 1], 1)
+        return rgb, mask
 
     def pictures(self) -> dict[str, torch.Tensor]:
         return {"atlas": sheet(self.texture.image()[:, :3])}

@@ -76,7 +76,7 @@ from anr_core.body import Surface
 from anr_core.body.atlas import is_anny
 from anr_core.capture import Capture
 from anr_core.capture.view import View
-from anr_core.parts import Generator, Limbs, MadeUp, charted, keypoint_mix, parts_around
+from anr_core.parts import Generator, Labelling, Limbs, MadeUp, charted, keypoint_mix, parts_around
 from anr_core.parts.densepose import PARTS
 from anr_core.parts.generator import STEP
 from anr_core.parts.limbs import COARSE
@@ -292,23 +292,23 @@ class DynamicTexture(Avatar):
         known = self.mix.any(1) & (depth > 0) & ~hidden
         return torch.cat([pixels, known[..., None].to(pixels)], -1)
 
-    def forward(self, scene: Scene) -> Rendering:
+    def look(self, scene: Scene) -> tuple[GBuffer | None, torch.Tensor, Labelling | None, Seen]:
+        """The drawn body where it guides, limbs' maps, else what the generator says; what places are seen."""
         buffer = self._drawn(scene) if self.guided(scene) else None
         points = self.points(scene, buffer)
         # training draws windows of the pictures that are drawn later
         maps = self.limbs(points, scene.size, self.config.size if self.training else None)
         labelled = None if buffer else self.generator(maps)
-        seen = self._mended(maps, buffer) if buffer else Seen.said(labelled, scene.size)
-        logit = said = seen.logit
+        return buffer, maps, labelled, self._mended(maps, buffer) if buffer else Seen.said(labelled,
+                                                                                           scene.size)
+
+    def forward(self, scene: Scene) -> Rendering:
+        buffer, maps, labelled, seen = self.look(scene)
+        said = seen.logit
         learns = not self.training or not self.knows_bodies or buffer is not None
         sampled, coverage = seen.sampled(self.texture if learns else learning_nothing(self.texture))
-        texture = beyond(sampled[:, :3], coverage)
-        added = torch.zeros_like(texture)
-        if bool(self.alive):
-            # it is told whether places are a mesh's: what it adds where they are uncertain is another thing
-            told = torch.full_like(said, float(buffer is not None))
-            more = self.network(torch.cat([sampled, torch.sigmoid(said), told], 1)).to(sampled)
-            added, logit = more[:, :3], said + more[:, 3:]
+        texture, added, logit = self.enlivened(sampled, coverage, said,
+                                               torch.full_like(said, float(buffer is not None)))
         rgb, mask = texture + added, torch.sigmoid(logit)
         behind, known = self.backgrounds(scene.camera, scene.camera_name, scene.size)
         layers = {"texture": texture, "features": sampled, "added": added, "coverage": coverage,
@@ -320,8 +320,23 @@ class DynamicTexture(Avatar):
                 layers["pose"] = self.limbs.picture(maps.detach(), scene.size)
             return Rendering(rgb, mask, None, layers)
         part, uv = seen.places()
-        layers["texture"] = texture.clamp(0, 1) * _sharpened(said)
-        return Rendering(rgb.clamp(0, 1), _sharpened(logit), None, layers | {"parts": part, "uv": uv})
+        layers["texture"] = texture.clamp(0, 1) * sharpened(said)
+        return Rendering(rgb.clamp(0, 1), sharpened(logit), None, layers | {"parts": part, "uv": uv})
+
+    def enlivened(self, sampled: torch.Tensor, coverage: torch.Tensor, said: torch.Tensor,
+                  guided: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The texture's colour, what the network adds to it, and the mask's logit, of (B, C, H, W).
+
+        sampled, coverage  see `Seen.sampled`
+        said               logit of seeing any part
+        guided             1 where places are a mesh's, else 0: what is added where they are uncertain is
+                           another thing
+        """
+        texture = beyond(sampled[:, :3], coverage)
+        if not bool(self.alive):
+            return texture, torch.zeros_like(texture), said
+        more = self.network(torch.cat([sampled, torch.sigmoid(said), guided], 1)).to(sampled)
+        return texture, more[:, :3], said + more[:, 3:]
 
     def _mended(self, maps, buffer):
         """What a drawn body shows, and what the generator mends of it: clothes stand off, fits slip."""
@@ -421,6 +436,6 @@ def learning_nothing(module: torch.nn.Module) -> Callable[..., torch.Tensor]:
     return lambda *given: torch.func.functional_call(module, kept, given)
 
 
-def _sharpened(logit: torch.Tensor) -> torch.Tensor:
+def sharpened(logit: torch.Tensor) -> torch.Tensor:
     """The mask that is drawn, of the logit that is learned: without the haze around and the holes inside."""
     return ((torch.sigmoid(SHARP * logit) - RAGGED) / (1 - 2 * RAGGED)).clamp(0, 1)

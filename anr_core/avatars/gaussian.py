@@ -261,23 +261,34 @@ class Gaussian(Avatar):
 
     def forward(self, scene: Scene) -> Rendering:
         joints, looks = self.joints(scene), self.looks(scene.source)
-        solids = solids_of(joints[..., :3], self.skeleton, self.widths, joints[..., 3])
         features = looks.expand(len(joints), -1, -1)
         if not self.training:
             features = torch.cat([features, self.colours.expand(len(joints), -1, -1)], -1)
-        camera, size = _smaller(scene.camera, scene.size, 2**self.config.outer)
-        latent = draw(solids, features, features.new_zeros(features.shape[-1]), camera, size)
+        latent = self.latent(scene, joints, features)
         latent, primitives = latent[:, :self.config.features], latent[:, self.config.features:]
-        drawn = self.decoder(latent, looks.flatten(1).expand(len(joints), -1))
-        drawn = drawn[..., :scene.size[0], :scene.size[1]].to(latent)
-        rgb, mask = drawn[:, :3], torch.sigmoid(STEEP * (drawn[:, 3:] - 0.5))
+        rgb, mask = (plane[..., :scene.size[0], :scene.size[1]] for plane in self.decoded(latent, looks))
         if self.training:
             return Rendering(rgb, mask, None, {"appearance": looks})
         # at the picture's size, as all layers are
         shown = {name: functional.interpolate(layer, scale_factor=2**self.config.outer)
                  [..., :scene.size[0], :scene.size[1]]
                  for name, layer in (("latent", latent), ("primitives", primitives))}
-        return Rendering(rgb.clamp(0, 1), mask * (mask >= LEAST), None, shown)
+        return Rendering(rgb, mask, None, shown)
+
+    def latent(self, scene: Scene, joints: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """The picture (B, C, h, w), 2^outer times smaller, of primitives with features (B, E, C)."""
+        solids = solids_of(joints[..., :3], self.skeleton, self.widths, joints[..., 3])
+        camera, size = _smaller(scene.camera, scene.size, 2**self.config.outer)
+        return draw(solids, features, features.new_zeros(features.shape[-1]), camera, size)
+
+    def decoded(self, latent: torch.Tensor, looks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Colour (B, 3, H, W) and mask (B, 1, H, W), 2^outer times as large as latent pictures (B, F, h, w).
+
+        looks  (1 or B, E, F)
+        """
+        drawn = self.decoder(latent, looks.flatten(1).expand(len(latent), -1)).to(latent)
+        rgb, mask = drawn[:, :3], torch.sigmoid(STEEP * (drawn[:, 3:] - 0.5))
+        return (rgb, mask) if self.training else (rgb.clamp(0, 1), mask * (mask >= LEAST))
 
     def initialize(self, rgb: torch.Tensor) -> None:
         """Nothing is unwrapped."""

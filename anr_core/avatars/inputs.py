@@ -61,10 +61,17 @@ def draw_input(posed: Posed, camera: Camera, size: tuple[int, int],
     buffer = gbuffer(posed, replace(camera, size=size).resize(fine), fine)
     near = nearness(buffer.depth, middle[buffer.picture])
     values = torch.cat([surface_colours(buffer, look), near[:, None], torch.ones_like(near)[:, None]], 1)
-    image = functional.avg_pool2d(buffer.image(values), FINER)
+    return averaged(buffer.image(values)), buffer
+
+
+def averaged(fine: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, C, FINER H, FINER W) as (B, C, H, W), whose last channel is coverage.
+
+    The others become straight: what is beside the mesh takes no part in a mean.
+    """
+    image = functional.avg_pool2d(fine, FINER)
     coverage = image[:, -1:]
-    # straight: what is beside the mesh takes no part in a mean
-    return torch.cat([image[:, :-1] / coverage.clamp(min=1e-6), coverage], 1), buffer
+    return torch.cat([image[:, :-1] / coverage.clamp(min=1e-6), coverage], 1)
 
 
 def surface_layers(buffer: GBuffer) -> dict[str, torch.Tensor]:

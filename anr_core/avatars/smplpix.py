@@ -229,6 +229,17 @@ class SMPLpix(Avatar):
         if image is None:
             image, buffer = self._draw(scene, self.texels)
             layers = ({} if buffer is None else surface_layers(buffer)) | {"texture": image[:, :3]}
+        gain = self.conditions.gain(scene)[..., None, None] if self.has_surface else None
+        rgb, mask, added, coverage = self.drawn(image, gain)
+        return Rendering(rgb, mask, layers.pop("depth", None),
+                         {"input": image[:, :3], "coverage": coverage, "added": added, **layers})
+
+    def drawn(self, image: torch.Tensor, gain: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """What becomes of an input: colour, mask, what was added to the input's colour, and coverage.
+
+        image  (B, C, H, W)  as `draw_input` draws it, or a pair's
+        gain   (B, 3, 1, 1)  of the picture; None for pairs of pictures
+        """
         shown = image[:, :self.config.input_channels]
         coverage = image[:, -1:].contiguous() if self.has_surface else torch.ones_like(image[:, :1])
         with self._short(shown):
@@ -239,7 +250,7 @@ class SMPLpix(Avatar):
         elif self.config.sigmoid:
             rgb = torch.sigmoid(rgb)
         if self.has_surface:
-            rgb = rgb * self.conditions.gain(scene)[..., None, None]
+            rgb = rgb * gain
         mask = coverage
         if self.config.masked:
             begins = outline(coverage) if self.has_surface else 0
@@ -247,8 +258,7 @@ class SMPLpix(Avatar):
             mask = torch.sigmoid(logit if self.training else SHARP * logit)
             if not self.training:
                 mask = mask * (mask >= LEAST)
-        return Rendering(rgb if self.training else rgb.clamp(0, 1), mask, layers.pop("depth", None),
-                         {"input": image[:, :3], "coverage": coverage, "added": added[:, :3], **layers})
+        return rgb if self.training else rgb.clamp(0, 1), mask, added[:, :3], coverage
 
     def _short(self, image: torch.Tensor) -> AbstractContextManager:
         """bfloat16 where a CPU multiplies it and nothing is learned: the network takes a third less time.
@@ -256,6 +266,8 @@ class SMPLpix(Avatar):
         Only of what is added to a texture: there no colour moves by as much as a byte's step.
         """
         if self.training or torch.is_grad_enabled() or not self.config.residual or image.is_cuda:
+            return nullcontext()
+        if torch.jit.is_tracing():  # a graph that is handed on keeps its digits
             return nullcontext()
         return torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16)
 

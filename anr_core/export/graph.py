@@ -38,10 +38,9 @@ def onnx_package() -> ModuleType:
 @torch.no_grad()
 def network_bytes(module: nn.Module, example: Sequence[torch.Tensor], inputs: Sequence[str],
                   outputs: Sequence[str], axes: Mapping[str, Mapping[int, str]] | None = None,
-                  precision: str = "float32", defaults: Mapping[str, torch.Tensor] | None = None,
-                  told: Mapping[str, str] | None = None,
+                  precision: str = "float32", told: Mapping[str, str] | None = None,
                   explained: Mapping[str, str] | None = None) -> bytes:
-    """A module in evaluation as an ONNX model, of a copy of it.
+    """What a module on the CPU does in evaluation, as an ONNX model; the module stays as it is.
 
     example    float32 tensors to trace with, in the order of `forward`. Where sizes differ later they should
                be no multiple of anything: a network that pads then does so in the graph, too
@@ -53,7 +52,6 @@ def network_bytes(module: nn.Module, example: Sequence[torch.Tensor], inputs: Se
     precision  "float32"
                "float16 weights"  half as large a file; a runtime makes them float32 once, when it loads them
                "float16"          inputs, outputs and all in between too
-    defaults   values, with one row, of inputs that may be left out
     told       what the file says of itself, as metadata
     explained  what it says of inputs and outputs, by name
 
@@ -63,8 +61,8 @@ def network_bytes(module: nn.Module, example: Sequence[torch.Tensor], inputs: Se
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is unknown; use one of {', '.join(PRECISIONS)}.")
     kind = torch.float16 if precision == "float16" else torch.float32
-    module = copy.deepcopy(module).to("cpu", kind).eval()
-    example = tuple(tensor.to("cpu", kind) for tensor in example)
+    trained, example = module.training, tuple(tensor.to(kind) for tensor in example)
+    module = module.eval() if precision != "float16" else copy.deepcopy(module).eval().half()
     drawn = module(*example)
     drawn = (drawn,) if isinstance(drawn, torch.Tensor) else tuple(drawn)
     shapes = {name: tensor.shape for name, tensor in zip((*inputs, *outputs), (*example, *drawn),
@@ -74,16 +72,16 @@ def network_bytes(module: nn.Module, example: Sequence[torch.Tensor], inputs: Se
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)        # see the module
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of padding: see `example`
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)   # of padding: see `example`
+        warnings.filterwarnings("ignore", "Constant folding")      # of a slice, which may stay as it is
         torch.onnx.export(module, example, file, dynamo=False, opset_version=OPSET,
                           input_names=list(inputs), output_names=list(outputs),
                           dynamic_axes={name: dict(found) for name, found in axes.items()})
+    module.train(trained)
     model = onnx.load_from_string(file.getvalue())
     _name_sizes(model.graph, shapes, axes)
     if precision == "float16 weights":
         _halve(onnx, model.graph)
-    for name, value in (defaults or {}).items():
-        model.graph.initializer.append(onnx.numpy_helper.from_array(value.to(kind).numpy(), name))
     for value in (*model.graph.input, *model.graph.output):
         value.doc_string = (explained or {}).get(value.name, "")
     onnx.helper.set_model_props(model, dict(told or {}))

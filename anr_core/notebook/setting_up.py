@@ -21,9 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # Warp's wheels from 1.18 on want a driver of at least this version, which Colab's T4 may not have.
 OLD_DRIVER, OLD_WARP = 580, "warp-lang<1.18"
 KEPT = ("torch", "torchvision", "numpy")  # what a notebook never replaces
-# What only the tests need, and what only a notebook's own server has: never installed by a notebook.
-ONLY_TESTS = ("ipykernel", "jupyterlab", "jupytext", "lmdb", "nbclient", "playwright", "pytest",
-              "pytest-xdist", "ruff")
+# What only the tests need, and what only a notebook's own server has: never installed by a notebook. Nor is
+# onnx, which wants a newer protobuf than some have: who exports to it is told.
+ONLY_TESTS = ("ipykernel", "jupyterlab", "jupytext", "lmdb", "nbclient", "onnx", "onnxruntime", "playwright",
+              "pytest", "pytest-xdist", "ruff")
 GIGABYTE = 1024**3
 USER_ERRORS = (ValueError, OSError, ImportError)
 NO_GPU = ("No GPU: everything works, training takes longer. On Colab: Runtime > Change runtime type > T4 "

@@ -49,8 +49,9 @@ def blur(x: torch.Tensor, side: int, stride: int = 1) -> torch.Tensor:
 
     (B, C, H, W) -> (B, C, H / stride, W / stride), rounded up.
     """
-    window = _binomial(side, x.dtype, x.device).expand(x.shape[1], 1, side, side)
-    return functional.conv2d(x, window, stride=stride, padding=side // 2, groups=x.shape[1])
+    channels = int(x.shape[1])  # a number where a graph is traced, too, in which sizes are tensors
+    window = _binomial(side, x.dtype, x.device).expand(channels, 1, side, side)
+    return functional.conv2d(x, window, stride=stride, padding=side // 2, groups=channels)
 
 
 @lru_cache(maxsize=16)
