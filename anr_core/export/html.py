@@ -1,23 +1,25 @@
 """An avatar as a page: one file, opened from disk, that draws the person under sliders without a network.
 
-The page skins, rasterizes and samples with WebGL2, and runs the networks with ONNX Runtime, on WebGPU where the
-browser has it and else on WebAssembly. The static texture is its first picture, and stays where networks can't
-run. `page/` holds what it is made of.
+The page skins, rasterizes and samples with WebGL2, and runs the networks with ONNX Runtime, on WebGPU where
+the browser has it and else on WebAssembly. The static texture is its first picture, and stays where networks
+can't run. `page/` beside this file holds what it is made of.
 """
 
 from __future__ import annotations
 
 import html
+import math
 import re
 from pathlib import Path
 
 from anr_core.avatars.base import Avatar
 from anr_core.avatars.run import Run, write_atomically
 from anr_core.body import TrackedBody
+from anr_core.export.graph import onnx_package
 from anr_core.export.handing import Wishes, notice
 from anr_core.export.page.looks import looks, static_looks
 from anr_core.export.page.networks import model_of, stride_of
-from anr_core.export.page.packing import packed, segment, text_of
+from anr_core.export.page.packing import packed, packed_text, segment, text_of
 from anr_core.export.page.person import person
 from anr_core.export.page.playing import moved, recorded
 
@@ -27,7 +29,11 @@ GRID = 16  # pixels: sides of the page's pictures are multiples of it
 
 
 def check(run: Run, wishes: Wishes) -> None:
-    """Raise ValueError, in one line, where a run can't become a page, or not so."""
+    """Raise, in one line, where a run can't become a page.
+
+    ValueError for its system or a wish, FileNotFoundError where its meshes or the packed viewer are missing,
+    ImportError without the package onnx.
+    """
     system = run.config.system
     if system not in SYSTEMS:
         raise ValueError(f"{run.path} is a {system} run, and a page draws textures on meshes: "
@@ -39,14 +45,16 @@ def check(run: Run, wishes: Wishes) -> None:
             raise ValueError(f"--{name} says nothing of a page; leave it out.")
     trained = run.config.size
     if wishes.size is not None and not trained / FARTHEST <= wishes.size <= FARTHEST * trained:
-        raise ValueError(f"A page can't draw pictures of {wishes.size} pixels with networks trained for {trained}: "
-                         f"give --size {round(trained / FARTHEST)} to {round(trained * FARTHEST)}.")
+        raise ValueError(f"A page can't draw {wishes.size} pixels with networks trained for {trained}: give "
+                         f"--size {math.ceil(trained / FARTHEST)} to {int(trained * FARTHEST)}.")
     if run.body is None and wishes.motion is not None:
         raise ValueError(f"{run.path} has registered meshes and no joints, so no motion can move it; leave "
                          "--motion out, and the page plays the film's own meshes.")
     if run.body is None:
         run.capture()  # which holds the meshes
     packed("viewer.js")
+    if system != "static":
+        onnx_package()
 
 
 def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
@@ -62,7 +70,7 @@ def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
     early = {"person": segment(told, arrays), "still": segment(*static_looks(run.static()[0]))}
     late = {} if not learned else {
         "looks": segment(*looks(avatar)), "model": text_of(model_of(avatar)),
-        "worker": text_of(packed("worker.js")), "runtime": text_of(packed("runtime.wasm"))}
+        "worker": packed_text("worker.js"), "runtime": packed_text("runtime.wasm")}
     content = _page(run, avatar, early, late)
     write_atomically(out, content)
     return [f"{len(content) / 1e6:.1f} MB; plays {played.name}, {len(played.poses)} poses",
@@ -77,9 +85,9 @@ def _meshes_only(played):
 
 def _page(run: Run, avatar: Avatar, early: dict[str, str], late: dict[str, str]) -> bytes:
     """The viewer's HTML around the segments; the early ones stand before its script, which draws of them."""
-    def told(segments):
-        return "\n".join(f'<script type="text/plain" id="{name}">{text}</script><i id="after-{name}" hidden></i>'
-                         for name, text in segments.items())
+    def told(segments):  # the mark behind one says that the browser has read all of it
+        return "\n".join(f'<script type="text/plain" id="{name}">{text}</script>'
+                         f'<i id="after-{name}" hidden></i>' for name, text in segments.items())
 
     script = packed("viewer.js").decode().replace("</script", "<\\/script")
     name = run.person or run.path.name

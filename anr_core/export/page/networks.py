@@ -12,9 +12,8 @@ import math
 import torch
 from torch import nn
 
-from anr_core.avatars.anr import ANR, SHARP
+from anr_core.avatars.anr import ANR
 from anr_core.avatars.deferred import Deferred
-from anr_core.avatars.rims import beyond, outline
 from anr_core.export.graph import network_bytes
 
 BLOCK = 4  # pixels a side of what `beyond` averages
@@ -33,9 +32,9 @@ class AnrPicture(nn.Module):
         first = planes.shape[1] - 8  # after the channels that fill the last band
         features = planes[:, :self.channels]
         seen, coverage, normals, lit = planes[:, first:].split([1, 1, 3, 3], 1)
-        _, added, mask = self.avatar._networks(torch.cat([features, seen, coverage], 1), normals)
-        rgb = (beyond(lit, coverage) + added).clamp(0, 1)
-        return _picture(rgb, torch.sigmoid(SHARP * (mask + outline(coverage))))
+        rgb, mask, *_ = self.avatar.drawn(torch.cat([features, seen, coverage], 1), normals, lit,
+                                          torch.ones_like(lit[..., :1, :1]))
+        return _picture(rgb, mask)
 
 
 class DeferredPicture(nn.Module):
@@ -43,11 +42,10 @@ class DeferredPicture(nn.Module):
 
     def __init__(self, avatar: Deferred):
         super().__init__()
-        self.network, self.channels = avatar.network, avatar.texture.channels
+        self.avatar, self.channels = avatar, avatar.texture.channels
 
     def forward(self, bands: torch.Tensor) -> torch.Tensor:
-        drawn = torch.sigmoid(self.network(_planes(bands)[:, :self.channels]))
-        return _picture(drawn[:, :3], drawn[:, 3:])
+        return _picture(*self.avatar.drawn(_planes(bands)[:, :self.channels]))
 
 
 def stride_of(avatar: ANR | Deferred) -> int:
@@ -60,7 +58,7 @@ def model_of(avatar: ANR | Deferred) -> bytes:
     """The avatar's networks as ONNX, weights in half precision."""
     stride = stride_of(avatar)
     bands = -(-avatar.texture.channels // 4) + 2 * isinstance(avatar, ANR)
-    module = (AnrPicture if isinstance(avatar, ANR) else DeferredPicture)(avatar)
+    module = (AnrPicture if isinstance(avatar, ANR) else DeferredPicture)(avatar).eval()
     example = torch.rand(bands, 2 * stride, 3 * stride, 4)  # multiples: nothing is padded in the graph
     return network_bytes(module, (example,), ["bands"], ["picture"], AXES, "float16 weights")
 

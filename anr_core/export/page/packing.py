@@ -11,6 +11,7 @@ import gzip
 import json
 import lzma
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,13 @@ def segment(told: Mapping, arrays: Mapping[str, np.ndarray | torch.Tensor]) -> s
 
 def text_of(content: bytes) -> str:
     """Bytes as the page unpacks them."""
-    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
+
+
+@lru_cache
+def packed_text(name: str) -> str:
+    """A file of the viewer as the page unpacks it; the runtime takes two seconds, and is in every page."""
+    return text_of(packed(name))
 
 
 def packed(name: str) -> bytes:

@@ -30,9 +30,9 @@ def person(body: Body, surface, played: Played, up: torch.Tensor) -> tuple[dict,
     told = {"up": up.tolist(), "offset": around.offset.tolist(), "front": around.front,
             "home": asdict(around.whole()), "limits": LIMITS, "fps": played.fps,
             "there_and_back": played.there_and_back, "motion": played.name, "controls": [], "poses": {}}
-    arrays = {"faces": _small(surface.faces), "uv": np.round(surface.uv.double().numpy() * 65535).astype("u2"),
-              "uv_faces": _small(surface.uv_faces), "part": surface.part.numpy().astype("u1"),
-              "times": played.times.numpy().astype("f4")}
+    uv = np.round(surface.uv.double().numpy() * 65535).astype("u2")
+    arrays = {"faces": _small(surface.faces), "uv": uv, "uv_faces": _small(surface.uv_faces),
+              "part": surface.part.numpy().astype("u1"), "times": played.times.numpy().astype("f4")}
     if isinstance(body, AnnyBody):
         told |= {"controls": _controls(body), "parents": list(body.skeleton.parents)}
         arrays |= _joints(body) | _poses(played.poses)
