@@ -20,16 +20,19 @@ export interface Channels { window: Window; bands: number; values: Float32Array<
 export type Background = { colour: [number, number, number] } | { squares: true } | { image: ImageBitmap };
 
 const MARGIN = 16;    // pixels of 256 around the mesh that networks fill with hair and clothes
+const FINER = 3;      // times finer than the picture is drawn which face is seen: a rasterizer may round places
+                      // to a sixteenth of a pixel, which at outlines was most of what differed
+const FINEST = 512;   // pixels a side of pictures for which that is worth it
 const BUCKET = 16;    // windows grow by so many pixels at once: every new size costs a graphics driver time
 
 export class Painter {
-  private readonly programs: Record<"skin" | "normals" | "faces" | "static" | "show", Program>;
+  private readonly programs: Record<"skin" | "normals" | "faces" | "static" | "seen" | "show", Program>;
   private channels: Program | null = null;
   private readonly tables: Record<string, Table> = {};
   private readonly joints: ReturnType<typeof table> | null;
   private readonly recorded: ReturnType<typeof table> | null;
   private readonly high: number;
-  private readonly canvases: Record<"places" | "moved" | "normals" | "seen" | "static" | "channels", Canvas>;
+  private readonly canvases: Record<"places" | "moved" | "normals" | "faces" | "seen" | "static" | "channels", Canvas>;
   private shown: { table: Table; window: Window; size: [number, number] } | null = null;
   private readonly learnedPicture: Table;
   private readonly backdrop: Table;
@@ -52,12 +55,13 @@ export class Painter {
       normals: new Program(gl, shaders.EVERYWHERE, shaders.NORMALS),
       faces: new Program(gl, shaders.FACES_VERTEX, shaders.FACES),
       static: new Program(gl, shaders.EVERYWHERE, shaders.STATIC),
+      seen: new Program(gl, shaders.EVERYWHERE, shaders.SEEN),
       show: new Program(gl, shaders.EVERYWHERE, shaders.SHOW),
     };
     this.canvases = {
       places: new Canvas(gl, "RGBA32F"), moved: new Canvas(gl, "RGBA32F"), normals: new Canvas(gl, "RGBA32F"),
-      seen: new Canvas(gl, "R32UI", true), static: new Canvas(gl, "RGBA8", false, true),
-      channels: new Canvas(gl, "RGBA32F"),
+      faces: new Canvas(gl, "R32UI", true), seen: new Canvas(gl, "RGBA32F"), channels: new Canvas(gl, "RGBA32F"),
+      static: new Canvas(gl, "RGBA8", false, true),
     };
     this.high = Math.ceil(person.vertexCount / shaders.WIDE);
     const corners = arrays["faces"]!;
@@ -151,7 +155,8 @@ export class Painter {
   }
 
   private drawFaces(places: Table, view: Rows): Target {
-    const { gl } = this, [height, width] = view.size, target = this.canvases.seen.sized(width, height);
+    const { gl } = this, [height, width] = view.size, finer = finerOf(view);
+    const target = this.canvases.faces.sized(finer * width, finer * height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
     gl.clearBufferuiv(gl.COLOR, 0, [0, 0, 0, 0]);
     gl.clearBufferfv(gl.DEPTH, 0, [1]);
@@ -165,7 +170,7 @@ export class Painter {
 
   private surface(places: Table, view: Rows) {
     return { places, faces: this.tables["faces"]!, uvFaces: this.tables["uvFaces"]!, uvs: this.tables["uvs"]!,
-             u: view.rows[0]!, v: view.rows[1]!, w: view.rows[2]! };
+             u: view.rows[0]!, v: view.rows[1]!, w: view.rows[2]!, finer: finerOf(view) };
   }
 
   /** Draw the static texture; \`show\` shows it. */
@@ -210,11 +215,14 @@ export class Painter {
     }
     const bands = bandsOf(looks);
     const seenFaces = this.drawFaces(places, view);
-    const target = this.canvases.channels.sized(window.width, bands * window.height);
     const eye = full.weak ? [...full.camera.R[2]!.map((n) => -n), 0] : [...centre(camera), 1];
+    const seen = this.canvases.seen.sized(window.width, 2 * window.height);
+    this.programs.seen.draw(seen, { ...this.surface(places, view), seenFaces, charts: looks.charts, normals, eye,
+                                    directions: looks.light === null, height: window.height });
+    const target = this.canvases.channels.sized(window.width, bands * window.height);
     this.channels.draw(target, {
-      ...this.surface(places, view), seenFaces, charts: looks.charts, normals, levels: this.tables["levels"]!,
-      side: looks.size, levelCount: looks.levels, groups, height: window.height, turn: camera.R.flat(), eye,
+      seen, levels: this.tables["levels"]!, side: looks.size, levelCount: looks.levels, groups,
+      height: window.height, turn: camera.R.flat(),
       ...(looks.light === null ? {} : { light: looks.light.flat(), seenTexels: this.tables["seenTexels"]! }) });
     const count = 4 * window.width * bands * window.height;
     if (this.packed !== count) {
@@ -274,6 +282,8 @@ export class Painter {
 
 /** How many times four channels the networks are given. */
 export const bandsOf = (looks: LooksTold): number => Math.ceil(looks.channels / 4) + (looks.light === null ? 0 : 2);
+
+const finerOf = (view: Rows): number => Math.max(...view.size) > FINEST ? 1 : FINER;
 
 function smooth(gl: GL): WebGLTexture {
   const made = gl.createTexture()!;

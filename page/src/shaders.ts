@@ -106,6 +106,7 @@ uniform usampler2D uvFaces;    // their coordinates' numbers
 uniform sampler2D uvs;
 uniform vec4 u, v, w;
 uniform int charts;
+uniform int finer;             // an odd number: its middle row and column are at the pixels' centres
 
 ivec3 corners;
 vec3 weights;
@@ -114,7 +115,7 @@ int chart;
 
 /** What is behind the centre of a pixel; false where nothing is. */
 bool look(ivec2 pixel) {
-  uint seen = texelFetch(seenFaces, pixel, 0).x;
+  uint seen = texelFetch(seenFaces, finer * pixel + finer / 2, 0).x;
   if (seen == 0u) return false;
   int face = int(seen) - 1;
   uvec4 found = texelFetch(faces, spot(face), 0);
@@ -142,8 +143,11 @@ vec3 onSurface(sampler2D values) {
        + weights.z * texelFetch(values, spot(corners.z), 0).xyz;
 }
 
+`;
+
+const BILINEAR = `
 /** Bilinear; beyond the outermost texel centres the border is repeated. Row 0 is the top. */
-vec4 bilinear(sampler2DArray table, int layer, ivec2 start, int side) {
+vec4 bilinear(sampler2DArray table, vec2 uv, int layer, ivec2 start, int side) {
   vec2 at = clamp(vec2(uv.x, 1.0 - uv.y) * float(side) - 0.5, 0.0, float(side) - 1.0);
   vec2 base = min(floor(at), max(float(side) - 2.0, 0.0)), share = at - base;
   ivec2 first = start + ivec2(base);
@@ -157,13 +161,13 @@ vec4 bilinear(sampler2DArray table, int layer, ivec2 start, int side) {
 `;
 
 /** The static texture: colour and 1 where the person is. */
-export const STATIC = `${HEAD}${SURFACE}
+export const STATIC = `${HEAD}${SURFACE}${BILINEAR}
 uniform sampler2DArray colours;
 uniform int side;
 out vec4 colour;
 void main() {
   if (!look(ivec2(gl_FragCoord.xy))) { colour = vec4(0.0); return; }
-  colour = vec4(bilinear(colours, chart, ivec2(0), side).rgb, 1.0);
+  colour = vec4(bilinear(colours, uv, chart, ivec2(0), side).rgb, 1.0);
 }`;
 
 const HARMONICS = `
@@ -175,18 +179,41 @@ float[9] harmonics(vec3 d) {
 }
 `;
 
-/** Four channels of the networks' input in each band of \`height\` rows, one below the other. */
-const CHANNELS = `${HEAD}${SURFACE}${HARMONICS}
+/**
+ * Two bands of `height` rows: coordinates and chart, from 1, of what a pixel shows; below them the unit normal,
+ * or the direction to the camera.
+ */
+export const SEEN = `${HEAD}${SURFACE}
+uniform int height;
+uniform bool directions;
+uniform sampler2D normals;
+uniform vec4 eye;              // the camera's place, 1; or where all rays come from, 0
+out vec4 found;
+void main() {
+  int band = int(gl_FragCoord.y) / height;
+  found = vec4(0.0);
+  if (!look(ivec2(int(gl_FragCoord.x), int(gl_FragCoord.y) - band * height))) return;
+  if (band == 0) found = vec4(uv, float(chart + 1), 0.0);
+  else if (directions) found.xyz = eye.w > 0.0 ? normalize(eye.xyz - onSurface(places)) : eye.xyz;
+  else {
+    vec3 normal = onSurface(normals);
+    found.xyz = normal / max(length(normal), 1e-12);
+  }
+}`;
+
+/** Four channels of the networks' input in each band of `height` rows, one below the other. */
+const CHANNELS = `${HEAD}${BILINEAR}${HARMONICS}
+uniform sampler2D seen;
 uniform sampler2DArray levels;
 uniform int side, levelCount, groups, height;
 out vec4 channels;
 
-vec4 sampled(int group) {
-  int layer = chart * groups + group;
-  vec4 sum = bilinear(levels, layer, ivec2(0), side);
+vec4 sampled(vec4 at, int group) {
+  int layer = (int(at.z) - 1) * groups + group;
+  vec4 sum = bilinear(levels, at.xy, layer, ivec2(0), side);
   ivec2 start = ivec2(0, side);
   for (int level = 1; level < levelCount; level++) {
-    sum += bilinear(levels, layer, start, side >> level);
+    sum += bilinear(levels, at.xy, layer, start, side >> level);
     start.x += side >> level;
   }
   return sum;
@@ -194,37 +221,36 @@ vec4 sampled(int group) {
 `;
 
 export const ANR_CHANNELS = `${CHANNELS}
-uniform sampler2D normals;
 uniform sampler2DArray seenTexels;
 uniform vec3 light[9];
 uniform mat3 turn;             // camera from world
 void main() {
   int band = int(gl_FragCoord.y) / height;
+  ivec2 pixel = ivec2(int(gl_FragCoord.x), int(gl_FragCoord.y) - band * height);
+  vec4 at = texelFetch(seen, pixel, 0);
   channels = vec4(0.0);
-  if (!look(ivec2(int(gl_FragCoord.x), int(gl_FragCoord.y) - band * height))) return;
-  if (band < groups) { channels = sampled(band); return; }
-  vec3 normal = onSurface(normals);
-  normal /= max(length(normal), 1e-12);
-  vec3 turned = turn * normal;
+  if (at.z == 0.0) return;
+  if (band < groups) { channels = sampled(at, band); return; }
+  vec3 normal = texelFetch(seen, pixel + ivec2(0, height), 0).xyz, turned = turn * normal;
   if (band == groups) {
-    channels = vec4(bilinear(seenTexels, chart, ivec2(0), side).x, 1.0, turned.xy);
+    channels = vec4(bilinear(seenTexels, at.xy, int(at.z) - 1, ivec2(0), side).x, 1.0, turned.xy);
     return;
   }
   float[9] around = harmonics(normal);
   vec3 bright = vec3(0.0);
   for (int term = 0; term < 9; term++) bright += around[term] * light[term];
-  channels = vec4(turned.z, sampled(0).rgb * exp(bright));
+  channels = vec4(turned.z, sampled(at, 0).rgb * exp(bright));
 }`;
 
 export const DEFERRED_CHANNELS = `${CHANNELS}
-uniform vec4 eye;              // the camera's place, 1; or where all rays come from, 0
 void main() {
   int band = int(gl_FragCoord.y) / height;
+  ivec2 pixel = ivec2(int(gl_FragCoord.x), int(gl_FragCoord.y) - band * height);
+  vec4 at = texelFetch(seen, pixel, 0);
   channels = vec4(0.0);
-  if (!look(ivec2(int(gl_FragCoord.x), int(gl_FragCoord.y) - band * height))) return;
-  vec4 found = sampled(band);
-  vec3 towards = eye.w > 0.0 ? normalize(eye.xyz - onSurface(places)) : eye.xyz;
-  float[9] around = harmonics(towards);
+  if (at.z == 0.0) return;
+  vec4 found = sampled(at, band);
+  float[9] around = harmonics(texelFetch(seen, pixel + ivec2(0, height), 0).xyz);
   for (int channel = 0; channel < 4; channel++) {
     int term = 4 * band + channel - 3;  // channels 3 to 11 follow the view
     if (term >= 0 && term < 9) found[channel] *= around[term];

@@ -16,7 +16,6 @@ from anr_core.avatars.run import Run, write_tensors
 from anr_core.body.controls import arms_at
 from anr_core.camera import Camera, orbit
 from anr_core.export.handing import Wishes, hand_on
-from anr_core.metrics import psnr
 from anr_core.training import train
 from tests.browser.lab import FLAGS, install_chromium
 from tests.motion.made_up import bvh_text, walk
@@ -60,46 +59,55 @@ def runs(tmp_path_factory):
             list(train(capture, folder / name, system, steps=1, config=TINY | changes))
             run = Run.open(folder / name)
             avatar = run.avatar()
-            _stir(avatar)
-            write_tensors(run.path / "checkpoint.safetensors", avatar.state_dict())
+            _stir(run, avatar)
             made[name] = run, avatar
         return made[name]
 
     return of
 
 
-def _stir(avatar):
-    """Give parameters that one step leaves at nothing values that are seen in the picture."""
+def _stir(run, avatar):
+    """Give what one step leaves at nothing, or grey, values that are seen in the picture."""
     random = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for name, value in avatar.state_dict().items():
-            spread = {"levels": 0.2, "light": 0.1, "leave": 0.08, "displacement": 0.006}
-            for part, size in spread.items():
-                if part in name.split("."):
-                    value += size * torch.randn(value.shape, generator=random)
+    spread = {"levels": 0.1, "light": 0.1, "leave": 0.08 if run.config.system == "anr" else 0.4,
+              "displacement": 0.006, "texels": 0.2}
+    static = run.static()[0]
+    for person, file in ((avatar, "checkpoint"), (static, "static")):
+        tensors = person.state_dict()
+        for name, value in tensors.items():
+            for part in spread.keys() & set(name.split(".")):
+                value += spread[part] * torch.randn(value.shape, generator=random)
+        if person is static:
+            tensors |= {"texels": static.texels.clamp_(0, 1), "mean": run.static()[1]}
+        write_tensors(run.path / f"{file}.safetensors", tensors)
 
 
-@contextlib.contextmanager
-def opened(chromium, file, viewport=(900, 600), fragment=""):
-    """A page from disk, without a network; it collects what the console and requests say."""
+@pytest.fixture(scope="module")
+def browser(chromium):
     from playwright.sync_api import sync_playwright
 
     flags = [flag for flag in FLAGS if flag != "--disable-gpu"]  # which takes WebGL by software away, too
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        context = browser.new_context(viewport=dict(zip(("width", "height"), viewport, strict=True)),
-                                      offline=True, has_touch=True)
-        page = context.new_page()
-        page.errors, page.asked = [], []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: page.errors.append(message.text)
-                if message.type == "error" else None)
-        page.on("request", lambda request: page.asked.append(request.url[:60]))
-        page.add_init_script(SAID)
-        page.goto(f"file://{file}{fragment}", wait_until="commit")
-        until(page, "!!window.anr")
-        yield page
+        yield browser
         browser.close()
+
+
+@contextlib.contextmanager
+def opened(browser, file):
+    """A page from disk, without a network; it collects what the console and requests say."""
+    context = browser.new_context(viewport={"width": 900, "height": 600}, offline=True, has_touch=True)
+    page = context.new_page()
+    page.errors, page.asked = [], []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: page.errors.append(message.text)
+            if message.type == "error" else None)
+    page.on("request", lambda request: page.asked.append(request.url[:60]))
+    page.add_init_script(SAID)
+    page.goto(f"file://{file}", wait_until="commit")
+    until(page, "!!window.anr")
+    yield page
+    context.close()
 
 
 def until(page, what, seconds=60):
@@ -112,11 +120,11 @@ def until(page, what, seconds=60):
 
 
 @pytest.fixture(scope="module")
-def page(chromium, runs, tmp_path_factory):
+def page(browser, runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("opened")
     (folder / "walk.bvh").write_text(bvh_text(walk()))
     hand_on(runs("anr")[0], folder / "me.html", Wishes(motion=folder / "walk.bvh"))
-    with opened(chromium, folder / "me.html") as page:
+    with opened(browser, folder / "me.html") as page:
         assert page.evaluate("anr.learned")
         until(page, "anr.status().shows === 'learned'")
         yield page
@@ -177,9 +185,9 @@ def compared(page, avatar, body, picture):
         expected = avatar.draw(Scene(body(pose).on(avatar.surface), camera, (SIZE, SIZE))).over(0.5)[0]
         found = drawn(page, pose, camera, picture=picture)
         found = found[:3] * found[3:] + 0.5 * (1 - found[3:])
-        assert expected.std() > 0.02, "nobody is in the picture"
+        assert expected.std() > 0.015, "nobody is in the picture"
         differences.append(float((found - expected).abs().mean() * 255))
-        decibels.append(float(psnr(found[None], expected[None], torch.ones(1, 1, SIZE, SIZE))))
+        decibels.append(-10 * math.log10(max(1e-9, float((found - expected).square().mean()))))
     return differences, decibels
 
 
@@ -207,10 +215,10 @@ def test_the_static_texture_is_drawn_as_it_is_here(page, runs):
 @pytest.mark.slow
 @pytest.mark.parametrize("system, changes", [("deferred", {"projection": "weak"}),
                                              ("anr", {"charts_by_part": True}), ("anr", {"fold": 1})])
-def test_other_systems_and_settings_are_drawn_as_the_avatar_draws_them(system, changes, chromium, runs, tmp_path):
+def test_other_settings_are_drawn_as_the_avatar_draws_them(system, changes, browser, runs, tmp_path):
     run, avatar = runs(system, **changes)
     hand_on(run, tmp_path / "me.html")
-    with opened(chromium, tmp_path / "me.html") as page:
+    with opened(browser, tmp_path / "me.html") as page:
         assert page.evaluate("anr.learned")
         differences, decibels = compared(page, avatar, avatar.body, "learned")
         print(f"mean difference at most {max(differences):.3f}/255, {min(decibels):.1f} dB or more")
@@ -282,7 +290,8 @@ def test_dragging_orbits_and_the_wheel_comes_nearer(page):
     page.mouse.wheel(0, -240)
     settle(page, seen)
     after = status(page)["view"]
-    assert after["azimuth"] == pytest.approx(before["azimuth"] - 180 * 60 / min(box["width"], box["height"]))
+    assert after["azimuth"] == pytest.approx(
+        before["azimuth"] - 180 * 60 / min(box["width"], box["height"]), abs=0.1)
     assert after["elevation"] > before["elevation"] and after["distance"] < before["distance"]
 
 
@@ -381,12 +390,12 @@ def test_nothing_was_asked_of_the_network_and_the_console_stayed_silent(page):
     assert not [address for address in page.asked if not address.startswith(("file:", "blob:", "data:"))]
 
 
-def test_where_networks_cannot_run_the_static_texture_stays_and_says_so(chromium, runs, tmp_path):
+def test_where_networks_cannot_run_the_static_texture_stays_and_says_so(browser, runs, tmp_path):
     hand_on(runs("anr")[0], tmp_path / "me.html")
     text = (tmp_path / "me.html").read_text()
     broken = re.sub(r'(id="model">)[^<]*', r"\g<1>H4sIAAAAAAAAA0vLTy0qAgA/4aa0BQAAAA==", text)
     (tmp_path / "broken.html").write_text(broken)
-    with opened(chromium, tmp_path / "broken.html") as page:
+    with opened(browser, tmp_path / "broken.html") as page:
         assert page.evaluate("anr.learned") is False
         until(page, "document.getElementById('status').textContent.startsWith("
                     "\"static texture · the networks can't run here\")")
