@@ -28,6 +28,7 @@ class AnrPicture(nn.Module):
         self.avatar, self.channels = avatar, avatar.texture.channels
 
     def forward(self, bands: torch.Tensor) -> torch.Tensor:
+        """(K, H, W, 4) -> (H, W, 4); see the module."""
         planes = _planes(bands)
         first = planes.shape[1] - 8  # after the channels that fill the last band
         features = planes[:, :self.channels]
@@ -45,6 +46,7 @@ class DeferredPicture(nn.Module):
         self.avatar, self.channels = avatar, avatar.texture.channels
 
     def forward(self, bands: torch.Tensor) -> torch.Tensor:
+        """(K, H, W, 4) -> (H, W, 4); see the module."""
         return _picture(*self.avatar.drawn(_planes(bands)[:, :self.channels]))
 
 
