@@ -45,7 +45,7 @@ export class Hook {
     return [...this.stage.person.places(vertices, posed)];
   }
 
-  /** Straight colour and mask (H, W, 4) in [0, 1] of a pose and a camera; 0 where nothing is drawn. */
+  /** Straight colour and mask (H, W, 4) in [0, 1] of a pose and a camera. */
   async draw(given: Given): Promise<Drawn> {
     const { stage } = this, pose = given.pose === undefined ? stage.pose : this.posed(given.pose);
     const camera = given.camera ?? stage.camera(stage.size(stage.person.told.size));
@@ -60,6 +60,7 @@ export class Hook {
         return { width, height, rgba: [...rgba] };
       }
       const channels = await stage.painter.drawChannels(pose, camera, null, given.whole ?? false);
+      for (let at = 0; at < rgba.length; at += 4) rgba.set(stage.networks.nothing, at);
       const { x, y, width: across, height: down } = channels.window;
       const picture = await stage.networks.draw(channels);
       for (let row = 0; row < down; row++) {

@@ -20,7 +20,7 @@ async function begin(): Promise<void> {
   const stills = await segment<StaticTold>((await textOf("still"))!);
   const canvas = document.getElementById("picture") as HTMLCanvasElement;
   const gl = canvas.getContext("webgl2", { antialias: false, depth: false, preserveDrawingBuffer: true });
-  if (gl === null) throw new Error("This page draws with WebGL2, which this browser doesn't have, or has switched off.");
+  if (gl === null) throw new Error("This page draws with WebGL2, which this browser hasn't, or has switched off.");
   const stage = new Stage(person, new Painter(gl, person, stills), canvas);
   const panel = new Panel(stage, document.getElementById("panel")!);
   listen(stage, panel.follow, panel.togglePlay);

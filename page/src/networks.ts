@@ -1,7 +1,7 @@
 // The page's side of the networks' worker: one picture at a time.
 
 import type { Channels } from "./painter";
-import type { Loading, Said } from "./worker";
+import type { Loading, Pixel, Said } from "./worker";
 
 export class Networks {
   /** Of the last picture, in the worker. */
@@ -9,7 +9,8 @@ export class Networks {
   private readonly spares: Float32Array<ArrayBuffer>[] = [];
   private waiting: ((said: Said) => void) | null = null;
 
-  private constructor(private readonly worker: Worker, readonly by: "WebGPU" | "WebAssembly") {
+  private constructor(private readonly worker: Worker, readonly by: "WebGPU" | "WebAssembly",
+                      /** What is drawn far from the person. */ readonly nothing: Pixel) {
     worker.onmessage = (event: MessageEvent<Said>) => this.waiting?.(event.data);
     worker.onerror = (event) => this.waiting?.({ failed: event.message });
   }
@@ -24,7 +25,7 @@ export class Networks {
       worker.postMessage({ load: loading }, [loading.model]);
     });
     URL.revokeObjectURL(address);
-    if ("ready" in said) return new Networks(worker, said.ready);
+    if ("ready" in said) return new Networks(worker, said.ready, said.nothing);
     worker.terminate();
     throw new Error("failed" in said ? said.failed : "the worker answered something else");
   }

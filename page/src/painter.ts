@@ -3,8 +3,9 @@
 import { centre, cropped, rowsOf, type Camera, type Rows } from "./camera";
 import { Canvas, done, layers, Program, rows, table, type GL, type Table, type Target } from "./gpu";
 import type { Person, Pose } from "./person";
-import type { Numbers, Segment } from "./segments";
+import type { Segment } from "./segments";
 import * as shaders from "./shaders";
+import { fourFloats, fours, neighbours, pulled } from "./tables";
 
 export interface StaticTold { charts: number; size: number }
 export interface LooksTold {
@@ -33,7 +34,7 @@ export class Painter {
   private readonly recorded: ReturnType<typeof table> | null;
   private readonly high: number;
   private readonly canvases: Record<"places" | "moved" | "normals" | "faces" | "seen" | "static" | "channels", Canvas>;
-  private shown: { table: Table; window: Window; size: [number, number] } | null = null;
+  private shown: { table: Table; window: Window; size: [number, number]; outside: number[] } | null = null;
   private readonly learnedPicture: Table;
   private readonly backdrop: Table;
   private backdropImage: ImageBitmap | null = null;
@@ -180,7 +181,7 @@ export class Painter {
     const seenFaces = this.drawFaces(this.places, view), target = this.canvases.static.sized(width, height);
     this.programs.static.draw(target, { ...this.surface(this.places, view), seenFaces, charts: this.stills.charts,
                                         colours: this.tables["colours"]!, side: this.stills.size });
-    this.shown = { table: target, window: { x: 0, y: 0, width, height }, size: view.size };
+    this.shown = { table: target, window: { x: 0, y: 0, width, height }, size: view.size, outside: [0, 0, 0, 0] };
     return target;
   }
 
@@ -244,12 +245,18 @@ export class Painter {
     return { window, bands, values };
   }
 
-  /** Take what the networks have drawn, (H, W, 4) colour times mask and mask, to be shown from now on. */
-  take(pixels: Uint8Array, window: Window, size: [number, number]): void {
+  /**
+   * Take what the networks have drawn, to be shown from now on.
+   *
+   * pixels   (H, W, 4) of the window: colour times mask, and mask
+   * nothing  straight colour and mask of all else
+   */
+  take(pixels: Uint8Array, window: Window, size: [number, number], nothing: readonly number[]): void {
     const { gl } = this;
     gl.bindTexture(gl.TEXTURE_2D, this.learnedPicture.texture);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, window.width, window.height, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-    this.shown = { table: this.learnedPicture, window, size };
+    const [red, green, blue, mask] = nothing as [number, number, number, number];
+    this.shown = { table: this.learnedPicture, window, size, outside: [red * mask, green * mask, blue * mask, mask] };
   }
 
   /** Put on the page what was drawn last, as large as fits. */
@@ -260,7 +267,7 @@ export class Painter {
     const scale = Math.min(width / W, height / H), left = (width - scale * W) / 2, top = (height - scale * H) / 2;
     const { window } = shown;
     const values = { picture: shown.table, backdrop: this.backdrop, canvas: [width, height], behind: 0,
-                     colour: [0, 0, 0], cover: [1, 1],
+                     colour: [0, 0, 0], cover: [1, 1], outside: shown.outside,
                      window: [left + scale * window.x, top + scale * window.y, scale * window.width,
                               scale * window.height] };
     if ("colour" in background) values.colour = background.colour;
@@ -292,49 +299,4 @@ function smooth(gl: GL): WebGLTexture {
   for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, side, gl.LINEAR);
   for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
   return made;
-}
-
-/** Three numbers a row as four; the fourth is another array's. */
-function fours(threes: Numbers, fourth: Numbers | null): Uint32Array<ArrayBuffer> {
-  const four = new Uint32Array(threes.length / 3 * 4);
-  for (let row = 0; row < threes.length / 3; row++) {
-    four.set(threes.subarray(3 * row, 3 * row + 3), 4 * row);
-    four[4 * row + 3] = fourth?.[row] ?? 0;
-  }
-  return four;
-}
-
-function fourFloats(threes: Numbers): Float32Array<ArrayBuffer> {
-  const four = new Float32Array(threes.length / 3 * 4);
-  for (let row = 0; row < threes.length / 3; row++) four.set(threes.subarray(3 * row, 3 * row + 3), 4 * row);
-  return four;
-}
-
-/** Where each vertex's pulls begin and how many there are; and the pulls, whose weights sum to 1. */
-function pulled(arrays: Record<string, Numbers>): [Uint32Array<ArrayBuffer>, Float32Array<ArrayBuffer>] {
-  const start = arrays["skin_start"]!, joints = arrays["skin_joints"]!, weights = arrays["skin_weights"]!;
-  const spans = new Uint32Array(2 * (start.length - 1)), pulls = new Float32Array(2 * joints.length);
-  for (let vertex = 0; vertex + 1 < start.length; vertex++) {
-    const first = start[vertex]!, last = start[vertex + 1]!;
-    let sum = 0;
-    for (let at = first; at < last; at++) sum += weights[at]!;
-    for (let at = first; at < last; at++) pulls.set([joints[at]!, weights[at]! / sum], 2 * at);
-    spans.set([first, last - first], 2 * vertex);
-  }
-  return [spans, pulls];
-}
-
-/** Where each vertex's faces begin and how many there are; and the corners of these faces. */
-function neighbours(faces: Numbers, count: number): [Uint32Array<ArrayBuffer>, Uint32Array<ArrayBuffer>] {
-  const spans = new Uint32Array(2 * count);
-  for (const vertex of faces) spans[2 * vertex + 1]!++;
-  for (let vertex = 1; vertex < count; vertex++) {
-    spans[2 * vertex] = spans[2 * vertex - 2]! + spans[2 * vertex - 1]!;
-  }
-  const around = new Uint32Array(4 * faces.length), filled = new Uint32Array(count);
-  for (let at = 0; at < faces.length; at++) {
-    const vertex = faces[at]!, face = at - at % 3;
-    around.set(faces.subarray(face, face + 3), 4 * (spans[2 * vertex]! + filled[vertex]!++));
-  }
-  return [spans, around];
 }

@@ -163,5 +163,6 @@ export class Panel {
 }
 
 function section(title: string, open: boolean, ...inside: Node[]): HTMLElement {
-  return element("details", { class: "section", ...(open ? { open: "" } : {}) }, element("summary", {}, title), ...inside);
+  return element("details", { class: "section", ...(open ? { open: "" } : {}) },
+                 element("summary", {}, title), ...inside);
 }

@@ -265,6 +265,7 @@ uniform vec4 window;           // where the picture lies on the canvas: left, to
 uniform vec2 canvas;
 uniform int behind;            // 0 a colour, 1 squares, 2 a picture
 uniform vec3 colour;
+uniform vec4 outside;          // of the part of the picture that was drawn
 uniform vec2 cover;            // share of the backdrop that is seen, across and down
 out vec4 shown;
 void main() {
@@ -275,7 +276,7 @@ void main() {
     back = vec3(0.8 - 0.2 * float((square.x + square.y) & 1));
   } else if (behind == 2) back = texture(backdrop, 0.5 + (at / canvas - 0.5) * cover).rgb;
   vec2 inside = (at - window.xy) / window.zw;
-  vec4 front = vec4(0.0);
+  vec4 front = outside;
   if (all(greaterThanEqual(inside, vec2(0.0))) && all(lessThan(inside, vec2(1.0)))) front = texture(picture, inside);
   shown = vec4(front.rgb + back * (1.0 - front.a), 1.0);
 }`;

@@ -106,7 +106,7 @@ export class Stage {
     if (this.networks === null) return;
     this.soonest = performance.now() + networks.milliseconds - 1.5 * this.preparing;
     this.drawing = networks.draw(channels).then((picture) => {
-      this.painter.take(premultiplied(picture), part, camera.size);
+      this.painter.take(premultiplied(picture), part, camera.size, networks.nothing);
       this.present("learned");
     }).catch(this.onFailure);
   }

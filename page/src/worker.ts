@@ -14,13 +14,17 @@ export interface Loading {
 }
 export interface Drawing { values: Float32Array<ArrayBuffer>; bands: number; width: number; height: number }
 
-/** What the worker says: by what it draws, or why it can't; and the picture, (H, W, 4) straight colour, mask. */
+/** Straight colour and mask, in [0, 1]. */
+export type Pixel = [number, number, number, number];
+
+/** What the worker says: by what it draws, and what where nothing is; or why it can't; and pictures (H, W, 4). */
 export type Said =
-  | { ready: "WebGPU" | "WebAssembly" }
+  | { ready: "WebGPU" | "WebAssembly"; nothing: Pixel }
   | { failed: string }
   | { picture: Float32Array; spare: Float32Array<ArrayBuffer>; milliseconds: number };
 
-const SMALL = 64;  // pixels a side of a picture drawn to see whether it can be done
+const SMALL = 128;  // pixels a side of an empty picture, drawn to see whether it can be done
+const BLOCK = 4;    // side of the block in its middle: networks draw in blocks of their own
 
 let session: ort.InferenceSession | null = null;
 const say = (said: Said, transfer: Transferable[] = []) => self.postMessage(said, { transfer });
@@ -31,17 +35,30 @@ async function load({ model, runtime, bands, by }: Loading): Promise<void> {
   const bytes = new Uint8Array(model);
   const open = async (provider: "webgpu" | "wasm") => {
     session = await ort.InferenceSession.create(bytes, { executionProviders: [provider], logSeverityLevel: 3 });
-    await run(new Float32Array(bands * SMALL * SMALL * 4), bands, SMALL, SMALL);
+    return middle(await run(new Float32Array(bands * SMALL * SMALL * 4), bands, SMALL, SMALL));
   };
   if (by !== "WebAssembly" && await hasGpu(by === "WebGPU")) {
     try {
-      await open("webgpu");
-      say({ ready: "WebGPU" });
+      const nothing = await open("webgpu");
+      say({ ready: "WebGPU", nothing });
       return;
     } catch { /* a graphics driver that lacks something: the other way always works */ }
   }
-  await open("wasm");
-  say({ ready: "WebAssembly" });
+  const nothing = await open("wasm");
+  say({ ready: "WebAssembly", nothing });
+}
+
+/** The mean of a picture's middle, far from where a network sees its edge. */
+function middle(picture: Float32Array): Pixel {
+  const mean: Pixel = [0, 0, 0, 0], first = (SMALL - BLOCK) / 2;
+  for (let row = first; row < first + BLOCK; row++) {
+    for (let column = first; column < first + BLOCK; column++) {
+      for (let channel = 0; channel < 4; channel++) {
+        mean[channel]! += picture[4 * (SMALL * row + column) + channel]! / BLOCK ** 2;
+      }
+    }
+  }
+  return mean;
 }
 
 interface Adapter { info?: { isFallbackAdapter?: boolean } }
