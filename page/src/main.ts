@@ -34,7 +34,15 @@ async function begin(): Promise<void> {
       : `static texture${trouble === "" ? "" : ` · ${trouble}`}${fast}`;
   };
   const first = new Promise<void>((resolve) => {
-    stage.onPicture = () => { resolve(); tell(); if (stage.playing) panel.follow(); };
+    let followed = 0;
+    stage.onPicture = () => {
+      resolve();
+      tell();
+      // sliders that follow every picture of a motion take time that pictures need
+      if (!stage.playing || performance.now() - followed < 200) return;
+      followed = performance.now();
+      panel.follow();
+    };
   });
   stage.onFailure = (error) => {
     trouble = `the networks stopped: ${reason(error)}`;
