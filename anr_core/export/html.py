@@ -14,17 +14,18 @@ from pathlib import Path
 
 from anr_core.avatars.base import Avatar
 from anr_core.avatars.run import Run, write_atomically
-from anr_core.body import TrackedBody
+from anr_core.body.anny import AnnyBody
 from anr_core.export.graph import onnx_package
 from anr_core.export.handing import Wishes, notice
 from anr_core.export.page.looks import looks, static_looks
 from anr_core.export.page.networks import model_of, stride_of
 from anr_core.export.page.packing import packed, packed_text, segment, text_of
 from anr_core.export.page.person import person
-from anr_core.export.page.playing import moved, recorded
+from anr_core.export.page.playing import moved, recorded, thinned
 
 SYSTEMS = ("anr", "deferred", "static")
 FARTHEST = 1.5  # times larger or smaller than trained: networks draw nothing good beyond
+MESHES = 240  # of a body without joints in the page, at the most: 40 kB each of SMPL's
 GRID = 16  # pixels: sides of the page's pictures are multiples of it
 
 
@@ -61,6 +62,8 @@ def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
     """Write the page; returns what is worth knowing of it."""
     avatar = run.avatar()
     played = recorded(run, avatar) if wishes.motion is None else moved(run, avatar, wishes.motion, wishes.up)
+    if meshes := not isinstance(played.body, AnnyBody):  # other models' files may not be passed on
+        played = thinned(played, MESHES)
     weak = run.config.projection == "weak"
     told, arrays = person(played.body, avatar.surface, played, avatar.up)
     learned = run.config.system != "static"
@@ -74,13 +77,7 @@ def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
     content = _page(run, avatar, early, late)
     write_atomically(out, content)
     return [f"{len(content) / 1e6:.1f} MB; plays {played.name}, {len(played.poses)} poses",
-            *_meshes_only(played)]
-
-
-def _meshes_only(played):
-    if not isinstance(played.body, TrackedBody):
-        return []
-    return ["registered meshes: sliders for the view alone"]
+            *["meshes without joints: sliders for the view alone"] * meshes]
 
 
 def _page(run: Run, avatar: Avatar, early: dict[str, str], late: dict[str, str]) -> bytes:

@@ -17,6 +17,7 @@ from anr_core.export.handing import CONSENT, Wishes, hand_on
 from anr_core.export.page.networks import AnrPicture, DeferredPicture, model_of, stride_of
 from anr_core.export.page.packing import FOLDER, packed, segment
 from anr_core.export.page.person import _shortest
+from anr_core.export.page.playing import recorded, thinned
 from anr_core.training import train
 from page.pack import BUILT, digest
 from tests.motion.made_up import bvh_text, walk
@@ -87,6 +88,14 @@ def test_a_motion_is_played_in_place_of_the_film(runs, tmp_path):
     hand_on(runs("static"), tmp_path / "me.html", Wishes(motion=tmp_path / "walk.bvh"))
     told, arrays = read((tmp_path / "me.html").read_text(), "person")
     assert told["motion"] == "walk.bvh" and not told["there_and_back"] and len(arrays["times"]) > 3
+
+
+def test_of_many_meshes_some_are_kept_evenly(runs):
+    run = runs("anr", meshes=True)
+    played = recorded(run, run.avatar())
+    kept = thinned(played, 2)
+    assert kept.times.tolist() == [played.times[0], played.times[-1]] and len(kept.poses) == 2
+    assert thinned(played, 100).times.tolist() == played.times.tolist()
 
 
 def test_rotations_beyond_half_a_turn_are_the_same_ones_the_other_way():

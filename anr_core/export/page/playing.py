@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -57,6 +57,12 @@ def moved(run: Run, avatar: Avatar, motion: str | Path, up: str | None) -> Playe
     poses = placed(avatar.body, poses, start, avatar.up)
     times = torch.arange(len(poses)).double() / FPS
     return Played(avatar.body, *_kept(poses, times), False, Path(motion).name)
+
+
+def thinned(played: Played, most: int) -> Played:
+    """At the most so many of the poses, evenly: for a page that keeps a mesh of each."""
+    rows = torch.linspace(0, len(played.times) - 1, min(most, len(played.times))).round().long()
+    return replace(played, poses=played.poses[rows], times=played.times[rows])
 
 
 def _kept(poses, times):
