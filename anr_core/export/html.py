@@ -18,7 +18,7 @@ from anr_core.body.anny import AnnyBody
 from anr_core.export.graph import onnx_package
 from anr_core.export.handing import Wishes, notice
 from anr_core.export.page.looks import looks, static_looks
-from anr_core.export.page.networks import model_of, stride_of
+from anr_core.export.page.networks import BLOCK, model_of, stride_of
 from anr_core.export.page.packing import packed, packed_text, segment, text_of
 from anr_core.export.page.person import person
 from anr_core.export.page.playing import moved, recorded, thinned
@@ -26,7 +26,6 @@ from anr_core.export.page.playing import moved, recorded, thinned
 SYSTEMS = ("anr", "deferred", "static")
 FARTHEST = 1.5  # times larger or smaller than trained: networks draw nothing good beyond
 MESHES = 240  # of a body without joints in the page, at the most: 40 kB each of SMPL's
-GRID = 16  # pixels: sides of the page's pictures are multiples of it
 
 
 def check(run: Run, wishes: Wishes) -> None:
@@ -67,9 +66,10 @@ def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
     weak = run.config.projection == "weak"
     told, arrays = person(played.body, avatar.surface, played, avatar.up)
     learned = run.config.system != "static"
-    size = GRID * round((wishes.size or run.config.size) / GRID)
+    stride = stride_of(avatar) if learned else BLOCK
+    size = stride * max(1, round((wishes.size or run.config.size) / stride))
     told |= {"weak": weak, "system": run.config.system, "size": size,
-             "stride": stride_of(avatar) if learned else 1, "name": run.person, "notice": notice(run)}
+             "stride": stride, "name": run.person, "notice": notice(run)}
     early = {"person": segment(told, arrays), "still": segment(*static_looks(run.static()[0]))}
     late = {} if not learned else {
         "looks": segment(*looks(avatar)), "model": text_of(model_of(avatar)),

@@ -22,7 +22,7 @@ export interface Drawn { width: number; height: number; rgba: number[] }
 export class Hook {
   constructor(private readonly stage: Stage, readonly first: Promise<void>, readonly learned: Promise<boolean>) {}
 
-  get stride(): number { return Math.max(16, this.stage.person.told.stride); }
+  get stride(): number { return this.stage.person.told.stride; }
 
   /** What is shown: by what, and how fast. */
   status() {

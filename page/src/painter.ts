@@ -24,7 +24,6 @@ const MARGIN = 16;    // pixels of 256 around the mesh that networks fill with h
 const FINER = 3;      // times finer than the picture is drawn which face is seen: a rasterizer may round places
                       // to a sixteenth of a pixel, which at outlines was most of what differed
 const FINEST = 512;   // pixels a side of pictures for which that is worth it
-const BUCKET = 16;    // windows grow by so many pixels at once: every new size costs a graphics driver time
 
 export class Painter {
   private readonly programs: Record<"skin" | "normals" | "faces" | "static" | "seen" | "show", Program>;
@@ -138,7 +137,7 @@ export class Painter {
   private window(pose: Pose, view: Rows, margin: number): Window {
     const probes = this.person.arrays["probes"]!, places = this.person.places(probes, pose);
     const [height, width] = view.size, far = 1.5 * this.person.told.reach + 0.05;
-    const grid = Math.max(this.person.told.stride, BUCKET);
+    const grid = this.person.told.stride;
     let left = width, top = height, right = 0, bottom = 0;
     for (let at = 0; at < places.length; at += 3) {
       const [u, v, w] = view.rows.map((row) =>

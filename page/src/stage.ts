@@ -6,7 +6,6 @@ import type { Background, Painter } from "./painter";
 import type { Person, Pose } from "./person";
 import { added } from "./turns";
 
-const GRID = 16;     // sides of pictures are multiples of it
 const WIDEST = 2.5;  // of a picture's shorter side: what lies farther out in a long window is background
 
 export class Stage {
@@ -61,7 +60,9 @@ export class Stage {
   size(side: number): [number, number] {
     const width = Math.max(1, this.canvas.clientWidth), height = Math.max(1, this.canvas.clientHeight);
     const shorter = Math.min(width, height);
-    const round = (n: number) => Math.max(GRID, Math.round(Math.min(n / shorter, WIDEST) * side / GRID) * GRID);
+    const { stride } = this.person.told;
+    const round = (n: number) =>
+      Math.max(stride, Math.round(Math.min(n / shorter, WIDEST) * side / stride) * stride);
     return [round(height), round(width)];
   }
 
@@ -94,7 +95,7 @@ export class Stage {
     if (this.networks === null) {
       const ratio = Math.min(2, window.devicePixelRatio || 1);
       const side = Math.min(1024, Math.round(ratio * Math.min(this.canvas.clientWidth, this.canvas.clientHeight)));
-      this.painter.drawStatic(this.pose, this.camera(this.size(Math.max(GRID, side))));
+      this.painter.drawStatic(this.pose, this.camera(this.size(side)));
       this.present("static");
       return;
     }

@@ -33,7 +33,7 @@ def looks(avatar: ANR | Deferred) -> tuple[dict, dict]:
 
 
 def _levels(texture: Texture) -> np.ndarray:
-    """(charts * groups, 1.5 h, w, 4): the finest level, below it the others from right to left.
+    """(charts * groups, 1.5 h, w, 4): the finest level, below it the others side by side, finer first.
 
     A group is four channels; texels that nothing uses are zero.
     """
