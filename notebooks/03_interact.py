@@ -73,3 +73,15 @@ from anr_core.viewer import open_viewer
 
 panel = open_viewer(run, size=SIZE or None, stamp=STAMP)
 panel
+
+# %% [markdown]
+# ## Hand it on
+#
+# The button writes the avatar as one page, which others open in a browser, without Python and without a network: the
+# person under sliders, drawn there. You will see a link to fetch it (12 MB). It needs the package `onnx`: where that is
+# missing, the line below the button says so. Name `avatar.glb` for a mesh that Blender and game engines read.
+
+# %%
+from anr_core.notebook import exported
+
+exported(run, "avatar.html")

@@ -97,13 +97,13 @@ class Controls:
             together.setdefault(control.joints, []).append(control)
         # of those that bend the same joints, whose axes need not be square to each other: joints, controls,
         # and what makes their angles (n,) of a turn (3,)
-        self._together = [(list(joints), bends, torch.linalg.pinv(torch.stack([one.axis for one in bends]).T))
+        self.together = [(list(joints), bends, torch.linalg.pinv(torch.stack([one.axis for one in bends]).T))
                           for joints, bends in together.items()]
 
     def read(self, pose: Pose) -> dict[str, float]:
         """Degrees of every control in the first of the poses; they may lie outside of its limits."""
         found = {}
-        for joints, bends, angles_of_turn in self._together:
+        for joints, bends, angles_of_turn in self.together:
             turn = pose.rotations[0, joints].mean(0).to(angles_of_turn) / bends[0].share
             angles = (angles_of_turn @ turn).rad2deg().tolist()
             found |= {bend.name: bend.rest + angle for bend, angle in zip(bends, angles, strict=True)}

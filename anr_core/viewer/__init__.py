@@ -9,9 +9,10 @@ Written to what ipywidgets 7.7 and 8 have in common: one `Image` whose bytes are
 picture is drawn by a thread (`latest`), and everything it shows follows from one record (`state`).
 """
 
+from anr_core.export.around import View
 from anr_core.viewer.opening import open_viewer
 from anr_core.viewer.panel import Viewer
 from anr_core.viewer.shapes import open_shapes
-from anr_core.viewer.state import State, View
+from anr_core.viewer.state import State
 
 __all__ = ["State", "View", "Viewer", "open_shapes", "open_viewer"]

@@ -14,11 +14,12 @@ from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.wearing import wearing
 from anr_core.body import Body
 from anr_core.capture import Capture
+from anr_core.export.around import Around
 from anr_core.export.backgrounds import NONE, cut_out, filling, on_device, read_background
 from anr_core.export.lending import lent
 from anr_core.layers import GREY, STEPS, Layers, beside, picture
 from anr_core.layers.given import GIVEN, pictures_of
-from anr_core.viewer.state import Around, State
+from anr_core.viewer.state import State
 
 QUALITY = 85  # of a JPEG: at 512 pixels 12 to 16 kB
 CELLS = 12    # of the stamp: white, ten bits from the lowest, black

@@ -19,6 +19,7 @@ from anr_core.avatars import Avatar
 from anr_core.avatars.run import check_surface
 from anr_core.body import Pose
 from anr_core.capture import Capture
+from anr_core.export.around import Around, within_limits
 from anr_core.viewer.dragging import picture_widget
 from anr_core.viewer.drawing import Artist, jpeg, stamp_of, stamped
 from anr_core.viewer.latest import Latest
@@ -27,7 +28,7 @@ from anr_core.viewer.looks import Looks
 from anr_core.viewer.playing import Playing
 from anr_core.viewer.posing import Posing
 from anr_core.viewer.saving import Saving
-from anr_core.viewer.state import Around, State, within_limits
+from anr_core.viewer.state import State
 from anr_core.viewer.viewing import Viewing
 
 SHOWN = 512  # pixels that a picture is shown at, whatever it is drawn at

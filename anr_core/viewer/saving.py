@@ -9,10 +9,11 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from anr_core.capture.pictures import write_image
+from anr_core.export.around import within_limits
 from anr_core.export.backgrounds import NONE
 from anr_core.export.video import VIDEO_FPS
 from anr_core.export.writing import CODECS, check_name, write_video
-from anr_core.viewer.state import State, within_limits
+from anr_core.viewer.state import State
 
 PLAYED = ".mp4", ".webm"  # what browsers play
 TURN = 4.0  # seconds in which the camera goes round once

@@ -11,13 +11,13 @@ from math import radians
 import ipywidgets as widgets
 import numpy as np
 
+from anr_core.export.around import within_limits
 from anr_core.export.shapes import SHAPES, SHOWN, picture
 from anr_core.viewer.dragging import picture_widget
 from anr_core.viewer.drawing import jpeg
 from anr_core.viewer.latest import Latest
 from anr_core.viewer.panel import within
 from anr_core.viewer.sliders import Scale, Showing, Sliders
-from anr_core.viewer.state import within_limits
 
 SIZE = 384  # pixels
 NEAREST, FARTHEST = 0.1, 8.0  # metres from the middle: among primitives too, some of which then lie behind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipywidgets as widgets
 
+from anr_core.export.around import LIMITS
 from anr_core.viewer.sliders import Scale, Sliders
-from anr_core.viewer.state import LIMITS, State
+from anr_core.viewer.state import State
 
 # label, step, and what one unit of the slider is in the state's degrees and metres
 SCALES = {"azimuth": ("azimuth (°)", 2, 1.0), "elevation": ("elevation (°)", 1, 1.0),
