@@ -213,11 +213,13 @@ def open_group(page, group):
 # Words that don't fit where they stand, or stand outside of the panel.
 CUT_OFF = """() => {
   const right = (element) => element.getBoundingClientRect().right;
-  const around = ".jupyter-widget-Collapse, .jupyter-widget-tab, .widget-tab";
+  const panel = ".jupyter-widget-Collapse, .jupyter-widget-tab, .widget-tab";
+  // the button that exports stands under the panel, in a cell of its own
+  const around = (words) => words.closest(panel) ?? words.closest(".jp-OutputArea");
   return [...document.querySelectorAll(".widget-label, .widget-readout, .jupyter-button")]
     .filter((words) => words.offsetParent)
     .filter((words) => words.scrollWidth > words.clientWidth + 1 ||
-                       right(words) > right(words.closest(around)))
+                       right(words) > right(around(words)))
     .map((words) => words.innerText);
 }"""
 
