@@ -219,7 +219,7 @@ class Transfer:
     align: Annotated[str | None, optional("HOW")] = None
     # sigma over which keypoints are smoothed in time, frames; 2 if not given
     smooth: Annotated[float | None, optional("SIGMA")] = None
-    # draw keypoints as they are, and not the person's body, fitted to them: half a second less a picture, but
+    # draw keypoints as they are, and not the person's body, fitted to them: 0.3 s less a picture, but
     # less sharp by far
     keypoints_alone: bool = False
     # frames a second of a folder of JSON, which doesn't tell it; 30 if not given

@@ -14,10 +14,11 @@ import torch
 
 from anr_core.avatars import Avatar, Scene
 from anr_core.avatars.run import Run
-from anr_core.body import Body, Pose
+from anr_core.body import Pose
 from anr_core.camera import Camera
 from anr_core.capture import Capture
 from anr_core.capture.keypoints import SURE
+from anr_core.export.staging import reach
 from anr_core.layers.given import bones_picture
 from anr_core.motion.alignment import SMOOTH, aligned
 from anr_core.motion.keypoints import FlatMotion, flat_motion
@@ -63,7 +64,7 @@ def staged_keypoints(run: Run, avatar: Avatar, source: Capture | FlatMotion, cam
     camera  of the run's capture; None for the first that it was trained on
     fps     pictures a second of the video
     film    what the motion's camera took at a frame number; None where nobody has it
-    fit     fit the person's body, if they have one that the avatar draws: half a second a picture
+    fit     fit the person's body, if they have one that the avatar draws: 0.3 s a picture
     """
     camera, motion, mine = driven(run, avatar, source, camera, how, smooth)
     moments = torch.linspace(float(motion.frames[0]), float(motion.frames[-1]),
@@ -71,11 +72,16 @@ def staged_keypoints(run: Run, avatar: Avatar, source: Capture | FlatMotion, cam
     person, points = run.capture(), mine.at(moments).points
     whole = person.cameras[camera]
     poses = fitted(person, points, mine.skeleton, whole, fps) if fit and avatar.knows_bodies else None
-    corner, side = window(mine, whole.size, None if poses is None else reaches(person.body, poses, whole))
+
+    def posed(row):
+        return person.body(poses[row:row + 1])
+
+    far = None if poses is None else reach(posed, len(poses), whole)
+    corner, side = window(mine, whole.size, far)
     seen = whole.crop(*corner, side, side).resize((size, size))
     points = (points - torch.cat([corner, torch.zeros(1)])) * torch.tensor([size / side, size / side, 1.0])
-    scenes = (Scene(None if poses is None else person.body(poses[row:row + 1]), seen, (size, size),
-                    keypoints=points[row:row + 1], camera_name=[camera]) for row in range(len(points)))
+    scenes = (Scene(None if poses is None else posed(row), seen, (size, size), keypoints=points[row:row + 1],
+                    camera_name=[camera]) for row in range(len(points)))
     return len(points), scenes, Beside(motion, moments, mine.skeleton, film)
 
 
@@ -98,21 +104,12 @@ def fitted(person: Capture, points: torch.Tensor, skeleton: Skeleton, camera: Ca
                                   [None] * count, "middle_hip" in skeleton.names), person.up, puppet)
 
 
-def reaches(body: Body, poses: Pose, camera: Camera) -> torch.Tensor:
-    """(2, 2) the least and the largest x and y that a camera sees of a body in all poses, pixels."""
-    boxes = []
-    for row in range(len(poses)):
-        pixels, depth = camera.project(body(poses[row:row + 1]).vertices)
-        boxes += pixels[depth > 0].aminmax(dim=0)
-    return torch.stack(torch.stack(boxes).aminmax(dim=0))
-
-
-def window(motion: FlatMotion, size: tuple[int, int] | None, reach: torch.Tensor | None = None
-           ) -> tuple[torch.Tensor, float]:
+def window(motion: FlatMotion, size: tuple[int, int] | None,
+           far: tuple[torch.Tensor, torch.Tensor] | None = None) -> tuple[torch.Tensor, float]:
     """The corner (2,), x and y, and the side of a square that holds a person in all frames, pixels.
 
-    size   (H, W) of the picture, if it is known; where there is room the square lies in it
-    reach  (2, 2) the least and the largest x and y of what is drawn, if somebody knows
+    size  (H, W) of the picture, if it is known; where there is room the square lies in it
+    far   the least and the largest x and y (2,) of what is drawn, if somebody knows
     """
     points, sure = motion.points[..., :2], motion.points[..., 2] > SURE
     tall = float((points[..., 1].masked_fill(~sure, -torch.inf).amax(1)
@@ -122,8 +119,8 @@ def window(motion: FlatMotion, size: tuple[int, int] | None, reach: torch.Tensor
     above = torch.stack([torch.full(face.shape, AROUND * tall), torch.where(face, ABOVE, AROUND) * tall], -1)
     low = (points - above)[sure].amin(0)
     high = (points + AROUND * tall)[sure].amax(0)
-    if reach is not None:
-        low, high = low.minimum(reach[0] - EDGE * tall), high.maximum(reach[1] + EDGE * tall)
+    if far is not None:
+        low, high = low.minimum(far[0] - EDGE * tall), high.maximum(far[1] + EDGE * tall)
     side = float((high - low).max())
     if size is None:
         return (low + high - side) / 2, side

@@ -22,7 +22,7 @@ import torch
 import trimesh
 from PIL import Image
 
-from anr_core.avatars.run import Run, check_surface, write_atomically, writing
+from anr_core.avatars.run import Run, check_surface, write_atomically
 from anr_core.avatars.static import StaticTexture
 from anr_core.body import Pose
 from anr_core.capture.posing import make_body
@@ -80,8 +80,6 @@ def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
     notes = _one_mesh(glb, run, corners) if run.body is None else _skinned(glb, run, corners, wishes)
     _add_texture(glb, static)
     content = glb.content()
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, content)
     learned = "" if run.config.system == "static" else f", not what {run.config.system} learned"
     return [*notes, f"texture: {static.size[1]} texels a side, of the training pictures{learned}"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from anr_core.avatars.run import Run
+from anr_core.avatars.run import Run, writing
 
 KINDS = {".html": "anr_core.export.html", ".glb": "anr_core.export.gltf", ".onnx": "anr_core.export.onnx"}
 
@@ -52,6 +52,8 @@ def hand_on(run: Run, out: str | Path, wishes: Wishes = Wishes()) -> list[str]:
                          f"{', '.join(KINDS)}.")
     kind = import_module(KINDS[out.suffix.lower()])
     kind.check(run, wishes)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     return kind.write(run, out, wishes)
 
 

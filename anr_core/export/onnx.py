@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from anr_core.avatars.base import Avatar, Scene
-from anr_core.avatars.run import Run, write_atomically, writing
+from anr_core.avatars.run import Run, write_atomically
 from anr_core.export.graph import network_bytes, onnx_package
 from anr_core.export.handing import Wishes, notice
 from anr_core.export.networks import SYSTEMS, exported
@@ -58,8 +58,6 @@ def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
     """Write the graph; returns what goes in and out, a line each."""
     network = exported(run.avatar(), wishes.sampled)
     made = graph_of(network, about(run, network))
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, made)
     lines = [f"{name} ({', '.join(map(str, slot.shape))})" for name, slot in network.inputs.items()]
     return [f"in: {', '.join(lines)}", f"out: {', '.join(network.outputs)}; what each channel is, and the "

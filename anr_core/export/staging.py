@@ -138,16 +138,21 @@ def going_along(body: Body, poses: list[Pose], camera: Camera, name: str, up: to
 def resting(mesh: Callable[[int], Posed], count: int, camera: Camera, size: int,
             name: str | None = None) -> Iterator[Scene]:
     """Meshes 0 to count - 1 through one square window of a camera that holds them all."""
-    corners = []
-    for index in range(count):
-        pixels, depth = camera.project(mesh(index).vertices)
-        corners += pixels[depth > 0].aminmax(dim=0)
-    low, high = torch.stack(corners).aminmax(dim=0)
+    low, high = reach(mesh, count, camera)
     side = BODY_MARGIN * (high - low).max()
     corner = (low + high - side) / 2
     window = camera.crop(*corner, side, side).resize((size, size))
     for index in range(count):
         yield Scene(mesh(index), window, (size, size), camera_name=[name])
+
+
+def reach(mesh: Callable[[int], Posed], count: int, camera: Camera) -> tuple[torch.Tensor, torch.Tensor]:
+    """The least and the largest x and y (2,) that a camera sees of meshes 0 to count - 1, pixels."""
+    corners = []
+    for index in range(count):
+        pixels, depth = camera.project(mesh(index).vertices)
+        corners += pixels[depth > 0].aminmax(dim=0)
+    return torch.stack(corners).aminmax(dim=0)
 
 
 def rounds(up: torch.Tensor, count: int) -> torch.Tensor:
