@@ -28,19 +28,35 @@ class Glb:
     def array(self, accessor):
         accessor = self.tree["accessors"][accessor]
         kind = KINDS[accessor["componentType"]]
-        shape = SHAPES[accessor["type"]]
-        found = np.frombuffer(self.bytes(accessor["bufferView"]), kind).reshape(accessor["count"], *shape)
+        shape = (accessor["count"], *SHAPES[accessor["type"]])
+        if "sparse" in accessor:
+            few, found = accessor["sparse"], np.zeros(shape, kind)
+            rows = np.frombuffer(self.bytes(few["indices"]["bufferView"]),
+                                 KINDS[few["indices"]["componentType"]])
+            found[rows] = np.frombuffer(self.bytes(few["values"]["bufferView"]), kind).reshape(-1, *shape[1:])
+            return found
+        found = np.frombuffer(self.bytes(accessor["bufferView"]), kind).reshape(shape)
         return found.swapaxes(1, 2) if accessor["type"] == "MAT4" else found
 
     def moved(self, row):
-        """The nodes' own translations and rotations by path and node, as an animation has them at a key."""
-        animation = self.tree["animations"][0]
-        return {(channel["target"]["path"], channel["target"]["node"]):
-                self.array(animation["samplers"][channel["sampler"]]["output"])[row]
-                for channel in animation["channels"]}
+        """What an animation has at a key, by path and node: translations, rotations, weights of targets."""
+        animation, found = self.tree["animations"][0], {}
+        for channel in animation["channels"]:
+            sampler = animation["samplers"][channel["sampler"]]
+            keys = self.array(sampler["output"])
+            keys = keys.reshape(self.tree["accessors"][sampler["input"]]["count"], -1)
+            found[channel["target"]["path"], channel["target"]["node"]] = keys[row]
+        return found
+
+    def target(self, number):
+        """(N, 3) what a morph target adds."""
+        return self.array(self.tree["meshes"][0]["primitives"][0]["targets"][number]["POSITION"])
 
     def posed(self, moved, sets=None, added=0.0):
         """(N, 3) vertices where joints put them; `sets` of joints are read, all if not said."""
+        resting = self.tree["meshes"][0].get("weights", ())
+        for number, weight in enumerate(moved.get(("weights", 0), resting)):
+            added = added + weight * self.target(number)
         nodes, skin = self.tree["nodes"], self.tree["skins"][0]
         world = {skin["joints"][0]: np.eye(4)}
         for node in skin["joints"]:  # parents first

@@ -4,7 +4,7 @@
     glb.tree["meshes"] = [{"primitives": [{"attributes": {"POSITION": glb.array(positions, bounds=True)}}]}]
     content = glb.content()
 
-glTF 2.0, sections 3.6 (accessors, alignment) and 4.4 (GLB).
+glTF 2.0, sections 3.6 (accessors, sparse ones, alignment) and 4.4 (GLB).
 """
 
 from __future__ import annotations
@@ -46,6 +46,20 @@ class Container:
             table = values.reshape(len(values), -1)
             accessor |= {"min": table.min(0).tolist(), "max": table.max(0).tolist()}
         self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+    def sparse(self, values: np.ndarray) -> int:
+        """The index of an accessor of values (N, 3); if few of them aren't 0, only these are stored."""
+        rows = values.any(1).nonzero()[0].astype(np.uint32)
+        if rows.nbytes + values[rows].nbytes > values.nbytes:
+            return self.array(values, VERTICES, bounds=True)
+        self.accessors.append({
+            "type": "VEC3", "count": len(values), "componentType": COMPONENTS["float32"],
+            "min": values.min(0).tolist(), "max": values.max(0).tolist(),
+            "sparse": {"count": len(rows),
+                       "indices": {"bufferView": self.view(rows.tobytes()),
+                                   "componentType": COMPONENTS["uint32"]},
+                       "values": {"bufferView": self.view(values[rows].astype(np.float32).tobytes())}}})
         return len(self.accessors) - 1
 
     def content(self) -> bytes:

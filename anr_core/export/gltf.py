@@ -2,8 +2,9 @@
 
     mesh       the body's rest shape, its joints as nodes (rig.py), joints a vertex in sets (influences.py)
     texture    the static one, shown as it is: the light was filmed with it
-    motion     an animation of 30 keys a second
-    shapes     morph targets (morphs.py)
+    motion     an animation of 30 keys a second, with morph targets for what four joints a vertex leave of it
+               (corrections.py): a motion of a person is right in every engine
+    shapes     morph targets (morphs.py), free to be set: then sets of joints stay, and nothing is corrected
 
 The person stands above the origin with the soles at height zero, in the A-pose, and there a motion begins.
 A body that is one mesh a frame has no joints that anybody knows: that of the first trained frame is written,
@@ -28,8 +29,9 @@ from anr_core.body import Pose
 from anr_core.capture.posing import make_body
 from anr_core.export.container import INDICES, VERTICES, Container
 from anr_core.export.corners import Corners
+from anr_core.export.corrections import corrections
 from anr_core.export.handing import CONSENT, Wishes, notice
-from anr_core.export.influences import MOST, skin_of
+from anr_core.export.influences import MOST, skin_of, told_of_sets
 from anr_core.export.morphs import clothes_target, shape_targets
 from anr_core.export.rig import GLTF_FROM_BODY, KEYS, animate, hang
 from anr_core.export.staging import driven
@@ -86,28 +88,35 @@ def write(run: Run, out: Path, wishes: Wishes) -> list[str]:
 
 
 def _skinned(glb: Container, run: Run, corners: Corners, wishes: Wishes) -> list[str]:
-    motion = None if wishes.motion is None else read_motion(wishes.motion)
     body, poses, notes = make_body(run.body), None, []
-    if motion is not None:
+    if wishes.motion is not None:
+        motion = read_motion(wishes.motion)
         poses = driven(body, motion, body.rest_pose(), torch.tensor([0.0, 0, 1]), KEYS, 0, wishes.up)
         notes.append(f"motion: {motion}; {len(poses)} keys, {KEYS} a second, from above the origin")
     lift = torch.zeros(3)
     lift[2] = -body.rest_vertices[0, :, 2].min()  # for who reads no skin: it stands on the floor all the same
-    skin, note = skin_of(body, poses)
+    skin = skin_of(body, poses, whole=poses is None or wishes.shapes)
     sets = {}
     for number, (joints, weights) in enumerate(zip(skin.joints.split(MOST, 1), skin.weights.split(MOST, 1),
                                                    strict=True)):
         sets |= {f"JOINTS_{number}": joints.byte(), f"WEIGHTS_{number}": weights}
     _add_mesh(glb, corners, (body.rest_vertices[0] + lift) @ GLTF_FROM_BODY.T, body.surface.faces, sets)
     hang(glb, body, skin.twins, lift)
-    notes.append(note)
+    shares = None
+    if poses is not None and not wishes.shapes:
+        missing = corrections(body, skin, poses)
+        _add_targets(glb, corners, missing.targets, missing.resting)
+        notes.append(missing.told(body, skin, poses))
+        shares = missing.weights
+    else:
+        notes.append(told_of_sets(body, skin, poses))
     if poses is not None:
-        animate(glb, poses, Path(wishes.motion).stem)
+        animate(glb, poses, Path(wishes.motion).stem, shares)
     if wishes.shapes:
         targets, note = shape_targets(body, skin)
         if (clothes := clothes_target(run, body)) is not None:
             targets["clothes"] = clothes
-        _add_targets(glb, corners, targets)
+        _add_targets(glb, corners, targets, torch.zeros(len(targets)))
         notes.append(note)
     return notes
 
@@ -138,13 +147,15 @@ def _add_mesh(glb: Container, corners: Corners, vertices: torch.Tensor, faces: t
         "indices": glb.array(indices, INDICES), "material": 0}]}]
 
 
-def _add_targets(glb: Container, corners: Corners, targets: dict[str, torch.Tensor]) -> None:
-    """Morph targets by name, (V, 3) that they add in the body's axes."""
-    mesh = glb.tree["meshes"][0]
-    mesh["primitives"][0]["targets"] = [
-        {"POSITION": glb.array((moved @ GLTF_FROM_BODY.T)[corners.vertex].numpy(), VERTICES, bounds=True)}
-        for moved in targets.values()]
-    mesh |= {"weights": [0.0] * len(targets), "extras": {"targetNames": list(targets)}}
+def _add_targets(glb: Container, corners: Corners, targets: dict[str, torch.Tensor],
+                 weights: torch.Tensor) -> None:
+    """Morph targets by name, (V, 3) that they add in the body's axes, and how much they do so (K,)."""
+    if targets:
+        mesh = glb.tree["meshes"][0]
+        mesh["primitives"][0]["targets"] = [
+            {"POSITION": glb.sparse((moved @ GLTF_FROM_BODY.T)[corners.vertex].numpy())}
+            for moved in targets.values()]
+        mesh |= {"weights": weights.tolist(), "extras": {"targetNames": list(targets)}}
 
 
 def _add_texture(glb: Container, static: StaticTexture) -> None:

@@ -7,9 +7,10 @@ that minimise |sum_k w_k p_k - t|^2, p_k being where joint k alone puts the vert
 weights come out positive these are G^-1 1, normed, with G_kl the mean of (p_k - t) (p_l - t); all sets are
 tried, of which nine joints have 255.
 
-Where that is not near enough, further sets hold what the first one, scaled down, leaves of the body's own
-weights, so that who reads all sets has them exactly. A joint may stand only once in a vertex's sets: one that
-is in the first set and in what it leaves has a twin, a joint at the same place.
+Further sets hold what the first one, scaled down, leaves of the body's own weights, so that who reads all
+sets has them exactly. A joint may stand only once in a vertex's sets: one that is in the first set and in
+what it leaves has a twin, a joint at the same place. Where a motion says what is missing in each of its
+frames (corrections.py), one set is enough.
 
 `V` vertices, `J` joints, `T` twins, `P` poses.
 """
@@ -27,11 +28,10 @@ from anr_core.body.anny import AnnyBody
 from anr_core.body.controls import Controls
 
 MOST = 4
-# Metres: a vertex that four joints put farther off in the motion, or in any other pose, has further sets.
-FAR, FAR_ANYWHERE = 0.0008, 0.002
 BENT, WIGGLE = 48, 0.1  # poses that anybody may take, and radians that every joint is turned in them beside
 MOVED = 64  # poses of a motion that its skin is made for
-OFTEN = 0.98  # how much these count of all
+OFTEN, CORRECTED = 0.98, 0.9  # how much these count of all; where something else corrects them
+SPECK = 1e-6  # a weight that is rounding
 RIDGE = 1e-7  # square metres: where poses don't tell joints apart, they share a weight
 
 
@@ -66,31 +66,41 @@ class Skin:
         return (matrices[:, :3, :3] @ vertices[..., None])[..., 0] + matrices[:, :3, 3]
 
 
-def skin_of(body: AnnyBody, poses: Pose | None) -> tuple[Skin, str]:
-    """A body's skin, and a line that says how far off it is.
+def skin_of(body: AnnyBody, poses: Pose | None, whole: bool) -> Skin:
+    """A body's skin.
 
-    poses  of the motion that it is above all made for; None for what people do with their joints
+    poses  of the motion that its first set is above all made for; None for what people do with their joints
+    whole  it has further sets, where more than four joints move a vertex; else the motion is corrected
     """
     made_for = anybodys_poses(body)
     shares = torch.full((BENT,), 1 / BENT)
-    judged, where = made_for, "poses that people take"
     if poses is not None:
-        rows = torch.linspace(0, len(poses) - 1, min(len(poses), MOVED)).round().long()
-        judged, where = replace(poses[rows], frame=None), "the motion"
+        judged = some_of(poses)
         made_for = Pose(*(torch.cat([getattr(one, name) for one in (made_for, judged)])
                           for name in ("rotations", "root_rotation", "root_translation")))
-        shares = torch.cat([(1 - OFTEN) * shares, torch.full((len(rows),), OFTEN / len(rows))])
+        often = OFTEN if whole else CORRECTED
+        shares = torch.cat([(1 - often) * shares, torch.full((len(judged),), often / len(judged))])
     weights = all_weights(body)
-    four = strongest(body.rest_vertices[0], weights, _moves(body, made_for), shares)
-    off = _off(body, Skin(*four, torch.zeros(0).long()), made_for)
-    limits = torch.full((len(off), 1), FAR_ANYWHERE).index_fill(0, torch.arange(BENT, len(off)), FAR)
-    skin = further(four, weights, (off > limits).any(0))
-    few, all_sets = (1000 * _off(body, one, judged) for one in (skin.first, skin))
-    return skin, (
-        f"skin: in {where} at most {float(all_sets.max()):.1f} mm off; where only the first {MOST} joints "
-        f"of a vertex are read, as three.js does, {float(few.mean()):.2f} mm in the mean, "
-        f"{float(few.max()):.1f} mm at most, more than 1 mm in {int((few.amax(0) > 1).sum())} of "
-        f"{few.shape[1]} vertices")
+    four = strongest(body.rest_vertices[0], weights, moves_of(body, made_for), shares)
+    return further(four, weights) if whole else Skin(*four, torch.zeros(0).long())
+
+
+def some_of(frames: Pose | torch.Tensor) -> Pose | torch.Tensor:
+    """MOVED poses of a motion, or what belongs to them, from the first frame to the last."""
+    some = frames[torch.linspace(0, len(frames) - 1, min(len(frames), MOVED)).round().long()]
+    return replace(some, frame=None) if isinstance(some, Pose) else some
+
+
+def told_of_sets(body: AnnyBody, skin: Skin, poses: Pose | None) -> str:
+    """A line of how far a skin is off, for who reads all its sets and who reads the first."""
+    judged, where = anybodys_poses(body), "poses that people take"
+    if poses is not None:
+        judged, where = some_of(poses), "the motion"
+    every, few = (1000 * distances(body, one, judged) for one in (skin, skin.first))
+    return (f"skin: in {where} at most {float(every.max()):.1f} mm off; where only the first {MOST} joints "
+            f"of a vertex are read, as three.js does, {float(few.mean()):.2f} mm in the mean, "
+            f"{float(few.max()):.1f} mm at most, more than 1 mm in {int((few.amax(0) > 1).sum())} of "
+            f"{few.shape[1]} vertices")
 
 
 def all_weights(body: AnnyBody) -> torch.Tensor:
@@ -114,23 +124,28 @@ def anybodys_poses(body: AnnyBody) -> Pose:
     return Pose(rotations, rest.root_rotation.expand(BENT, 3), rest.root_translation.expand(BENT, 3))
 
 
-def _moves(body, poses):
+def moves_of(body: AnnyBody, poses: Pose) -> torch.Tensor:
     """(P, J, 4, 4) what joints do with rest vertices."""
     return body.world_from_joint(body.rest, poses) @ body.joint_from_rest
 
 
-def _off(body, skin, poses):
-    """(P, V) how far a skin puts vertices from where the body has them, metres."""
-    return torch.stack([(skin(body.rest_vertices[0], moves) - vertices).norm(dim=1) for moves, vertices in
-                        zip(_moves(body, poses), body(poses).vertices, strict=True)])
+def distances(body: AnnyBody, skin: Skin, poses: Pose, moved: torch.Tensor | None = None) -> torch.Tensor:
+    """(P, V) how far a skin puts vertices from where the body has them, metres.
+
+    moved  (P, V, 3) by which they are moved before
+    """
+    rest = body.rest_vertices if moved is None else body.rest_vertices + moved
+    return torch.stack([(skin(start, moves) - vertices).norm(dim=1) for start, moves, vertices in
+                        zip(rest.expand(len(poses), -1, -1), moves_of(body, poses), body(poses).vertices,
+                            strict=True)])
 
 
-def further(four: tuple[torch.Tensor, torch.Tensor], weights: torch.Tensor, rows: torch.Tensor) -> Skin:
-    """The skin whose first set is given, joints (V, 4) and weights (V, 4), with further sets in rows (V,)."""
+def further(four: tuple[torch.Tensor, torch.Tensor], weights: torch.Tensor) -> Skin:
+    """The skin of weights (V, J) whose first set is given, joints (V, 4) and weights (V, 4)."""
     first = torch.zeros_like(weights).scatter_add(1, *four)
     share = torch.where(first > 0, weights / first, 1).amin(1)
-    share = torch.where(rows, share, 1)
-    left = (weights - share[:, None] * first).clamp(min=0) * rows[:, None]
+    left = weights - share[:, None] * first
+    left = torch.where(left > SPECK, left, 0)
     twins = ((left > 0) & (first > 0)).any(0).nonzero()[:, 0]
     number = torch.arange(weights.shape[1]).index_put((twins,), weights.shape[1] + torch.arange(len(twins)))
     kept = left.topk(min(left.shape[1], int((left > 0).sum(1).max())), 1)

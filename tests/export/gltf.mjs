@@ -1,7 +1,7 @@
 // What two others make of a .glb: Khronos's validator, and three.js with its own skinning.
 //
 //     node gltf.mjs FOLDER FILE validate                 FOLDER has node_modules: gltf-validator, three
-//     node gltf.mjs FOLDER FILE pose TIME,TIME INDEX,... the vertices there, and all sets' joints by hand
+//     node gltf.mjs FOLDER FILE pose TIME,TIME INDEX,... the vertices there, as it shows them
 //
 // prints JSON.
 import { readFileSync } from "node:fs";
@@ -29,35 +29,6 @@ if (what === "validate") {
   const mixer = new THREE.AnimationMixer(scene);
   if (animations.length) mixer.clipAction(animations[0]).play();
 
-  // three.js reads the first set; here all of them, from the attributes that it keeps
-  const { attributes } = mesh.geometry;
-  const sets = [["skinIndex", "skinWeight"], ["joints_1", "weights_1"], ["joints_2", "weights_2"]]
-    .filter(([joint]) => attributes[joint]);
-  const by_all = (index) => {
-    const rest = new THREE.Vector3().fromBufferAttribute(attributes.position, index);
-    const sum = new THREE.Vector3();
-    let total = 0;
-    for (const [joints, weights] of sets) {
-      // the first set was normed when it was loaded: its share is what the others leave
-      let share = 1;
-      if (joints === "skinIndex") {
-        for (const [, other] of sets.slice(1)) {
-          for (let k = 0; k < 4; k++) share -= attributes[other].getComponent(index, k);
-        }
-      }
-      for (let k = 0; k < 4; k++) {
-        const weight = share * attributes[weights].getComponent(index, k);
-        if (!weight) continue;
-        const joint = attributes[joints].getComponent(index, k);
-        const matrix = new THREE.Matrix4().multiplyMatrices(
-          mesh.skeleton.bones[joint].matrixWorld, mesh.skeleton.boneInverses[joint]);
-        sum.addScaledVector(rest.clone().applyMatrix4(matrix), weight);
-        total += weight;
-      }
-    }
-    return sum.divideScalar(total).toArray();
-  };
-
   const found = [];
   for (const time of times.split(",").map(Number)) {
     mixer.setTime(time);
@@ -65,10 +36,7 @@ if (what === "validate") {
     mesh.skeleton?.update();
     const place = new THREE.Vector3();
     const rows = indices.split(",").map(Number);
-    found.push({
-      shown: rows.map((row) => mesh.localToWorld(mesh.getVertexPosition(row, place)).toArray()),
-      all: mesh.isSkinnedMesh ? rows.map(by_all) : null,
-    });
+    found.push(rows.map((row) => mesh.localToWorld(mesh.getVertexPosition(row, place)).toArray()));
   }
   console.log(JSON.stringify({
     found, material: mesh.material.type, bones: mesh.skeleton?.bones.length,
