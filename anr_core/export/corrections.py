@@ -46,7 +46,7 @@ class Corrections:
         return (f"skin: {MOST} joints a vertex, which every engine reads, and {len(self.targets)} morph "
                 f"targets that go with the motion: at most {float(there.max()):.1f} mm off in it; posed by "
                 f"hand {float(elsewhere.mean()):.2f} mm in the mean, {float(elsewhere.max()):.1f} mm at "
-                "most. Without --motion, or with --shapes, all joints are there for who reads them")
+                "most. Without --motion all joints are there, for who reads them")
 
     def moved(self, weights: torch.Tensor) -> torch.Tensor:
         """(N, V, 3) what weights (N, K) of the targets move; 0 where there are none."""

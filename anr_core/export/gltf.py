@@ -3,8 +3,8 @@
     mesh       the body's rest shape, its joints as nodes (rig.py), joints a vertex in sets (influences.py)
     texture    the static one, shown as it is: the light was filmed with it
     motion     an animation of 30 keys a second, with morph targets for what four joints a vertex leave of it
-               (corrections.py): a motion of a person is right in every engine
-    shapes     morph targets (morphs.py), free to be set: then sets of joints stay, and nothing is corrected
+               (corrections.py): it is right in every engine
+    shapes     morph targets (morphs.py)
 
 The person stands above the origin with the soles at height zero, in the A-pose, and there a motion begins.
 A body that is one mesh a frame has no joints that anybody knows: that of the first trained frame is written,
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import trimesh
 from PIL import Image
+from torch.nn import functional
 
 from anr_core.avatars.run import Run, check_surface, write_atomically
 from anr_core.avatars.static import StaticTexture
@@ -95,29 +96,34 @@ def _skinned(glb: Container, run: Run, corners: Corners, wishes: Wishes) -> list
         notes.append(f"motion: {motion}; {len(poses)} keys, {KEYS} a second, from above the origin")
     lift = torch.zeros(3)
     lift[2] = -body.rest_vertices[0, :, 2].min()  # for who reads no skin: it stands on the floor all the same
-    skin = skin_of(body, poses, whole=poses is None or wishes.shapes)
+    skin = skin_of(body, poses)
     sets = {}
     for number, (joints, weights) in enumerate(zip(skin.joints.split(MOST, 1), skin.weights.split(MOST, 1),
                                                    strict=True)):
         sets |= {f"JOINTS_{number}": joints.byte(), f"WEIGHTS_{number}": weights}
     _add_mesh(glb, corners, (body.rest_vertices[0] + lift) @ GLTF_FROM_BODY.T, body.surface.faces, sets)
     hang(glb, body, skin.twins, lift)
-    shares = None
-    if poses is not None and not wishes.shapes:
-        missing = corrections(body, skin, poses)
-        _add_targets(glb, corners, missing.targets, missing.resting)
-        notes.append(missing.told(body, skin, poses))
-        shares = missing.weights
+    targets, resting = {}, torch.zeros(0)
+    if poses is None:
+        notes.append(told_of_sets(body, skin))
     else:
-        notes.append(told_of_sets(body, skin, poses))
-    if poses is not None:
-        animate(glb, poses, Path(wishes.motion).stem, shares)
+        missing = corrections(body, skin, poses)
+        targets, resting = missing.targets, missing.resting
+        notes.append(missing.told(body, skin, poses))
     if wishes.shapes:
-        targets, note = shape_targets(body, skin)
+        shapes, note = shape_targets(body, skin)
         if (clothes := clothes_target(run, body)) is not None:
-            targets["clothes"] = clothes
-        _add_targets(glb, corners, targets, torch.zeros(len(targets)))
+            shapes["clothes"] = clothes
         notes.append(note)
+        targets, resting = shapes | targets, functional.pad(resting, (len(shapes), 0))
+    if targets:
+        _add_targets(glb, corners, targets, resting)
+    if poses is not None:
+        animate(glb, poses, Path(wishes.motion).stem,
+                functional.pad(missing.weights, (len(resting) - missing.weights.shape[1], 0)))
+        if wishes.shapes:
+            notes.append("shapes: while the motion plays it holds their weights at 0; set them after each of "
+                         "its frames")
     return notes
 
 
@@ -150,12 +156,11 @@ def _add_mesh(glb: Container, corners: Corners, vertices: torch.Tensor, faces: t
 def _add_targets(glb: Container, corners: Corners, targets: dict[str, torch.Tensor],
                  weights: torch.Tensor) -> None:
     """Morph targets by name, (V, 3) that they add in the body's axes, and how much they do so (K,)."""
-    if targets:
-        mesh = glb.tree["meshes"][0]
-        mesh["primitives"][0]["targets"] = [
-            {"POSITION": glb.sparse((moved @ GLTF_FROM_BODY.T)[corners.vertex].numpy())}
-            for moved in targets.values()]
-        mesh |= {"weights": weights.tolist(), "extras": {"targetNames": list(targets)}}
+    mesh = glb.tree["meshes"][0]
+    mesh["primitives"][0]["targets"] = [
+        {"POSITION": glb.sparse((moved @ GLTF_FROM_BODY.T)[corners.vertex].numpy())}
+        for moved in targets.values()]
+    mesh |= {"weights": weights.tolist(), "extras": {"targetNames": list(targets)}}
 
 
 def _add_texture(glb: Container, static: StaticTexture) -> None:

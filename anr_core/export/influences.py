@@ -30,7 +30,7 @@ from anr_core.body.controls import Controls
 MOST = 4
 BENT, WIGGLE = 48, 0.1  # poses that anybody may take, and radians that every joint is turned in them beside
 MOVED = 64  # poses of a motion that its skin is made for
-OFTEN, CORRECTED = 0.98, 0.9  # how much these count of all; where something else corrects them
+OFTEN = 0.9  # how much these count of all
 SPECK = 1e-6  # a weight that is rounding
 RIDGE = 1e-7  # square metres: where poses don't tell joints apart, they share a weight
 
@@ -66,11 +66,10 @@ class Skin:
         return (matrices[:, :3, :3] @ vertices[..., None])[..., 0] + matrices[:, :3, 3]
 
 
-def skin_of(body: AnnyBody, poses: Pose | None, whole: bool) -> Skin:
-    """A body's skin.
+def skin_of(body: AnnyBody, poses: Pose | None = None) -> Skin:
+    """A body's skin of as many sets as it needs, or of one, for a motion that is to be corrected.
 
-    poses  of the motion that its first set is above all made for; None for what people do with their joints
-    whole  it has further sets, where more than four joints move a vertex; else the motion is corrected
+    poses  of the motion that the one is above all made for
     """
     made_for = anybodys_poses(body)
     shares = torch.full((BENT,), 1 / BENT)
@@ -78,11 +77,10 @@ def skin_of(body: AnnyBody, poses: Pose | None, whole: bool) -> Skin:
         judged = some_of(poses)
         made_for = Pose(*(torch.cat([getattr(one, name) for one in (made_for, judged)])
                           for name in ("rotations", "root_rotation", "root_translation")))
-        often = OFTEN if whole else CORRECTED
-        shares = torch.cat([(1 - often) * shares, torch.full((len(judged),), often / len(judged))])
+        shares = torch.cat([(1 - OFTEN) * shares, torch.full((len(judged),), OFTEN / len(judged))])
     weights = all_weights(body)
     four = strongest(body.rest_vertices[0], weights, moves_of(body, made_for), shares)
-    return further(four, weights) if whole else Skin(*four, torch.zeros(0).long())
+    return further(four, weights) if poses is None else Skin(*four, torch.zeros(0).long())
 
 
 def some_of(frames: Pose | torch.Tensor) -> Pose | torch.Tensor:
@@ -91,14 +89,11 @@ def some_of(frames: Pose | torch.Tensor) -> Pose | torch.Tensor:
     return replace(some, frame=None) if isinstance(some, Pose) else some
 
 
-def told_of_sets(body: AnnyBody, skin: Skin, poses: Pose | None) -> str:
-    """A line of how far a skin is off, for who reads all its sets and who reads the first."""
-    judged, where = anybodys_poses(body), "poses that people take"
-    if poses is not None:
-        judged, where = some_of(poses), "the motion"
-    every, few = (1000 * distances(body, one, judged) for one in (skin, skin.first))
-    return (f"skin: in {where} at most {float(every.max()):.1f} mm off; where only the first {MOST} joints "
-            f"of a vertex are read, as three.js does, {float(few.mean()):.2f} mm in the mean, "
+def told_of_sets(body: AnnyBody, skin: Skin) -> str:
+    """A line of how far off a skin is in any pose, for who reads all its sets and who reads the first."""
+    every, few = (1000 * distances(body, one, anybodys_poses(body)) for one in (skin, skin.first))
+    return (f"skin: in poses that people take at most {float(every.max()):.1f} mm off; where only the first "
+            f"{MOST} joints of a vertex are read, as three.js does, {float(few.mean()):.2f} mm in the mean, "
             f"{float(few.max()):.1f} mm at most, more than 1 mm in {int((few.amax(0) > 1).sum())} of "
             f"{few.shape[1]} vertices")
 

@@ -45,7 +45,7 @@ def hang(glb: Container, body: AnnyBody, twins: torch.Tensor, lift: torch.Tensor
                           "inverseBindMatrices": glb.array(joint_from_mesh.numpy())}]
 
 
-def animate(glb: Container, poses: Pose, name: str, weights: torch.Tensor | None = None) -> None:
+def animate(glb: Container, poses: Pose, name: str, weights: torch.Tensor) -> None:
     """Add an animation of the joints that poses (T), KEYS a second, turn.
 
     weights  (T, K) of the mesh's morph targets, which go with it
@@ -55,7 +55,7 @@ def animate(glb: Container, poses: Pose, name: str, weights: torch.Tensor | None
     tracks = [(joints[0], "translation", poses.root_translation @ GLTF_FROM_BODY.T)]
     tracks += [(node, "rotation", turn) for node, turn in zip(joints, turns.unbind(1), strict=False)
                if node == joints[0] or float(turn[:, :3].abs().max()) > 1e-6]
-    if weights is not None and weights.shape[1]:
+    if weights.shape[1]:
         tracks.append((0, "weights", weights.flatten()))  # of the mesh's node
     times = glb.array((np.arange(len(poses)) / KEYS).astype(np.float32), bounds=True)
     glb.tree["animations"] = [{

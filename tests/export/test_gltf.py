@@ -126,19 +126,29 @@ def test_a_file_without_a_motion_can_take_any_pose_at_its_nodes(run, shaped):
         assert first.mean() < 0.2 and (first > 1).mean() < 0.05 and first.max() < 20
 
 
-def test_shapes_beside_a_motion_stay_free_and_all_joints_are_there(run, tmp_path):
+def test_shapes_beside_a_motion_rest_and_can_be_set_in_it(run, walking, shaped, tmp_path):
     (tmp_path / "walk.bvh").write_text(bvh_text(walk()))
-    hand_on(run, tmp_path / "me.glb", Wishes(motion=tmp_path / "walk.bvh", shapes=True))
+    notes = hand_on(run, tmp_path / "me.glb", Wishes(motion=tmp_path / "walk.bvh", shapes=True))
     glb, body = Glb(tmp_path / "me.glb"), make_body(run.body)
-    assert "weights" not in {channel["target"]["path"] for channel in glb.tree["animations"][0]["channels"]}
-    poses = driven(body, read_motion(tmp_path / "walk.bvh"), body.rest_pose(), UP, KEYS, 0)
-    assert off(glb.posed(glb.moved(7)), expected(run, poses[7:8])).max() < 0.05
+    assert any("holds their weights at 0" in note for note in notes)
+    poses, moved = walking[1], glb.moved(7)
+    wanted = expected(run, poses[7:8])
+    assert off(glb.posed(moved), wanted).max() < 1
+    names = glb.tree["meshes"][0]["extras"]["targetNames"]
+    shapes = shaped[0].tree["meshes"][0]["extras"]["targetNames"]
+    assert names[:len(shapes)] == shapes and not moved["weights", 0][:len(shapes)].any()
+    stout = moved["weights", 0].copy()
+    stout[names.index("weight+")] = 1
+    other = AnnyBody(changed(body.shape)["weight+"])(poses[7:8]).vertices[0].numpy()
+    other = other[Corners(run.static()[0]).vertex]
+    wanted = np.stack([other[:, 0], other[:, 2], -other[:, 1]], 1)
+    assert off(glb.posed(moved | {("weights", 0): stout}), wanted).mean() < 15
 
 
 def test_a_motion_of_which_nothing_is_missing_has_no_targets(run):
     body = make_body(run.body)
     poses = body.rest_pose()[torch.zeros(3, dtype=torch.int64)]
-    missing = corrections(body, skin_of(body, None, whole=True), poses)
+    missing = corrections(body, skin_of(body), poses)
     assert missing.targets == {} and missing.weights.shape == (3, 0)
     assert float(missing.moved(missing.weights).abs().max()) == 0
 
@@ -148,7 +158,7 @@ def test_frames_that_no_component_was_made_of_are_corrected_too(run, monkeypatch
     poses = anybodys_poses(body)[:12]
     monkeypatch.setattr("anr_core.export.corrections.LOOKED_AT", 2)
     monkeypatch.setattr("anr_core.export.corrections.WORST", 3)
-    skin = skin_of(body, poses, whole=False)
+    skin = skin_of(body, poses)
     missing = corrections(body, skin, poses)
     assert float(distances(body, skin, poses, missing.moved(missing.weights)).max()) < 0.001
 
