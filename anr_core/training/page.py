@@ -111,15 +111,18 @@ class Page:
 def read_rows(path: Path) -> list[Row]:
     """The rows of a run's page; none where it has none, or where nobody can read them."""
     try:
-        return [_checked(Row(**row)) for row in read_json(path / FOLDER / "rows.json")]
+        rows = [_checked(Row(**row)) for row in read_json(path / FOLDER / "rows.json")]
     except (OSError, ValueError, TypeError):  # it is drawn anew
         return []
+    return rows if len({len(row.people) for row in rows}) < 2 else []
 
 
 def _checked(row: Row) -> Row:
     """The same row; raises ValueError where the page, which a browser trusts, would show something else."""
+    lists = isinstance(row.people, list) and all(isinstance(pictures, list) for pictures in row.people)
     files = [file for pictures in row.people for caption, file in pictures if isinstance(caption, str)]
     if not (is_count(row.step) and isinstance(row.stage, str) and is_measure(row.seconds)) or \
+            not (lists and row.people) or \
             len(files) < sum(map(len, row.people)) or not all(PICTURE.fullmatch(file) for file in files):
         raise ValueError("it is no row of a page")
     return row

@@ -125,12 +125,21 @@ def test_names_out_of_a_file_stay_in_one_line_of_moderate_length(tmp_path):
 
 @pytest.mark.parametrize("change", [
     {"step": "<script>"}, {"seconds": None}, {"stage": 3}, {"people": [[["truth", "\"><script>.jpg"]]]},
-    {"people": [[["truth", "../../a.jpg"]]]}, {"people": [[[7, "a.jpg"]]]}, {"people": 7}, {"evil": 1}])
+    {"people": [[["truth", "../../a.jpg"]]]}, {"people": [[[7, "a.jpg"]]]}, {"people": 7}, {"people": []},
+    {"people": {"": 1}}, {"people": [""]}, {"evil": 1}])
 def test_a_page_takes_over_no_row_but_its_own(change, tmp_path):
     row = {"step": 4, "stage": "<b>", "seconds": 1.5, "people": [[["truth", "0000004-0-truth.jpg"]]]}
     written(tmp_path / "page" / "rows.json", [row])
     assert len(read_rows(tmp_path)) == 1
     written(tmp_path / "page" / "rows.json", [row | change])
+    assert read_rows(tmp_path) == []
+
+
+def test_rows_of_a_page_are_of_the_same_people(tmp_path):
+    row = {"step": 4, "stage": "a", "seconds": 1.5, "people": [[["truth", "0000004-0-truth.jpg"]]]}
+    written(tmp_path / "page" / "rows.json", [row, row])
+    assert len(read_rows(tmp_path)) == 2
+    written(tmp_path / "page" / "rows.json", [row, row | {"people": 2 * row["people"]}])
     assert read_rows(tmp_path) == []
 
 
