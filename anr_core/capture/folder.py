@@ -254,8 +254,11 @@ def _described(path, index):
                             size=tuple(entry["size"])) for name, entry in index["cameras"].items()}
     shots, skeleton = [Shot(**shot) for shot in index["shots"]], index.get("keypoints")
     body, poses = read_posing(path, index.get("body"))
-    if poses is not None and (missing := {shot.frame for shot in shots} - set(poses.frame.tolist())):
-        raise ValueError(f"{path / 'poses.npz'} has no pose of frame {_listed(missing)}. Prepare it again.")
+    if body is not None:
+        what, file, known = ("mesh", "body.npz", body.frames) if poses is None else \
+                            ("pose", "poses.npz", poses.frame)
+        if missing := {shot.frame for shot in shots} - set(known.tolist()):
+            raise ValueError(f"{path / file} has no {what} of frame {_listed(missing)}. Prepare it again.")
     up = torch.tensor(index["up"], dtype=torch.float32)
     uncalibrated = (name for name, entry in index["cameras"].items() if not entry.get("calibrated", True))
     return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],

@@ -43,8 +43,8 @@ def _read(path, mode):
         return decoded(path, mode)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing. Put it back, or prepare the capture again.") from None
-    except BROKEN as error:
-        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
+    except (*BROKEN, MemoryError) as error:
+        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
 
 
 def decoded(file: Path | IO[bytes], mode: str | None) -> np.ndarray:
@@ -78,8 +78,8 @@ def picture_channels(path: Path) -> int:
     try:
         with Image.open(path, formats=FORMATS) as image:
             return channel_count(image)
-    except BROKEN as error:
-        raise ValueError(f"{path} can't be read as a picture ({error}). Copy it again.") from None
+    except (*BROKEN, MemoryError) as error:
+        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -88,9 +88,13 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=FORMATS) as image:
             upright = image.getexif().get(ExifTags.Base.Orientation) not in TURNED
             return (image.height, image.width) if upright else (image.width, image.height)
-    except (*BROKEN, MemoryError) as error:  # a header may ask for any length
-        reason = str(error) or "its header is damaged"
-        raise ValueError(f"{path} can't be read as a picture ({reason}). Copy it again.") from None
+    except (*BROKEN, MemoryError) as error:
+        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
+
+
+def _reason(error):
+    """Why a picture can't be read: a damaged header may ask for any length, and memory's end says nothing."""
+    return str(error) or "it asks for more memory than there is"
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

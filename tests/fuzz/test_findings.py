@@ -1,15 +1,19 @@
 """What fuzzing has found, each once and by name."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 from anr_core.avatars.run import load_avatar
 from anr_core.body.pickles import unpickle
 from anr_core.body.smpl import read_model, read_uv
+from anr_core.capture import load_capture
+from anr_core.capture.pictures import picture_channels, picture_size, read_mask
 from anr_core.capture.readers.arrays import entry
 from anr_core.capture.readers.openpose import read_keypoint_files
 from anr_core.cli import one_line
@@ -18,6 +22,7 @@ from anr_core.motion import read_motion
 from anr_core.training import train
 from anr_core.training.page import read_rows
 from anr_core.training.record import read_lines
+from tests.capture.readers.small_datasets import make_zju
 
 HUGE = 10**400  # JSON has such numbers, and no float does
 
@@ -75,6 +80,50 @@ def test_a_calibrations_numbers_are_told_with_their_file(tmp_path):
     for wrong in (3, np.float64(3), np.array(3)):
         with pytest.raises(ValueError, match=r"annots.npy: K, D, R and T of cams are not lists"):
             _calibrations({"cams": {"K": wrong, "D": [1], "R": [1], "T": [1]}}, tmp_path / "annots.npy")
+
+
+def test_a_subjects_rows_and_parameters_are_of_one_kind(tmp_path):
+    from anr_core.capture.readers.zju import read
+
+    make_zju(tmp_path, count=1, frames=2)
+    np.save(tmp_path / "params" / "1.npy", {"poses": np.zeros((1, 69)), "shapes": np.full((1, 10), 0.5),
+                                            "Rh": np.zeros((1, 3)), "Th": np.zeros((1, 3))})
+    with pytest.raises(ValueError, match=r"params mixes poses of the shapes \[\(69,\), \(72,\)\]"):
+        read(tmp_path)
+    annotations = np.load(tmp_path / "annots.npy", allow_pickle=True).item()
+    np.save(tmp_path / "annots.npy", annotations | {"ims": np.array(3)}, allow_pickle=True)
+    with pytest.raises(ValueError, match=r"annots.npy"):
+        read(tmp_path)
+
+
+def test_a_matrix_of_a_strange_size_is_told_in_a_line_of_moderate_length(tmp_path):
+    from anr_core.capture.readers.easymocap import read_yaml
+
+    for size in ("1" * 4000, "1" * 6000):
+        text = f"K_1: !!opencv-matrix\n rows: 3\n cols: {size}\n dt: d\n data: [1, 2]\n"
+        with pytest.raises(ValueError, match=r"\A[^\n]*intri.yml: K_1 is no matrix of 3 x 1+[^\n]{,300}\Z"):
+            read_yaml(written(tmp_path / "intri.yml", text))
+
+
+def test_a_picture_for_which_there_is_no_memory_is_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise MemoryError
+
+    Image.new("L", (4, 4)).save(tmp_path / "mask.png")
+    monkeypatch.setattr("PIL.Image.open", refuse)
+    for read in (read_mask, picture_channels, picture_size):
+        with pytest.raises(ValueError, match=r"mask.png can't be read as a picture \(it asks for more"):
+            read(tmp_path / "mask.png")
+
+
+def test_a_shot_without_its_mesh_is_told_with_the_file(small_capture, tmp_path):
+    shutil.copytree(small_capture.path, tmp_path / "capture")
+    with np.load(tmp_path / "capture" / "body.npz") as file:
+        arrays = dict(file)
+    arrays["frames"] = arrays["frames"] + 200 * (arrays["frames"] == arrays["frames"].max())
+    np.savez(tmp_path / "capture" / "body.npz", **arrays)
+    with pytest.raises(ValueError, match=r"body.npz has no mesh of frame \d+\. Prepare it again"):
+        load_capture(tmp_path / "capture")
 
 
 def test_a_runs_damage_is_told_with_its_file(small_capture, tmp_path):

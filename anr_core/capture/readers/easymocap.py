@@ -178,7 +178,8 @@ def read_yaml(file: Path) -> dict:
             values = [float(word) for word in data.replace(".Nan", "nan").replace(".Inf", "inf").split(",")]
             found[key] = np.array(values).reshape(int(rows), int(columns))
         except ValueError as error:
-            raise ValueError(f"{file}: {key} is no matrix of {rows} x {columns} numbers ({error}).") from None
+            raise ValueError(f"{file}: {key[:40]} is no matrix of {rows[:9]} x {columns[:9]} numbers "
+                             f"({str(error)[:200]}).") from None
     for key, value in NUMBER.findall(text):
         found[key] = float(value)
     if listed := NAMES.search(text):

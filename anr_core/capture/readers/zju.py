@@ -106,7 +106,7 @@ class _Row:
 def _rows(listed, file: Path) -> dict[int, _Row]:
     """The frames by our number."""
     rows = {}
-    for row in listed:
+    for row in np.ravel(listed):
         paths = [str(path) for path in np.ravel(entry(row, "ims", file))]
         if not paths or any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
                             for path in paths):
@@ -209,8 +209,12 @@ def _body(source: Path, rows: dict[int, _Row], frames: list[int]) -> tuple[dict,
     notes = [f"{len(frames) - len(meshes)} of {len(frames)} frames have no mesh in {folders[0].name}/."] \
         if len(meshes) < len(frames) else []
     known = [frame for frame in frames if frame in parameters]
-    foreign = {key: np.stack([parameters[frame][key] for frame in known]) for key in parameters[known[0]]} \
-        if known else {}
+    foreign = {}
+    for key in parameters[known[0]] if known else ():
+        if len(sizes := {parameters[frame][key].shape for frame in known}) > 1:
+            raise ValueError(f"{folders[1]} mixes {key} of the shapes {sorted(sizes)[:5]}. Keep those of one "
+                             "model.")
+        foreign[key] = np.stack([parameters[frame][key] for frame in known])
     if known:
         foreign |= {"frames": np.array(known, np.int64), "pose_blend_shapes": np.array(new)}
     if not meshes:
