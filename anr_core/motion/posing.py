@@ -50,11 +50,12 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     if len(motion) * max(len(motion.names), len(puppet.names)) * max(1, int(loop)) > LONGEST:
         raise ValueError(f"The motion has {len(motion)} frames at {motion.fps:g} fps, too many at once. Take "
                          "a part with start and end, or fewer frames a second.")
-    anatomy = anatomy_of(motion)
-    upright = upward(anatomy, motion[:: max(1, len(motion) // 500)].placed()[1], up)
-    if loop:
-        motion = looped(motion, int(loop), _height(motion), upright.float())
-    source, fps = source_of(motion, anatomy, upright, puppet, smooth), motion.fps
+    with motion.named():
+        anatomy = anatomy_of(motion)
+        upright = upward(anatomy, motion[:: max(1, len(motion) // 500)].placed()[1], up)
+        if loop:
+            motion = looped(motion, int(loop), _height(motion), upright.float())
+        source, fps = source_of(motion, anatomy, upright, puppet, smooth), motion.fps
     copied = _copied(smoothed(motion, smooth), body, source)
     resting = at_rest(body).joints[0].cpu()
     if copied is not None and not smooth and _alike(at_rest(motion.body).joints[0].cpu(), resting):

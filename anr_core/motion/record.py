@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -24,6 +27,7 @@ class Motion:
     format     what it was read from
     joints     index of each joint by our name, where the file's kind is known; None looks at the names
     body       of ours, whose own rotations these are; None where they are another skeleton's
+    path       of the file that it was read from
     """
 
     names: tuple[str, ...]
@@ -35,6 +39,17 @@ class Motion:
     format: str
     joints: dict[str, int] | None = None
     body: Body | None = None
+    path: Path | None = None
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Tell the file with what is wrong with the motion."""
+        try:
+            yield
+        except ValueError as error:
+            if self.path is None:
+                raise
+            raise ValueError(f"{self.path}: {error}") from None
 
     def __len__(self) -> int:
         return len(self.rotations)
@@ -82,8 +97,8 @@ def rate(seconds: float) -> float:
     return float(round(fps)) if abs(fps - round(fps)) < 0.002 * fps else fps
 
 
-def checked(motion: Motion, source) -> Motion:
-    """The motion, after a look whether it can be played at all."""
+def checked(motion: Motion, source: Path) -> Motion:
+    """The motion of a file, after a look whether it can be played at all."""
     if not len(motion):
         raise ValueError(f"{source} holds no frames. Export the motion again.")
     if not 0 < motion.fps < 100_000:
@@ -95,7 +110,7 @@ def checked(motion: Motion, source) -> Motion:
         if bool(broken.any()):
             where = "offsets" if name == "rest" else f"{name} in frame {int(broken.nonzero()[0])}"
             raise ValueError(f"{source} has {where} that are NaN, infinite or too large. Export it again.")
-    return motion
+    return replace(motion, path=source)
 
 
 def sized(numbers: int, source) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from anr_core.avatars.run import load_avatar
+from anr_core.body.anny import AnnyBody
 from anr_core.body.pickles import unpickle
 from anr_core.body.smpl import read_model, read_uv
 from anr_core.capture import load_capture
@@ -18,11 +19,12 @@ from anr_core.capture.readers.arrays import entry
 from anr_core.capture.readers.openpose import read_keypoint_files
 from anr_core.cli import one_line
 from anr_core.cli.options import read_settings
-from anr_core.motion import read_motion
+from anr_core.motion import read_motion, retarget
 from anr_core.training import train
 from anr_core.training.page import read_rows
 from anr_core.training.record import read_lines
 from tests.capture.readers.small_datasets import make_zju
+from tests.motion.made_up import bvh_text, walk
 
 HUGE = 10**400  # JSON has such numbers, and no float does
 
@@ -67,6 +69,13 @@ def test_a_motions_ragged_entries_and_long_words_are_told_in_a_line_that_names_t
     for text in (f"HIERARCHY\n{'1' * 5000}\n", f"HIERARCHY\nROOT a\n{{\nCHANNELS 1 {'1' * 5000}\n"):
         with pytest.raises(ValueError, match=r"\A[^\n]{,500}\Z"):
             read_motion(written(tmp_path / "walk.bvh", text + "MOTION\n"))
+
+
+def test_a_skeleton_that_matches_nothing_is_told_with_its_file(tmp_path):
+    text = bvh_text(walk()).replace("Right", "Wrong")
+    motion = read_motion(written(tmp_path / "walk.bvh", text))
+    with pytest.raises(ValueError, match=r"\A[^\n]*walk.bvh: The motion's joints can't be matched: no"):
+        retarget(motion, AnnyBody())
 
 
 def test_a_calibrations_numbers_are_told_with_their_file(tmp_path):
