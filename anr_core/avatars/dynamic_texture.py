@@ -405,15 +405,19 @@ class DynamicTexture(Avatar):
                       "drawn colour": COLOUR * losses.mse(rendering.rgb, view.image, inside),
                       "held": HELD * losses.weighted_mean(layers["added"].square(), 1 - inside),
                       "restrained": RESTRAINED * losses.weighted_mean(layers["added"].square(), inside)}
-            terms["detail"] = DETAIL * lacking_detail(rendering.rgb, view, inside)
             terms |= perceived(self.config, drawn, view, known)
             if view.flow is not None and self.config.temporal:
                 terms["temporal"] = self.config.temporal * flickering(drawn, view)
+        # on a body's mesh the texture's detail stays where it is; what a network makes up for it would swim
         if self._labelled is None:
+            detailed = layers["texture"] + layers["added"].detach()
+            terms["detail"] = DETAIL * lacking_detail(detailed, view, inside)
             terms["moved"] = MOVED * self._moved
-        elif self.wants_labels:
+        elif stage == DYNAMIC:
+            terms["detail"] = DETAIL * lacking_detail(rendering.rgb, view, inside)
+        if self._labelled is not None and self.wants_labels:
             terms |= given(self._labelled, view)
-        elif scene.posed is not None:
+        elif self._labelled is not None and scene.posed is not None:
             terms |= of_mesh(self._labelled, replace(scene.posed, surface=self.charts),
                              self.projected(scene.camera, scene.posed), inside)
         return terms | self._replayed()
