@@ -19,6 +19,7 @@ from anr_core.rasterizer import gbuffer
 
 # Weights of the losses beside that of the composite, which is 10.
 COMPOSITE, COLOUR, PART, PLACE, HELD, BEHIND = 10.0, 1.0, 0.05, 0.5, 0.3, 10.0
+# Above 1 it costs 0.1 dB for what sharpness it brings (docs/results.md).
 DETAIL = 1.0
 # Of the squares of what the network adds to colours where the person is: what it has by heart costs more than
 # it brings (with 47 pictures 0.9 dB inside, and 0.006 FLIP).
