@@ -30,7 +30,7 @@ from anr_core.body.controls import Controls
 MOST = 4
 BENT, WIGGLE = 48, 0.1  # poses that anybody may take, and radians that every joint is turned in them beside
 MOVED = 64  # poses of a motion that its skin is made for
-OFTEN = 0.9  # how much these count of all
+OFTEN = 0.95  # how much these count of all, or the A-pose, in which a file without a motion opens
 SPECK = 1e-6  # a weight that is rounding
 RIDGE = 1e-7  # square metres: where poses don't tell joints apart, they share a weight
 
@@ -69,15 +69,13 @@ class Skin:
 def skin_of(body: AnnyBody, poses: Pose | None = None) -> Skin:
     """A body's skin of as many sets as it needs, or of one, for a motion that is to be corrected.
 
-    poses  of the motion that the one is above all made for
+    poses  of the motion that the one is above all made for; the A-pose if there is none
     """
-    made_for = anybodys_poses(body)
-    shares = torch.full((BENT,), 1 / BENT)
-    if poses is not None:
-        judged = some_of(poses)
-        made_for = Pose(*(torch.cat([getattr(one, name) for one in (made_for, judged)])
-                          for name in ("rotations", "root_rotation", "root_translation")))
-        shares = torch.cat([(1 - OFTEN) * shares, torch.full((len(judged),), OFTEN / len(judged))])
+    anybodys, above_all = anybodys_poses(body), body.rest_pose() if poses is None else some_of(poses)
+    made_for = Pose(*(torch.cat([getattr(one, name) for one in (anybodys, above_all)])
+                      for name in ("rotations", "root_rotation", "root_translation")))
+    shares = torch.cat([torch.full((BENT,), (1 - OFTEN) / BENT),
+                        torch.full((len(above_all),), OFTEN / len(above_all))])
     weights = all_weights(body)
     four = strongest(body.rest_vertices[0], weights, moves_of(body, made_for), shares)
     return further(four, weights) if poses is None else Skin(*four, torch.zeros(0).long())

@@ -118,6 +118,7 @@ def test_what_corrects_a_motion_does_so_by_shares(walking):
 def test_a_file_without_a_motion_can_take_any_pose_at_its_nodes(run, shaped):
     glb, _ = shaped
     body = make_body(run.body)
+    assert off(glb.posed({}, sets=1), expected(run, body.rest_pose())).max() < 1
     poses = anybodys_poses(body)
     for pose in (poses[:1], poses[1:2]):
         wanted, moved = expected(run, pose), by_hand(glb, pose)
