@@ -18,6 +18,8 @@ from anr_core.rasterizer import gbuffer
 from anr_core.texture import Texture
 from anr_core.training.batches import batches_of
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 32, "texture_size": 32, "width": 4}
 STEPS = {"step": ["32"], "step deferred": ["32"], "step dynamic-texture": ["32"], "step gaussian": ["32"],
          "step neural-body": ["64"], "step smplpix": ["32"]}

@@ -17,6 +17,8 @@ from anr_core.capture import load_capture
 from anr_core.evaluation import comparison, curves, side_by_side
 from benchmarks import compare, entry, machine
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"size": 48, "window": 32, "batch": 1, "texture_size": 32, "width": 4}
 SETTINGS = {system: TINY for system in ("static", "deferred", "anr")}

@@ -24,6 +24,8 @@ from anr_core.training.windows import Windows
 from tests.posed_capture import make_posed_capture
 from tests.several import alone, in_processes, trained
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 POSED = {"size": 64, "window": 64, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
          "refine_from": 0}

@@ -22,6 +22,8 @@ from tests.avatars.test_gaussian import TINY as FEW_BONES
 from tests.posed_capture import make_posed_capture
 from tests.small_pairs import write_pairs
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 OF_MESHES = ["truth", "result", "foreground", "background", "mask", "parts", "UV"]
 

@@ -22,6 +22,8 @@ from anr_core.training.windows import Windows
 from tests.killed import Killed
 from tests.small_capture import make_small_capture, surface
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 STEPS = 12
 NAMES = ["one", "other"]  # both captures say that theirs is "person": so they are called by their folders

@@ -15,6 +15,8 @@ from anr_core.prepare.studio import held_out_cameras, light, stage, studio_captu
 from anr_core.prepare.studio.painting import encoded, linear, noise, spots, step
 from anr_core.prepare.studio.registration import Jitter
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 CALL = {"cameras": 4, "frames": 3, "size": 64, "fps": 2}
 
 

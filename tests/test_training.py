@@ -28,6 +28,8 @@ from anr_core.training.windows import Windows
 from tests.killed import Killed
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 STEPS = 12
 

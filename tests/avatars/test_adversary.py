@@ -20,6 +20,8 @@ from anr_core.avatars.adversary import (
 from anr_core.avatars.anr import ANR
 from anr_core.training import train
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4}
 
 

@@ -21,6 +21,8 @@ from anr_core.training import scene_of, train
 from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 64, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
         "generator_width": 4, "generator_depth": 1, "chart_size": 16, "made_up": 2, "skeleton": "coco23"}
 

@@ -17,6 +17,8 @@ from anr_core.training import objective, scene_of, train
 from tests.killed import killed_and_whole
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
         "encoder_width": 4, "encoder_depth": 14, "source_size": 64, "lifter_width": 64, "refine_from": 0}
 

@@ -20,6 +20,8 @@ from tests.killed import killed_and_whole
 from tests.parts.test_densepose import as_parts
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 96, "window": 96, "batch": 4, "texture_size": 64, "width": 4, "levels": 2, "features": 4,
         "generator_width": 12, "generator_depth": 1, "chart_size": SIDE, "made_up": 2}
 

@@ -16,6 +16,8 @@ from anr_core.training.rays import Rays, patches, pools
 from anr_core.volume import MARGIN, Diffusion, Field, Tracer
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 48, "batch": 2, "texture_size": 64, "width": 4, "hidden": 16, "latent": 8, "voxel": 0.03,
         "samples": 20, "rays": 64, "refine_from": 0}
 

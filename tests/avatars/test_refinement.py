@@ -22,6 +22,8 @@ from anr_core.evaluation import evaluate
 from anr_core.training import train
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "refine_from": 1}
 
 

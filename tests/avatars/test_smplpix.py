@@ -21,6 +21,8 @@ from anr_core.texture import table
 from anr_core.training import bodies, learner, loop, plateau, scene_of, train
 from anr_core.training.inputs import DrawnInputs
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 64, "width": 4, "levels": 2}
 PUBLISHED = {"width": 32, "levels": 5, "fold": 1, "norm": "batch", "activation": "relu", "up": "bilinear"}
 

@@ -22,6 +22,8 @@ from tests.motion.flat import film, joint
 from tests.motion.test_flat_motion import write
 from tests.posed_capture import SIZE, make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 N = 20
 
 

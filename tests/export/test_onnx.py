@@ -20,6 +20,8 @@ from anr_core.export.onnx import given
 from anr_core.renderer import UNet
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 TINY = {"size": 64, "window": 48, "batch": 2, "texture_size": 32, "width": 4}
 OWN = {"gaussian": {"features": 4, "encoder_width": 4, "encoder_depth": 14, "source_size": 64, "levels": 2,
                     "lifter_width": 64, "refine_from": 0, "skeleton": "coco23"},

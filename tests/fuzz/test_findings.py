@@ -79,13 +79,17 @@ def test_a_skeleton_that_matches_nothing_is_told_with_its_file(tmp_path):
 
 
 def test_a_calibrations_numbers_are_told_with_their_file(tmp_path):
-    from anr_core.capture.readers.colmap import _read_lenses
+    from anr_core.capture.readers.colmap import _read_lenses, read_photographs
     from anr_core.capture.readers.zju import _calibrations
 
     for size in ("nan 4", "inf 4"):
         file = written(tmp_path / "cameras.txt", f"1 PINHOLE {size} 5 5 2 2\n")
         with pytest.raises(ValueError, match=r"cameras.txt: camera 1 lacks parameters of PINHOLE, or"):
             _read_lenses(file)
+    written(tmp_path / "cameras.txt", "1 PINHOLE 4 4 5 5 2 2\n")
+    written(tmp_path / "images.txt", f"1 1 0 0 0 0 0 0 {'1' * 5000} a.png\n\n")
+    with pytest.raises(ValueError, match=r"\A[^\n]*images.txt: a.png is of camera 1{20}, [^\n]{,200}\Z"):
+        read_photographs(tmp_path)
     for wrong in (3, np.float64(3), np.array(3)):
         with pytest.raises(ValueError, match=r"annots.npy: K, D, R and T of cams are not lists"):
             _calibrations({"cams": {"K": wrong, "D": [1], "R": [1], "T": [1]}}, tmp_path / "annots.npy")

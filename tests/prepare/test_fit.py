@@ -25,6 +25,8 @@ from anr_core.rasterizer import rasterize
 from anr_core.skeleton import BODY25, BODY25B, COCO23, mirrored
 from tests.posed_capture import make_posed_capture
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 UP = torch.tensor([0.0, 0.0, 1.0])
 
 

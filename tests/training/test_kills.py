@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.killing import killed, saved_step, trained
 
+pytestmark = pytest.mark.slow  # whole trainings, fits, films or timings
+
 STEPS = 6
 
 
