@@ -249,9 +249,17 @@ def load_capture(path: str | Path) -> Capture:
                          "again.") from None
 
 
+def _camera(entry, name, path):
+    try:
+        return Camera(*(torch.tensor(entry[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
+                      size=tuple(entry["size"]))
+    except ValueError as error:
+        raise ValueError(f"{path / 'capture.json'} has a broken camera {name} ({error}). Prepare it "
+                         "again.") from None
+
+
 def _described(path, index):
-    cameras = {name: Camera(*(torch.tensor(entry[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
-                            size=tuple(entry["size"])) for name, entry in index["cameras"].items()}
+    cameras = {name: _camera(entry, name, path) for name, entry in index["cameras"].items()}
     shots, skeleton = [Shot(**shot) for shot in index["shots"]], index.get("keypoints")
     body, poses = read_posing(path, index.get("body"))
     if body is not None:

@@ -139,6 +139,16 @@ def test_a_shot_without_its_mesh_is_told_with_the_file(small_capture, tmp_path):
         load_capture(tmp_path / "capture")
 
 
+def test_a_camera_of_a_strange_shape_is_told_with_its_file(small_capture, tmp_path):
+    shutil.copytree(small_capture.path, tmp_path / "capture")
+    index = json.loads((tmp_path / "capture" / "capture.json").read_text())
+    camera = next(iter(index["cameras"].values()))
+    camera["R"] = [camera["R"]]
+    written(tmp_path / "capture" / "capture.json", index)
+    with pytest.raises(ValueError, match=r"\A[^\n]*capture.json has a broken camera [^\n]* \(Camera.R has"):
+        load_capture(tmp_path / "capture")
+
+
 def test_a_runs_damage_is_told_with_its_file(small_capture, tmp_path):
     run = tmp_path / "run"
     list(train(small_capture, run, "static", config={"texture_size": 32, "size": 64}))

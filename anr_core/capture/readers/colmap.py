@@ -37,7 +37,8 @@ def read_photographs(folder: Path) -> dict[str, Photograph]:
         except (ValueError, IndexError):
             raise ValueError(f"{file}: the line {line[:60]!r} is no image. {AGAIN}") from None
         if camera not in lenses:
-            raise ValueError(f"{file}: {name[:60]} is of camera {camera[:20]}, which cameras.txt lacks. {AGAIN}")
+            raise ValueError(f"{file}: {name[:60]} is of camera {camera[:20]}, which cameras.txt lacks. "
+                             f"{AGAIN}")
         quaternion = np.array([x, y, z, w])
         if not (np.isfinite([*quaternion, *t]).all() and np.linalg.norm(quaternion) > 1e-6):
             raise ValueError(f"{file}: {name} has a pose that is NaN, infinite or zero. {AGAIN}")
