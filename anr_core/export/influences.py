@@ -30,7 +30,7 @@ from anr_core.body.controls import Controls
 MOST = 4
 BENT, WIGGLE = 48, 0.1  # poses that anybody may take, and radians that every joint is turned in them beside
 MOVED = 64  # poses of a motion that its skin is made for
-OFTEN = 0.95  # how much these count of all, or the A-pose, in which a file without a motion opens
+OFTEN = 0.98  # how much these count of all, or the A-pose, in which a file without a motion opens
 SPECK = 1e-6  # a weight that is rounding
 RIDGE = 1e-7  # square metres: where poses don't tell joints apart, they share a weight
 
