@@ -207,7 +207,7 @@ def _saved(path):
     with _whole(path):
         version = saved["version"]
     if version != VERSION:
-        raise ValueError(f"{file} is of version {str(version)[:60]}, and {VERSION} is what is read. Train it "
+        raise ValueError(f"{file} is of version {version!r:.60}, and {VERSION} is what is read. Train it "
                          "again.")
     return saved
 

@@ -35,7 +35,7 @@ def read_index(path: Path) -> dict:
     index = read_json(file, f"{file} is broken ({{}}). {remedy}")
     version = index.get("version") if isinstance(index, dict) else None
     if version != VERSION:
-        raise ValueError(f"{file} is of version {version!r}, but {VERSION} is read. {remedy}")
+        raise ValueError(f"{file} is of version {version!r:.60}, but {VERSION} is read. {remedy}")
     try:
         _check(index)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:

@@ -48,7 +48,7 @@ def read_comparison(folder: str | Path) -> dict:
                                 f"python -m benchmarks.compare CAPTURE {folder} --minutes 5")
     found = read_json(file)
     if found.get("version") != VERSION:
-        raise ValueError(f"{file} is of version {found.get('version')}, and {VERSION} is what is read. "
+        raise ValueError(f"{file} is of version {found.get('version')!r:.60}, and {VERSION} is what is read. "
                          "Compare again.")
     return found
 
