@@ -107,7 +107,7 @@ class Backgrounds(nn.Module):
         """
         beginning, _, frame = beginning.partition(" ")
         if beginning not in BEGINNINGS or frame and not (beginning == "frame" and frame.isdecimal()):
-            raise ValueError(f"background {f'{beginning} {frame}'.strip()!r} is unknown; use one of "
+            raise ValueError(f"background {f'{beginning} {frame}'.strip()!r:.60} is unknown; use one of "
                              f"{', '.join(BEGINNINGS)}, or \"frame N\" with a frame's number.")
         for row, name in enumerate(self.names):
             camera = capture.cameras[name]

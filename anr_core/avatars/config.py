@@ -112,7 +112,7 @@ PRESETS = {
 def module_of(system: str) -> ModuleType:
     """The module of a system, imported; raises ValueError for a system that there is not."""
     if system not in SYSTEMS:
-        raise ValueError(f"system {system!r} is unknown; use one of {', '.join(SYSTEMS)}.")
+        raise ValueError(f"system {system!r:.60} is unknown; use one of {', '.join(SYSTEMS)}.")
     return import_module(SYSTEMS[system][0])
 
 
@@ -143,7 +143,7 @@ def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
     """
     presets = presets_of(system)
     if preset not in presets:
-        raise ValueError(f"preset {preset!r} is unknown; use one of {', '.join(presets)}.")
+        raise ValueError(f"preset {preset!r:.60} is unknown; use one of {', '.join(presets)}.")
     given = {name: value for name, value in changes.items() if value is not None}
     names = [field.name for field in fields(presets[preset])]
     if unknown := given.keys() - set(names):
@@ -153,5 +153,5 @@ def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
         _check(name, value, type(getattr(presets[preset], name)))
     config = replace(presets[preset], **given)
     if config.projection not in ("perspective", "weak"):
-        raise ValueError(f"projection {config.projection!r} is unknown; use perspective or weak.")
+        raise ValueError(f"projection {config.projection!r:.60} is unknown; use perspective or weak.")
     return config

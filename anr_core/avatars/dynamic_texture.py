@@ -117,7 +117,7 @@ class DynamicTexture(Avatar):
             raise ValueError("A dynamic texture's cameras stay as they are, since backgrounds are seen by "
                              "them: leave refine out, or set refine_from to 0.")
         if config.pose not in POSES:
-            raise ValueError(f"pose {config.pose!r} is unknown; use one of {', '.join(POSES)}.")
+            raise ValueError(f"pose {config.pose!r:.60} is unknown; use one of {', '.join(POSES)}.")
         self.skeleton = skeleton_named(config.skeleton or "coco23")
         charts = charted(surface)
         for name in ("uv", "uv_faces"):  # they follow from the surface, and move with it

@@ -101,7 +101,7 @@ def skeleton_of(name: str, surface: Surface | None) -> Skeleton:
                              f"none. Name one of {', '.join(SKELETONS)}.")
         return surface.skeleton
     if name not in SKELETONS:
-        raise ValueError(f"skeleton {name!r} is unknown; use body or one of "
+        raise ValueError(f"skeleton {name!r:.60} is unknown; use body or one of "
                          f"{', '.join(SKELETONS)}.")
     return SKELETONS[name]
 

@@ -145,7 +145,7 @@ class SMPLpix(Avatar):
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]]):
         super().__init__(config, surface)
         if config.drawn not in KINDS:
-            raise ValueError(f"drawn {config.drawn!r} is unknown; use one of {', '.join(KINDS)}.")
+            raise ValueError(f"drawn {config.drawn!r:.60} is unknown; use one of {', '.join(KINDS)}.")
         self.folds, self.trained = Folds(pictures), len(pictures)
         if surface is None:
             self.needs, self.controls = ("image",), ()

@@ -45,9 +45,9 @@ def make_body(description: dict) -> Body:
             betas = numbers(np.array(betas), (None,), "betas")
             return SmplBody(model, description["model"], description["variant"], betas)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"The description of the body, {description}, is broken ({error}). "
+        raise ValueError(f"The description of the body, {description!r:.200}, is broken ({error!s:.200}). "
                          "Prepare the capture again, or train the run again.") from None
-    raise ValueError(f"The body {description['model']!r} is unknown; this version knows anny, "
+    raise ValueError(f"The body {description['model']!r:.60} is unknown; this version knows anny, "
                      f"{', '.join(VERTICES)}. Prepare the capture again, or train the run again.")
 
 

@@ -80,7 +80,7 @@ class BlockUNet(nn.Module):
         for name, choice, choices in (("norm", norm, NORMS), ("activation", activation, ACTIVATIONS),
                                       ("up", up, UPS)):
             if choice not in choices:
-                raise ValueError(f"{name} {choice!r} is unknown; use one of {', '.join(choices)}.")
+                raise ValueError(f"{name} {choice!r:.60} is unknown; use one of {', '.join(choices)}.")
         widths = [width << block for block in range(blocks)]
         self.fold = fold
 

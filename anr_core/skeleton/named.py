@@ -19,5 +19,5 @@ SKELETONS = KEYPOINT_SETS | {"human36m": HUMAN36M, "panoptic": PANOPTIC, "body25
 def skeleton_named(name: str) -> Skeleton:
     """The skeleton of a name; raises ValueError where there is none."""
     if name not in SKELETONS:
-        raise ValueError(f"The skeleton {name!r} is unknown; known are {', '.join(SKELETONS)}.")
+        raise ValueError(f"The skeleton {name!r:.60} is unknown; known are {', '.join(SKELETONS)}.")
     return SKELETONS[name]

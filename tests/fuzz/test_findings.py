@@ -60,6 +60,9 @@ def test_settings_that_are_deep_or_of_strange_names_are_told_in_one_line(tmp_pat
         configure(**{"a\nb": 1, "": 2})
     with pytest.raises(ValueError, match=r"\Asetting s{60} is unknown"):
         configure(**{"s" * 5000: 1})
+    for setting in ("system", "preset", "projection"):
+        with pytest.raises(ValueError, match=rf"\A{setting} 's{{59}} is unknown"):
+            configure(**{setting: "s" * 5000})
 
 
 def test_a_motions_ragged_entries_and_long_words_are_told_in_a_line_that_names_the_file(tmp_path):
@@ -155,6 +158,9 @@ def test_a_runs_damage_is_told_with_its_file(small_capture, tmp_path):
     config = json.loads((run / "config.json").read_text())
     written(run / "config.json", config | {"body": {"model": 1}})
     with pytest.raises(ValueError, match=r"\A[^\n]*config.json: The body 1 is unknown"):
+        load_avatar(run)
+    written(run / "config.json", config | {"body": {"model": "anny", "shape": {"s" * 9000: 1}}})
+    with pytest.raises(ValueError, match=r"\A[^\n]*config.json: The description of the body, [^\n]{,600}\Z"):
         load_avatar(run)
     written(run / "config.json", config | {"version": "a\nb" * 100})
     with pytest.raises(ValueError, match=r"\A[^\n]*config.json is of version 'a\\nb[^\n]{,120}\Z"):
