@@ -12,7 +12,7 @@ import torch
 
 from anr_core.avatars.run import Run, read_tensors
 from anr_core.body.anny import AnnyBody, Shape
-from anr_core.export.influences import Skin
+from anr_core.export.influences import Skin, moves_of
 from anr_core.rasterizer import vertex_normals
 
 NEAR = 0.05  # of a phenotype's range: an end that is nearer is no change
@@ -21,12 +21,12 @@ NEAR = 0.05  # of a phenotype's range: an end that is nearer is no change
 def shape_targets(body: AnnyBody, skin: Skin) -> tuple[dict[str, torch.Tensor], str]:
     """What is added to rest vertices, (V, 3) by the target's name, and a line of how far joints would go."""
     pose, targets, apart = body.rest_pose(), {}, {}
-    world_from_rest = (body.world_from_joint(body.rest, pose) @ body.joint_from_rest)[0]
-    turns, here = skin.matrices(world_from_rest)[:, :3, :3], skin(body.rest_vertices[0], world_from_rest)
+    turns, here = skin.matrices(moves_of(body, pose)[0])[:, :3, :3], body(pose)
     for name, shape in changed(body.shape).items():
         there = AnnyBody(shape)(pose)
-        targets[name] = torch.linalg.solve(turns, there.vertices[0] - here)
-        apart[name] = 1000 * float((there.joints - body(pose).joints).norm(dim=-1).max())
+        # from where the body is: what four joints leave of that is corrected by itself
+        targets[name] = torch.linalg.solve(turns, there.vertices[0] - here.vertices[0])
+        apart[name] = 1000 * float((there.joints - here.joints).norm(dim=-1).max())
     told = ", ".join(f"{name} {far:.0f}" for name, far in sorted(apart.items(), key=lambda one: -one[1]))
     return targets, ("shapes: exact in the A-pose; glTF doesn't move joints with them, which would have to "
                      f"go so far, in mm at the most: {told}")

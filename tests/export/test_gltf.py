@@ -142,6 +142,12 @@ def test_shapes_beside_a_motion_rest_and_can_be_set_in_it(run, walking, shaped, 
     names = glb.tree["meshes"][0]["extras"]["targetNames"]
     shapes = shaped[0].tree["meshes"][0]["extras"]["targetNames"]
     assert names[:len(shapes)] == shapes and not moved["weights", 0][:len(shapes)].any()
+    there = AnnyBody(changed(body.shape)["weight+"])(body.rest_pose()).vertices[0].numpy()
+    there = there[Corners(run.static()[0]).vertex]
+    stout = np.array(glb.tree["meshes"][0]["weights"])
+    stout[names.index("weight+")] = 1
+    shown = glb.posed({("weights", 0): stout})
+    assert off(shown, np.stack([there[:, 0], there[:, 2], -there[:, 1]], 1)).max() < 1
     stout = moved["weights", 0].copy()
     stout[names.index("weight+")] = 1
     other = AnnyBody(changed(body.shape)["weight+"])(poses[7:8]).vertices[0].numpy()
