@@ -98,29 +98,29 @@ def _skinned(glb: Container, run: Run, corners: Corners, wishes: Wishes) -> list
     lift[2] = -body.rest_vertices[0, :, 2].min()  # for who reads no skin: it stands on the floor all the same
     skin = skin_of(body, poses)
     sets = {}
-    for number, (joints, weights) in enumerate(zip(skin.joints.split(MOST, 1), skin.weights.split(MOST, 1),
-                                                   strict=True)):
-        sets |= {f"JOINTS_{number}": joints.byte(), f"WEIGHTS_{number}": weights}
+    for number, (joints, shares) in enumerate(zip(skin.joints.split(MOST, 1), skin.weights.split(MOST, 1),
+                                                  strict=True)):
+        sets |= {f"JOINTS_{number}": joints.byte(), f"WEIGHTS_{number}": shares}
     _add_mesh(glb, corners, (body.rest_vertices[0] + lift) @ GLTF_FROM_BODY.T, body.surface.faces, sets)
     hang(glb, body, skin.twins, lift)
-    targets, resting = {}, torch.zeros(0)
+    targets, resting, weights = {}, torch.zeros(0), torch.zeros(0, 0)
     if poses is None:
         notes.append(told_of_sets(body, skin))
     else:
         missing = corrections(body, skin, poses)
-        targets, resting = missing.targets, missing.resting
+        targets, resting, weights = missing.targets, missing.resting, missing.weights
         notes.append(missing.told(body, skin, poses))
     if wishes.shapes:
         shapes, note = shape_targets(body, skin)
         if (clothes := clothes_target(run, body)) is not None:
             shapes["clothes"] = clothes
         notes.append(note)
-        targets, resting = shapes | targets, functional.pad(resting, (len(shapes), 0))
+        targets = shapes | targets
+        resting, weights = (functional.pad(each, (len(shapes), 0)) for each in (resting, weights))
     if targets:
         _add_targets(glb, corners, targets, resting)
     if poses is not None:
-        animate(glb, poses, Path(wishes.motion).stem,
-                functional.pad(missing.weights, (len(resting) - missing.weights.shape[1], 0)))
+        animate(glb, poses, Path(wishes.motion).stem, weights)
         if wishes.shapes:
             notes.append("shapes: while the motion plays it holds their weights at 0; set them after each of "
                          "its frames")
