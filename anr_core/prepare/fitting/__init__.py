@@ -26,6 +26,7 @@ from anr_core.prepare.fitting.puppet import Motion, Puppet
 from anr_core.prepare.fitting.report import Report, keypoint_distances, report_of
 from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.prepare.fitting.swaps import doubled, unswapped
+from anr_core.threads import running_on
 
 # Frames that are fitted together, and how many of them overlap with those before.
 TOGETHER, OVERLAP = 160, 8
@@ -49,6 +50,7 @@ class Fit:
     report: Report
 
 
+@running_on(1)  # a second thread, which many small steps wait for, makes six frames take twice as long
 def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrinsics: bool = False,
                puppet: Puppet | SmplPuppet | None = None) -> Fit:
     """Fit a body to what was seen.
@@ -85,6 +87,7 @@ def puppet_of(person: Body, openpose: bool = True) -> Puppet | SmplPuppet | None
     return None
 
 
+@running_on(1)
 def fit_poses(seen: Observations, up: torch.Tensor, puppet: Puppet | SmplPuppet) -> Pose:
     """Poses (F) of a puppet's person, of keypoints that somebody made this person's: in their pictures.
 

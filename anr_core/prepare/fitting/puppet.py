@@ -19,6 +19,7 @@ from anr_core.body.anny import (
     Shape,
     baked,
     chain,
+    hops,
     joints_from_coefficients,
     regressor,
     rigid,
@@ -80,6 +81,9 @@ class Puppet:
         self.prior = pose_prior(self.body)
         self.build_mean, self.build_spread = torch.tensor(list(BUILD.values())).unbind(1)
         self.shares, self.axes = joint_shares(), control_axes(self.body)
+        self.moving, self.anchor, self.between, self.beside = _anchored(self.shares)
+        above = [ANNY.parents[joint] for joint in self.moving[1:]]
+        self.hops = hops((-1, *self.anchor[above].tolist()))
         self.influence = _influences(arrays)
         mix_of_vertices = regressor("body25").clone()
         if not openpose:
@@ -121,11 +125,12 @@ class Puppet:
     def carry(self, motion: Motion, coefficients: torch.Tensor) -> torch.Tensor:
         """What each joint does to the rest shape: world from rest (F, J, 3, 4)."""
         steps, joint_from_rest = joints_from_coefficients(coefficients)
-        rotations = roma.rotvec_to_rotmat(self._rotations(motion.controls))
-        steps = steps + functional.pad(motion.place[:, None], (0, 0, 0, len(ANNY) - 1))
+        rotations = roma.rotvec_to_rotmat(self._rotations(motion.controls)[:, self.moving[1:] - 1])
         turns = torch.cat([motion.root[:, None], rotations], 1)
-        world_from_joint = chain(rigid(turns, steps), self.body.hops)
-        return (world_from_joint @ joint_from_rest)[:, :, :3]
+        place = functional.pad(motion.place[:, None], (0, 0, 0, len(self.moving) - 1))
+        world_from_moving = chain(rigid(turns, self.between @ steps + place), self.hops)
+        anchor_from_joint = rigid(torch.eye(3).expand_as(joint_from_rest[..., :3, :3]), self.beside @ steps)
+        return (world_from_moving[:, self.anchor] @ (anchor_from_joint @ joint_from_rest))[:, :, :3]
 
     def keypoints(self, carry: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
         """(F, K, 3) in the order of KEYPOINT_NAMES, metres; exactly what the body's regressors give."""
@@ -156,6 +161,26 @@ def moved_by_few(influence: tuple[torch.Tensor, torch.Tensor], carry: torch.Tens
     moves = functional.embedding_bag(rows, carry.flatten(0, 1).flatten(1), mode="sum",
                                      per_sample_weights=weights).unflatten(1, (3, 4))
     return (moves[..., :3] * rest[:, None]).sum(-1) + moves[..., 3]
+
+
+def _anchored(shares):
+    """Joints that a control turns, the root first (M,), and on which of them each joint hangs (J,): itself,
+    or the nearest above.
+
+    And what sums the steps (J, 3) from joint to joint: from each of these to the next (M, J), and from there
+    to the joints that only go along (J, J). Of 104 joints 24 turn, and the rest need no chain.
+    """
+    turns = [True, *(shares != 0).any(1).tolist()]
+    ways = torch.eye(len(ANNY))
+    anchor = list(range(len(ANNY)))
+    for joint, parent in enumerate(ANNY.parents):
+        if joint and not turns[parent]:
+            ways[joint] += ways[parent]
+        if not turns[joint]:
+            anchor[joint] = anchor[parent]
+    turns = torch.tensor(turns)
+    moving = turns.nonzero()[:, 0]
+    return moving, turns.cumsum(0)[anchor] - 1, ways[moving], ways * ~turns[:, None]
 
 
 def _influences(arrays):

@@ -51,8 +51,12 @@ def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: tor
     rest = (pairs.mean + (coefficients @ pairs.basis.flatten(1)).view(3, -1)).T
     vertices = puppet.vertices_at(carry, rest, seen.moment[pairs.view], pairs.vertex)
     camera = seen.camera[pairs.view]
-    parts = vertices.split(camera.bincount(minlength=len(cameras)).tolist())  # a camera a vertex takes longer
-    pixels = torch.cat([cameras[row].project(part[None])[0][0] for row, part in enumerate(parts)])
+    # each camera's vertices in one row, whose last is repeated where another camera has more: cameras one
+    # after the other take longer, and so does a camera a vertex
+    present, counts = camera.unique_consecutive(return_counts=True)
+    slots, starts = torch.arange(int(counts.max())), counts.cumsum(0) - counts
+    rows = starts[:, None] + slots.minimum(counts[:, None] - 1)
+    pixels = cameras[present].project(vertices[rows])[0][slots < counts[:, None]]
     off = (pixels * pairs.normal).sum(-1) - pairs.target
     spread = (OUTLINE_ERROR * seen.extent)[camera]
     return (pairs.weight * robust((off / spread).square(), 2.0)).sum()
