@@ -10,21 +10,25 @@ from anr_core.avatars.base import Rendering
 from anr_core.avatars.config import Config
 from anr_core.body import Posed
 from anr_core.camera import Camera
-from anr_core.capture.flow import warped
+from anr_core.capture.flow import lands, warped
 from anr_core.capture.view import View
 from anr_core.parts import Labelling
 from anr_core.parts.generator import STEP
 from anr_core.processes import mean_of_all
-from anr_core.rasterizer import gbuffer
+from anr_core.rasterizer import GBuffer, gbuffer
+from anr_core.rasterizer.fragments import corner_rows, scattered
+from anr_core.rasterizer.gbuffer import weighted
 
 # Weights of the losses beside that of the composite, which is 10.
 COMPOSITE, COLOUR, PART, PLACE, HELD, BEHIND = 10.0, 1.0, 0.05, 0.5, 0.3, 10.0
-# Above 1 it costs 0.1 dB for what sharpness it brings (docs/results.md).
-DETAIL = 1.0
+# Of two frames' detail, as strong as the film's: at 1 what keeps frames steady takes a fifth of it away.
+DETAIL = 2.0
 # Of the squares of what the network adds to colours where the person is: what it has by heart costs more than
 # it brings (with 47 pictures 0.9 dB inside, and 0.006 FLIP).
 RESTRAINED = 3.0
 MOVED = 10.0  # of the squares of what is added to a drawn body's coordinates, of a chart's side
+PLACES_SWIM = 10.0  # of their changes in time beside those of colours: colours change so much along a chart
+SAME = 0.02  # metres of depth by which one place of a mesh may be off in two frames
 # The masks that came along form the mask at first, then hardly hold it.
 MASK = {"static": 0.3, "dynamic": 0.2}
 
@@ -125,6 +129,48 @@ def flickering(drawn: torch.Tensor, view: View) -> torch.Tensor:
     trusted = trusted * after * (warped(before, flow) > 0.999) * (view.mask.chunk(2)[1] > 0.5)
     before, after = (drawn - view.image).chunk(2)
     return losses.weighted_mean((after - warped(before, flow)).abs(), trusted)
+
+
+def swimming(places: torch.Tensor, added: torch.Tensor, buffer: GBuffer) -> torch.Tensor:
+    """How much what is mended of a drawn body, and added to it, changes from one frame to the next.
+
+    places  (B, 2, H, W)  what is added to coordinates, of a chart's side
+    added   (B, 3, H, W)  to colours
+    buffer  the body, whose frames are one after the other as `View.flow` has them
+
+    It is compared along the mesh itself, where all that stays on the body costs nothing. Along the film's
+    flow alone a sharp texture pays for a mesh that slips, and what was steadier was mostly blurred.
+    """
+    flow, seen = along(buffer)
+
+    def changes(planes):
+        before, after = planes.chunk(2)
+        return losses.l1(after, warped(before, flow), seen)
+
+    return PLACES_SWIM * changes(places) + changes(added)
+
+
+@torch.no_grad()
+def along(buffer: GBuffer) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flow (B / 2, 2, H, W) from the frames after to those before, of what a body's mesh shows, and where.
+
+    That is where both show the same place of it: (B / 2, 1, H, W) 1, elsewhere 0.
+    """
+    count, height, width = buffer.shape
+    half = count // 2
+    later = buffer.picture >= half
+    places, depth = buffer.camera.project(buffer.posed.vertices)
+    rows = corner_rows(buffer.posed.surface.faces, buffer.face[later], buffer.picture[later] - half,
+                       places.shape[1])
+    there = weighted(torch.cat([places, depth[..., None]], 2).flatten(0, 1), rows, buffer.barycentric[later])
+    pixels = buffer.pixels[later]
+    here = torch.stack([pixels % width, pixels // width % height], 1) + 0.5
+    planes = scattered(torch.cat([there[:, :2] - here, there[:, 2:], torch.ones_like(there[:, 2:])], 1),
+                       pixels - half * height * width, (half, height, width)).permute(0, 3, 1, 2)
+    flow, depth, covered = planes.split([2, 1, 1], 1)
+    front = buffer.image(torch.stack([buffer.depth, torch.ones_like(buffer.depth)], 1))[:half]
+    front, whole = warped(front, flow).split(1, 1)
+    return flow, covered * (lands(flow) & (whole > 0.999) & ((front - depth).abs() < SAME)).to(flow)
 
 
 def well_inside(view: View) -> torch.Tensor:

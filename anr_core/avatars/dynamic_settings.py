@@ -51,7 +51,7 @@ class Settings(Config):
     # and how many go on to be practised while a person is learned
     kept: int = 1
     # weight of how much a frame differs from the one before it, moved along the flow
-    temporal: float = 5.0
+    temporal: float = 8.0
     # learning rate of the generator while it practises; later, and of the network, half of it or less
     rate: float = 3e-3
 

@@ -56,6 +56,7 @@ from anr_core.avatars.dynamic_losses import (
     of_mesh,
     on_parts,
     perceived,
+    swimming,
     well_inside,
 )
 from anr_core.avatars.dynamic_settings import (
@@ -343,7 +344,7 @@ class DynamicTexture(Avatar):
         """What a drawn body shows, and what the generator mends of it: clothes stand off, fits slip."""
         size = buffer.shape[1:]
         mended = self.generator.mended(maps, parts_around(buffer, self.parts), size)
-        self._moved = mended[:, :2].square().mean()
+        self._guide = buffer, mended[:, :2]
         coverage = buffer.coverage()
         return Seen.drawn(buffer, outline(coverage) - AWAY * far_from(coverage), mended)
 
@@ -412,7 +413,10 @@ class DynamicTexture(Avatar):
         if self._labelled is None:
             detailed = layers["texture"] + layers["added"].detach()
             terms["detail"] = DETAIL * lacking_detail(detailed, view, inside)
-            terms["moved"] = MOVED * self._moved
+            guide, places = self._guide
+            terms["moved"] = MOVED * places.square().mean()
+            if "temporal" in terms:
+                terms["swimming"] = self.config.temporal * swimming(places, layers["added"], guide)
         elif stage == DYNAMIC:
             terms["detail"] = DETAIL * lacking_detail(rendering.rgb, view, inside)
         if self._labelled is not None and self.wants_labels:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anr_core.avatars import Scene, configure, make_avatar
-from anr_core.avatars.dynamic_losses import beside
+from anr_core.avatars.dynamic_losses import along, beside, swimming
 from anr_core.avatars.dynamic_texture import PRESETS, Settings
 from anr_core.avatars.rims import beyond
 from anr_core.avatars.run import load_avatar
@@ -308,6 +308,39 @@ def test_a_picture_that_changes_as_the_taken_one_does_costs_nothing_in_time(capt
     assert avatar.losses(asked, taken, view, "dynamic")["temporal"] == 0
     flickering = replace(taken, rgb=torch.cat([view.image[:1], torch.ones_like(view.image[1:])]))
     assert avatar.losses(asked, flickering, view, "dynamic")["temporal"] > 0.1
+
+
+def two_frames(capture, view, step):
+    """A body drawn twice, the second time beside where it was, on the avatar's charts."""
+    mesh = posed(capture, view)
+    both = replace(mesh, vertices=torch.cat([mesh.vertices, mesh.vertices + step]),
+                   joints=mesh.joints.repeat(2, 1, 1))
+    return gbuffer(both, View.cat([view, view]).camera, (64, 64))
+
+
+def test_along_a_mesh_each_place_is_found_where_the_frame_before_has_it(capture, views):
+    step = torch.tensor([0.04, 0.02, -0.03])
+    buffer = two_frames(capture, views[0], step)
+    flow, seen = along(buffer)
+    later = buffer.picture == 1
+    true = views[0].camera.project((buffer.position[later] - step)[None])[0][0]
+    places = buffer.pixels[later] - 64 * 64
+    here = torch.stack([places % 64, places // 64], 1) + 0.5
+    torch.testing.assert_close(flow[0].flatten(1).T[places], true - here, atol=0.02, rtol=0)
+    assert 0.5 < seen.sum() / len(places) < 1  # what the body itself hides, and its rim, are unknown
+    assert seen.flatten()[places].sum() == seen.sum()
+
+
+def test_only_what_leaves_its_place_on_the_body_swims(capture, views):
+    buffer = two_frames(capture, views[0], torch.tensor([0.04, 0.02, -0.03]))
+    on_body = buffer.image(buffer.uv)
+    planes = torch.zeros(2, 3, 64, 64)
+    assert swimming(0 * on_body, planes, buffer) == 0
+    kept = swimming(0.1 * on_body, planes, buffer)
+    planes[1] = 0.1
+    torch.testing.assert_close(swimming(0 * on_body, planes, buffer), torch.tensor(0.1))
+    on_picture = torch.linspace(0, 1, 64).expand(2, 2, 64, 64)
+    assert kept < 0.3 * swimming(0.1 * on_picture, 0 * planes, buffer)
 
 
 def test_it_learns_where_a_person_is(learned, capture, views):
