@@ -1,5 +1,6 @@
 # make core    set up, run the tests that take little time, on two cores
-# make test    set up, run every test        make demo    set up, train a small avatar, look at it
+# make test    set up, run every test, on two cores
+# make demo    set up, train a small avatar, look at it
 # make lint    set up, check the style       make bench   set up, time the parts
 # make notebooks   make each .ipynb of its .py     make badges REPO=owner/name   move to another address
 # make assets  draw the README's pictures from what make demo made
@@ -20,7 +21,7 @@ MINUTES ?= 2
 .PHONY: test core demo lint bench assets body page notebooks badges
 
 test: $(ready)
-	$(python) -m pytest
+	$(python) -m pytest -n 2 --dist loadfile
 
 core: $(ready)
 	$(python) -m pytest -q -n 2 --dist loadfile -m "not slow" --ignore=tests/notebooks --ignore=tests/browser
