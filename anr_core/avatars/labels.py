@@ -9,6 +9,7 @@ import torch
 from anr_core.body.npz import read_npz
 from anr_core.capture import Capture
 from anr_core.parts import densepose
+from anr_core.telling import quoted
 
 KINDS = SURFACE, DENSEPOSE = "surface", "densepose"
 LAID_OUT = 60  # pictures, at the most, that a texture begins with
@@ -20,7 +21,7 @@ def kind_of_labels(wanted: str, captures: Sequence[Capture]) -> str:
     Raises ValueError where it would have to learn both, or what there is not.
     """
     if wanted not in ("", *KINDS):
-        raise ValueError(f"labels {wanted!r} are unknown; use one of {', '.join(KINDS)}.")
+        raise ValueError(f"labels {quoted(wanted)} are unknown; use one of {', '.join(KINDS)}.")
     if wanted == SURFACE:
         return SURFACE
     without = [capture for capture in captures

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body.pickles import checked, load, opened
+from anr_core.telling import brief
 
 MOST_DEFLATED = 1032  # bytes that a byte of a zip can stand for
 SMALL = 2**28  # bytes that any .npz may unpack to
@@ -79,7 +80,7 @@ def _read_npz(stream, size, mapped=(), only=None):
             raise ValueError(f"it promises {unpacked} bytes in {size}")
         for member in archive.infolist():
             if member.file_size > MOST_DEFLATED * min(member.compress_size, size):
-                raise ValueError(f"{member.filename} promises {member.file_size} bytes in {size}")
+                raise ValueError(f"{brief(member.filename)} promises {member.file_size} bytes in {size}")
             name = member.filename.removesuffix(".npy")
             if only is not None and name not in only:
                 continue
@@ -98,5 +99,5 @@ def _map(stream, member):
     stream.seek(start)
     shape, fortran, dtype = _read_header(stream)
     if dtype.hasobject or stream.tell() - start + prod(shape) * dtype.itemsize > member.file_size:
-        raise ValueError(f"{member.filename} is not whole")
+        raise ValueError(f"{brief(member.filename)} is not whole")
     return np.memmap(stream, dtype, "c", stream.tell(), shape, "F" if fortran else "C")

@@ -26,6 +26,7 @@ from anr_core.body.stand_ins import (
     stand_in,
     type_of,
 )
+from anr_core.telling import brief, reason
 
 MOST_ENTRIES = 10**6  # of lists and arrays, beside ten for each byte of the file
 
@@ -53,8 +54,8 @@ def checked(name: str | Path, read):
     try:
         return read()
     except Exception as error:  # bytes that are no pickle make the reader stumble in every possible way
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise ValueError(f"{name} can't be read ({reason}). Get it again, from somebody you trust.") from None
+        raise ValueError(f"{name} can't be read ({reason(error)}). Get it again, from somebody you trust."
+                         ) from None
 
 
 def load(stream, size: int):
@@ -131,7 +132,8 @@ class PlainUnpickler(pickle._Unpickler):
             version, shape, dtype, fortran, content = state
             shape, dtype = shape_of(shape), type_of(dtype)
             if prod(shape) * (1 if dtype.hasobject else dtype.itemsize) > len(content):
-                raise pickle.UnpicklingError(f"an array of {shape} has only {len(content)} entries or bytes")
+                raise pickle.UnpicklingError(f"an array of {brief(shape)} has only {len(content)} entries or "
+                                             "bytes")
             self.stack[-1] = version, shape, dtype, fortran, content
         super().load_build()
         if isinstance(self.stack[-1], JoblibArray):

@@ -13,6 +13,8 @@ from math import prod
 
 import numpy as np
 
+from anr_core.telling import brief, listed, quoted
+
 LARGEST_SPARSE = 10**8  # entries: a joint regressor of SMPL-X has 6e5
 PLAIN_KINDS = "biufcSU"  # of numpy's types: numbers and text, whose memory holds no addresses
 
@@ -27,7 +29,7 @@ def stand_in(module: str, name: str):
     if module.startswith("scipy.sparse") and name in _SPARSE:
         return _SPARSE[name]
     if (module, name) not in _NAMED:
-        raise pickle.UnpicklingError(f"it wants {module}.{name}, which is no array")
+        raise pickle.UnpicklingError(f"it wants {brief(f'{module}.{name}')}, which is no array")
     return _NAMED[module, name]
 
 
@@ -58,7 +60,7 @@ class Chumpy:
     def array(self) -> np.ndarray:
         """The array; raises ValueError where there is only a computation."""
         if not self.holds_array:
-            raise ValueError(f"a chumpy object with {', '.join(self.state)} holds no array")
+            raise ValueError(f"a chumpy object with {listed(self.state)} holds no array")
         if "x" in self.state:  # chumpy.ch.Ch, an array
             return self.state["x"]
         chosen = np.ravel(plain_array(self.state["a"]))[self.state["idxs"]]  # chumpy.reordering.Select
@@ -78,7 +80,7 @@ class _Sparse:
 
         shape = self.state["_shape"]
         if prod(shape) > LARGEST_SPARSE:
-            raise ValueError(f"a sparse matrix of {shape} is larger than any of a body")
+            raise ValueError(f"a sparse matrix of {brief(shape)} is larger than any of a body")
         names = ("row", "col") if self.kind == "coo_matrix" else ("indices", "indptr")
         if "coords" in self.state:  # newer coo matrices
             places = self.state["coords"]
@@ -110,7 +112,7 @@ class JoblibArray:
 def _empty_array(_, shape, __):
     """numpy's beginning of every array, which is then filled from the file."""
     if shape != (0,):
-        raise pickle.UnpicklingError(f"an array begins with the shape {shape}")
+        raise pickle.UnpicklingError(f"an array begins with the shape {brief(shape)}")
     return np.empty(0, np.int8)
 
 
@@ -142,7 +144,7 @@ class _Dtype:
 
 
 def _refused(what):
-    raise pickle.UnpicklingError(f"an array is of the type {what!r}")
+    raise pickle.UnpicklingError(f"an array is of the type {quoted(what)}")
 
 
 def type_of(found) -> np.dtype:
@@ -153,7 +155,7 @@ def type_of(found) -> np.dtype:
 def shape_of(found) -> tuple[int, ...]:
     """The shape that a file gives an array."""
     if not (isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found)):
-        raise pickle.UnpicklingError(f"an array is of the shape {found!r}")
+        raise pickle.UnpicklingError(f"an array is of the shape {brief(found)}")
     return found
 
 
@@ -162,7 +164,7 @@ def _tensor(storage, offset, size, stride, *_):
 
     numbers = torch.empty(0, dtype=storage.dtype).set_(storage)
     if prod(shape_of(size)) > len(numbers):
-        raise pickle.UnpicklingError(f"a tensor of {tuple(size)} has only {len(numbers)} numbers")
+        raise pickle.UnpicklingError(f"a tensor of {brief(size)} has only {len(numbers)} numbers")
     return numbers.as_strided(size, stride, offset).clone()
 
 
@@ -175,7 +177,7 @@ def _storage(data):
 def _rebuilt(kind, base, state):
     """copyreg's beginning of an object of Python 2."""
     if not (isinstance(kind, type) and issubclass(kind, FILLED) and base is object and state is None):
-        raise pickle.UnpicklingError(f"it wants to make a {kind}")
+        raise pickle.UnpicklingError(f"it wants to make a {brief(kind)}")
     return kind.__new__(kind)
 
 

@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from anr_core.telling import quoted, reason
+
 DRIVE = re.compile("[A-Za-z]:")  # how a part begins that leads elsewhere on Windows; 12:00.jpg is a picture
 CHUNK = 2**20  # bytes
 SMALL = 2**28  # bytes that any archive may unpack to
@@ -82,12 +84,11 @@ def unpack(archive: Path, folder: Path) -> Path:
                 shutil.copyfileobj(stream, out, CHUNK)
         os.rename(fresh, folder)
     except FileExistsError:
-        raise BrokenArchive(f"{archive} holds {name!r} twice. Pack it again.") from None
+        raise BrokenArchive(f"{archive} holds {quoted(name)} twice. Pack it again.") from None
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
             raise  # of this disk, not of the archive
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BrokenArchive(f"{archive} can't be unpacked ({reason}). Get it again.") from None
+        raise BrokenArchive(f"{archive} can't be unpacked ({reason(error)}). Get it again.") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     entries = list(folder.iterdir())
@@ -169,7 +170,8 @@ class _Bounded:
 
 
 def _unwanted(archive, name):
-    return f"{archive} holds {name!r}, a link or a device, and is not unpacked. Pack plain files and folders."
+    return (f"{archive} holds {quoted(name)}, a link or a device, and is not unpacked. Pack plain files and "
+            "folders.")
 
 
 def _clutter(name):
@@ -181,7 +183,7 @@ def _inside(archive, name) -> list[str]:
     """The parts of a member's path, which must stay in the folder."""
     parts = re.split(r"[/\\]", name)
     if parts[0] == "" or ".." in parts or "\0" in name or any(map(DRIVE.match, parts)):
-        raise BrokenArchive(f"{archive} holds {name!r}, which leads out of its folder, here or on "
+        raise BrokenArchive(f"{archive} holds {quoted(name)}, which leads out of its folder, here or on "
                             "another system, and is not unpacked. Get it from somebody you trust.")
     return [part for part in parts if part not in ("", ".")]
 

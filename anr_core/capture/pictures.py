@@ -13,6 +13,8 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from anr_core.telling import reason
+
 # What Pillow makes of what is no picture, is damaged, is a damaged PNG, or would fill the memory.
 BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 FORMATS = ("PNG", "JPEG", "WEBP")  # others of Pillow's formats start programs, or are no pictures of a camera
@@ -44,7 +46,7 @@ def _read(path, mode):
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing. Put it back, or prepare the capture again.") from None
     except (*BROKEN, MemoryError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
+        raise ValueError(f"{path} can't be read as a picture ({reason(error)}). Copy it again.") from None
 
 
 def decoded(file: Path | IO[bytes], mode: str | None) -> np.ndarray:
@@ -79,7 +81,7 @@ def picture_channels(path: Path) -> int:
         with Image.open(path, formats=FORMATS) as image:
             return channel_count(image)
     except (*BROKEN, MemoryError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
+        raise ValueError(f"{path} can't be read as a picture ({reason(error)}). Copy it again.") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -89,12 +91,7 @@ def picture_size(path: Path) -> tuple[int, int]:
             upright = image.getexif().get(ExifTags.Base.Orientation) not in TURNED
             return (image.height, image.width) if upright else (image.width, image.height)
     except (*BROKEN, MemoryError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
-
-
-def _reason(error):
-    """Why a picture can't be read: a damaged header may ask for any length, and memory's end says nothing."""
-    return str(error) or "it asks for more memory than there is"
+        raise ValueError(f"{path} can't be read as a picture ({reason(error)}). Copy it again.") from None
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

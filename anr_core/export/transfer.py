@@ -27,6 +27,7 @@ from anr_core.motion.alignment import HOW, SMOOTH
 from anr_core.motion.keypoints import FlatMotion, best_camera
 from anr_core.skeleton.bones import as_skeleton, with_bones, without_gaps
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import listed
 
 AROUND = 0.12  # metres that a body reaches beyond its joints
 
@@ -117,7 +118,7 @@ def _view(view: str | None, capture: Capture) -> str:
 
 def _check_view(view: str | None, known: list[str]) -> None:
     if view is not None and view not in known:
-        raise ValueError(f"There is no view {view!r}; use one of {', '.join(known)}.")
+        raise ValueError(f"There is no view {view!r}; use one of {listed(known)}.")
 
 
 def staged_joints(avatar: Avatar, source: Capture, view: str, size: int) -> tuple[int, Iterator[Scene]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from anr_core.body import Body
+from anr_core.telling import reason
 
 LARGEST = 100_000_000  # numbers in a motion: 400 MB
 
@@ -49,7 +50,7 @@ class Motion:
         except ValueError as error:
             if self.path is None:
                 raise
-            raise ValueError(f"{self.path}: {error}") from None
+            raise ValueError(f"{self.path}: {reason(error)}") from None
 
     def __len__(self) -> int:
         return len(self.rotations)

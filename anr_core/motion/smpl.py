@@ -22,6 +22,7 @@ from anr_core.capture.readers.smpl_json import MODELS, read_parameters
 from anr_core.capture.sources import read_json
 from anr_core.motion.record import Motion, sized
 from anr_core.skeleton import SMPL, SMPLH, SMPLX, T_POSE, Skeleton
+from anr_core.telling import listed, reason
 
 SKELETONS = {72: SMPL, 156: SMPLH, 165: SMPLX}
 RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
@@ -42,10 +43,10 @@ def read_amass(file: Path, fps: float | None = None) -> Motion:
         places = _first(arrays, ("trans", "transl"))
         rate = _first(arrays, RATES)
     except (EOFError, KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file} can't be read as npz ({error}). Copy it again.") from None
+        raise ValueError(f"{file} can't be read as npz ({reason(error)}). Copy it again.") from None
     if rotations is None:
         raise ValueError(f"{file} has no poses, so it is no motion of AMASS; it has "
-                         f"{', '.join(keys) or 'nothing'}.")
+                         f"{listed(keys)}.")
     rotations = numbers(rotations, (None, None), f"{file}: poses")
     places = np.zeros((len(rotations), 3)) if places is None else numbers(places, (None, 3), f"{file}: trans")
     sized(rotations.size * 2, file)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from anr_core.capture.changing import exchanged
 from anr_core.lifting import Batch, Examples, Lifter, PoseRegressor, mean_pose, pose_distance
 from anr_core.skeleton import Skeleton
+from anr_core.telling import reason
 
 FILE = "lifter.safetensors"  # in a capture
 WIDTH = 512  # 1.1 million weights: 2000 steps a minute on two cores
@@ -77,7 +78,7 @@ def kept_lifter(file: Path, told: dict, skeleton: Skeleton) -> Lifter | None:
                 return None
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} can't be read ({error}). Make it anew with --again.") from None
+        raise ValueError(f"{file} can't be read ({reason(error)}). Make it anew with --again.") from None
     weights = {name.removeprefix("regressor."): value for name, value in tensors.items() if name != "mean"}
     regressor = PoseRegressor(len(skeleton), len(weights["begin.0.weight"]))
     regressor.load_state_dict(weights)

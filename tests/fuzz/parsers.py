@@ -456,9 +456,7 @@ def _read_lists(folder):
         except ValueError as error:  # both are read
             wrong.append(error)
     if wrong:
-        from anr_core.cli import one_line
-
-        raise ValueError(one_line(str(wrong[-1])))
+        raise wrong[-1]
 
 
 PARSERS = {

@@ -30,6 +30,7 @@ from anr_core.capture.sources import (
     is_number,
     stated,
 )
+from anr_core.telling import brief
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 PICTURE_FOLDERS = ("frames", "images", "image", "color")
@@ -206,8 +207,8 @@ def numbered(folder: Path, suffixes) -> dict[int, Path]:
     found = {}
     for file, number in zip(files, numbers, strict=True):
         if not is_number(number[-1]):
-            raise ValueError(f"{file} is named by {number[-1]}, which is no number of a frame. Rename the "
-                             "files of that folder, as in 0008.")
+            raise ValueError(f"{file} is named by {brief(number[-1])}, which is no number of a frame. Rename "
+                             "the files of that folder, as in 0008.")
         if (other := found.setdefault(int(number[-1]), file)) != file:
             raise ValueError(f"{file} and {other.name} are both frame {int(number[-1])}. Keep one.")
     return dict(sorted(found.items()))

@@ -31,6 +31,7 @@ from anr_core.capture.readers.smpl_meshes import MODEL_FOLDER
 from anr_core.capture.readers.takes import footage_of
 from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import read_json, upright_axis
+from anr_core.telling import brief, listed, reason
 
 ABOUT = "intri.yml and extri.yml beside images or videos"
 OURS = "anr_core"
@@ -56,8 +57,8 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     notes += [f"{name} is calibrated, but has no pictures." for name in calibrations if name not in names]
     clips = [open_clip(root, name) for name in names if name in calibrations]
     if not clips:
-        raise ValueError(f"{root} has pictures of {', '.join(names)}, but intri.yml and extri.yml calibrate "
-                         f"{', '.join(calibrations)}. Give both the same names.")
+        raise ValueError(f"{root} has pictures of {listed(names)}, but intri.yml and extri.yml calibrate "
+                         f"{listed(calibrations)}. Give both the same names.")
     cameras, originals = {}, {}
     for clip in clips:
         cameras[clip.name], found = camera_for(calibrations[clip.name], clip.name, clip.size)
@@ -94,8 +95,8 @@ def _read_back(footage: Footage, source: Path) -> Footage:
             uncalibrated=frozenset(name for name, camera in cameras.items() if not camera["calibrated"]),
             **registered)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'capture.json'} lacks {error}. Convert the capture again, or remove "
-                         f"{folder} to go without.") from None
+        raise ValueError(f"{folder / 'capture.json'} lacks {reason(error)}. Convert the capture again, or "
+                         f"remove {folder} to go without.") from None
 
 
 def _as_they_were(takes, shots, folder) -> Iterator[Take]:
@@ -154,7 +155,7 @@ def read_calibration(source: Path) -> dict[str, Calibration]:
 
 def _entry(values, file, key):
     if key not in values:
-        raise ValueError(f"{file} has no {key}. Calibrate that camera, or take it out of `names`.")
+        raise ValueError(f"{file} has no {brief(key)}. Calibrate that camera, or take it out of `names`.")
     return values[key]
 
 
@@ -171,19 +172,19 @@ def read_yaml(file: Path) -> dict:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no text ({error}). Copy it again.") from None
+        raise ValueError(f"{file} is no text ({reason(error)}). Copy it again.") from None
     found = {}
     for key, rows, columns, data in MATRIX.findall(text):
         try:
             values = [float(word) for word in data.replace(".Nan", "nan").replace(".Inf", "inf").split(",")]
             found[key] = np.array(values).reshape(int(rows), int(columns))
         except ValueError as error:
-            raise ValueError(f"{file}: {key[:40]} is no matrix of {rows[:9]} x {columns[:9]} numbers "
-                             f"({str(error)[:200]}).") from None
+            raise ValueError(f"{file}: {brief(key)} is no matrix of {brief(rows)} x {brief(columns)} "
+                             f"numbers ({reason(error)}).") from None
     for key, value in NUMBER.findall(text):
         found[key] = float(value)
-    if listed := NAMES.search(text):
-        found["names"] = [line.strip(" \t-").strip().strip("\"'") for line in listed[1].splitlines()]
+    if names := NAMES.search(text):
+        found["names"] = [line.strip(" \t-").strip().strip("\"'") for line in names[1].splitlines()]
     if not found:
         raise ValueError(f"{file} holds no matrices in OpenCV's YAML. Copy it again.")
     return found

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anr_core.telling import reason
+
 MAGIC, VERSION = 0xBEEFC0DE, 1
 HEADER = 16  # bytes that a page begins with
 BRANCH, LEAF, ELSEWHERE = 1, 2, 1  # kinds of pages; the mark of a node whose value lies on pages of its own
@@ -31,7 +33,7 @@ def open_entries(path: Path) -> Iterator[Entries]:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             places = _places(data)
         except (struct.error, ValueError) as error:
-            raise ValueError(f"{file} is no whole LMDB database ({error}). Copy it again.") from None
+            raise ValueError(f"{file} is no whole LMDB database ({reason(error)}). Copy it again.") from None
         with data:
             yield Entries(data, places)
 
