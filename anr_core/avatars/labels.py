@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from anr_core.body.npz import read_npz
 from anr_core.capture import Capture
 from anr_core.parts import densepose
-from anr_core.telling import quoted
+from anr_core.telling import brief, quoted
 
 KINDS = SURFACE, DENSEPOSE = "surface", "densepose"
 LAID_OUT = 60  # pictures, at the most, that a texture begins with
@@ -42,6 +43,10 @@ def densepose_texture(capture: Capture, size: int) -> torch.Tensor:
     colours, count = densepose.laid_out(((view.image, view.labels, view.trusted()) for view in views), size)
     file = capture.path / "foreign.npz"
     if file.is_file() and "texture" in (arrays := read_npz(file)):
-        given, known = densepose.published(arrays["texture"], size)
+        texture = arrays["texture"]
+        if texture.dtype != np.uint8 or texture.ndim != 4 or texture.shape[::3] != (densepose.PARTS, 3):
+            raise ValueError(f"{file}: texture is {brief(texture.dtype)} of shape {brief(texture.shape)}, "
+                             f"expected uint8 ({densepose.PARTS}, side, side, 3). Prepare the capture again.")
+        given, known = densepose.published(texture, size)
         colours, count = torch.where(known > 0, given, colours), count + known
     return densepose.filled(colours, count)

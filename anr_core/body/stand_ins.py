@@ -13,9 +13,10 @@ from math import prod
 
 import numpy as np
 
-from anr_core.telling import brief, listed, quoted
+from anr_core.telling import brief, listed, quoted, reason
 
-LARGEST_SPARSE = 10**8  # entries: a joint regressor of SMPL-X has 6e5
+LARGEST_SPARSE = 10**7  # entries: a joint regressor of SMPL-X has 6e5
+LONGEST_KEY = 64  # bits of a number: of longer ones any many can be alike to a dictionary
 PLAIN_KINDS = "biufcSU"  # of numpy's types: numbers and text, whose memory holds no addresses
 
 
@@ -76,6 +77,13 @@ class _Sparse:
         self.state = _state(state)
 
     def toarray(self) -> np.ndarray:
+        """The whole of it; raises ValueError where it is broken."""
+        try:
+            return self._drawn_out()
+        except Exception as error:  # of what a file says scipy takes all on trust
+            raise ValueError(f"a sparse matrix is broken ({reason(error)})") from None
+
+    def _drawn_out(self):
         import scipy.sparse
 
         shape = self.state["_shape"]
@@ -162,16 +170,16 @@ def shape_of(found) -> tuple[int, ...]:
 def _tensor(storage, offset, size, stride, *_):
     import torch
 
-    numbers = torch.empty(0, dtype=storage.dtype).set_(storage)
-    if prod(shape_of(size)) > len(numbers):
-        raise pickle.UnpicklingError(f"a tensor of {brief(size)} has only {len(numbers)} numbers")
-    return numbers.as_strided(size, stride, offset).clone()
+    if not isinstance(storage, torch.Tensor) or prod(shape_of(size)) > len(storage):
+        raise pickle.UnpicklingError(f"a tensor of {brief(size)} has fewer numbers")
+    return storage.as_strided(size, stride, offset).clone()
 
 
 def _storage(data):
     import torch
 
-    return torch.load(io.BytesIO(data), weights_only=True)
+    storage = torch.load(io.BytesIO(data), weights_only=True)
+    return torch.empty(0, dtype=storage.dtype).set_(storage)
 
 
 def _rebuilt(kind, base, state):
@@ -186,7 +194,16 @@ def checked_key(key):
     flat = key if isinstance(key, tuple) else (key,)
     if not all(isinstance(part, str | bytes | int | float | None) for part in flat):
         raise pickle.UnpicklingError(f"a key is a {type(key).__name__}, and no number or text")
+    if any(isinstance(part, int) and part.bit_length() > LONGEST_KEY for part in flat):
+        raise pickle.UnpicklingError(f"a key is a number of more than {LONGEST_KEY} bits")
     return key
+
+
+def _encoded(text, encoding="latin1"):
+    """How Python 3 writes bytes for Python 2."""
+    if encoding != "latin1":  # others take their time, or make much of little
+        raise pickle.UnpicklingError(f"bytes are text in {quoted(encoding)}")
+    return text.encode(encoding)
 
 
 def _set(entries=()):
@@ -200,7 +217,7 @@ def _ordered(pairs=()):
 
 _NAMED = {
     ("collections", "OrderedDict"): _ordered,
-    ("_codecs", "encode"): lambda text, encoding="latin1": text.encode(encoding),
+    ("_codecs", "encode"): _encoded,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor, ("torch.storage", "_load_from_bytes"): _storage,
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): JoblibArray,
     **{(module, "_reconstructor"): _rebuilt for module in ("copy_reg", "copyreg")},

@@ -30,13 +30,15 @@ CHUNK = 2**20  # bytes
 SMALL = 2**28  # bytes that any archive may unpack to
 USUAL = 100  # times its own size that a larger one may
 MOST_FILES = 2_000_000  # the largest data sets of people have hundreds of thousands
+LARGEST_DICTIONARY = 2**28  # bytes that xz may take; -9 takes 65 MB
 LONGEST_HEADER = 2**20  # bytes of a tar's header, which is read into memory as a whole
 ZIP_BEGINS = b"PK\3\4"
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
           UnicodeError, LookupError, OverflowError, struct.error,  # of what damage leads astray
-          RuntimeError, NotImplementedError)  # an encrypted zip, and an unknown compression
+          RuntimeError, NotImplementedError,  # an encrypted zip, and an unknown compression
+          MemoryError)  # what xz asks for is told by the file
 
 
 class BrokenArchive(ValueError):
@@ -138,6 +140,8 @@ def _plain(archive):
     """The bytes of a tar, decompressed where they are compressed."""
     with open(archive, "rb") as stream:
         start = stream.read(6)
+        if start.startswith(b"\xfd7zXZ"):  # which may ask for 4 GiB to be unpacked in
+            lzma.LZMADecompressor(memlimit=LARGEST_DICTIONARY).decompress(start + stream.read(CHUNK), 1)
     for beginning, opened in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open)):
         if start.startswith(beginning):
             return opened(archive, "rb")

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from anr_core.capture.archives import CHUNK, BrokenArchive, is_archive, make_room, unpack
 from anr_core.capture.sample import fetch_sample, is_sample
+from anr_core.capture.sources import is_number
 from anr_core.telling import brief, quoted, reason
 
 ATTEMPTS, PAUSE, TIMEOUT = 3, 1.0, 30.0  # tries in a row without a byte, seconds between them, seconds
@@ -215,7 +216,7 @@ def _receive(address, part) -> tuple[str, int | None]:
             raise ValueError(f"{address} leads to a web page, not to a file. Copy the link of the file "
                              f"itself. {BY_HAND}")
         length, done = fields.get("Content-Length"), have if resumed else 0
-        total = done + int(length) if length and length.isdecimal() else None
+        total = done + int(length) if length and is_number(length) else None
         make_room((total or 0) - done, part.parent, address)
         tag = fields.get("ETag", "W/")  # weak ones don't promise the same bytes
         version.write_text(fields.get("Last-Modified", "") if tag.startswith("W/") else tag)

@@ -213,7 +213,11 @@ class Capture:
         file = self.path / shot.truth
         if name not in (there := names_in_npz(file)):
             raise ValueError(f"{file} holds no {quoted(name)}; it holds {listed(there)}.")
-        return read_npz(file, only=(name,))[name]
+        found = read_npz(file, only=(name,))[name]
+        if found.dtype.kind not in "biuf":
+            raise ValueError(f"{file}: {quoted(name)} is {brief(found.dtype)}, expected numbers. Prepare it "
+                             "again.")
+        return found
 
     def background(self, camera: str) -> torch.Tensor | None:
         """(1, 3, H, W) the scene without the person as that camera sees it, or None where it isn't known."""

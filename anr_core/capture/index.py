@@ -10,7 +10,7 @@ import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from anr_core.capture.pictures import LARGEST_PICTURE
-from anr_core.capture.readers.arrays import numbers
+from anr_core.capture.readers.arrays import is_rotation, numbers
 from anr_core.capture.sources import LONGEST_NUMBER, read_json
 from anr_core.skeleton.named import skeleton_named
 from anr_core.telling import brief, quoted, reason
@@ -45,6 +45,13 @@ def read_index(path: Path) -> dict:
     return index
 
 
+def check_camera_name(name: str, file: Path) -> None:
+    """Raise ValueError where a file calls a camera what no folder can be called, or what leads out of it."""
+    if not CAMERA_NAME.fullmatch(name):
+        raise ValueError(f"{file}: a camera is called {quoted(name)}, which can't be a folder's name. Use at "
+                         "most a hundred letters, digits and _ - .")
+
+
 def _check(index):
     for name, kinds in WORDS.items():
         _typed(index.get(name) if None in kinds else index[name], kinds, name)
@@ -68,8 +75,12 @@ def _check(index):
 
 
 def _check_camera(entry, which):
-    for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))):
-        numbers(entry[name], shape, f"{name} {which}")
+    K, R, _ = (numbers(entry[name], shape, f"{name} {which}")
+               for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))))
+    if not (K[0, 0] > 0 and K[1, 1] > 0):
+        raise ValueError(f"K {which} has focal lengths that are not positive")
+    if not is_rotation(R):
+        raise ValueError(f"R {which} is no rotation")
     _typed(entry.get("calibrated", True), (bool,), f"calibrated {which}")
     size = _typed(entry["size"], (list,), f"size {which}")
     if len(size) != 2 or not all(type(side) is int and side > 0 for side in size) or \

@@ -12,6 +12,7 @@ from anr_core.capture.outline import drawn_mask, near_outline
 from anr_core.capture.pictures import read_channels, read_image, read_mask
 from anr_core.capture.view import View
 from anr_core.capture.window import BODY_MARGIN, body_box, resample, resize
+from anr_core.parts.densepose import PARTS
 
 if TYPE_CHECKING:
     from anr_core.capture.folder import Capture, Shot
@@ -123,9 +124,17 @@ class Views(Dataset):
     def _labels(self, shot, corner, size):
         """(1, 3, h, w) of a box of a picture."""
         left, top = corner
-        kept, = self.capture.memory.get((shot.truth, corner, size), lambda: (
-            self.capture.truth(shot, "iuv")[top:top + size[0], left:left + size[1]].copy(),))
-        if kept.shape != (*size, 3):
+
+        def read():
+            whole = self.capture.truth(shot, "iuv")
+            if whole.ndim != 3 or whole.shape[2] != 3 or whole.dtype != np.uint8 or \
+                    whole[..., 0].max(initial=0) > PARTS:
+                raise ValueError(f"{self.capture.path / shot.truth} holds labels that are none of "
+                                 "DensePose's. Prepare it again.")
+            return whole[top:top + size[0], left:left + size[1]].copy(),
+
+        kept, = self.capture.memory.get((shot.truth, corner, size), read)
+        if kept.shape[:2] != size:
             raise ValueError(f"{self.capture.path / shot.truth} holds labels of another size than "
                              f"{shot.image}. Prepare it again.")
         return torch.from_numpy(kept).permute(2, 0, 1)[None] / torch.tensor([1.0, 255, 255])[:, None, None]

@@ -16,6 +16,8 @@ from anr_core.telling import brief, listed, quoted, reason
 
 CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 LARGEST_FILE = 2**30  # bytes
+MOST_STILL = 100  # joints without a channel, beside one for each channel
+MOST_JOINTS = 2000  # of a person with fingers and a face there are hundreds
 
 
 def read_bvh(file: Path) -> Motion:
@@ -32,7 +34,7 @@ def read_bvh(file: Path) -> Motion:
     if not found:
         raise ValueError(f"{file} has no MOTION part: it was cut off. Copy it again.")
     names, parents, offsets, channels = _hierarchy(head, file)
-    values, seconds = _frames(tail, sum(map(len, channels)), file)
+    values, seconds = _frames(tail, sum(map(len, channels)), len(names), file)
     rotations, steps = _posed(values, np.array(offsets), channels)
     return Motion(tuple(names), tuple(parents), torch.tensor(offsets, dtype=torch.float32), rotations, steps,
                   rate(seconds), "BVH")
@@ -47,7 +49,7 @@ def _hierarchy(text, file):
         try:
             if kind in ("ROOT", "JOINT", "END"):
                 name = " ".join(words[1:]) or f"joint {len(names)}"
-                names.append(f"{names[above[-1]]} end" if kind == "END" else name)
+                names.append(f"{names[above[-1]].removesuffix(' end')} end" if kind == "END" else name)
                 parents.append(above[-1] if above else -1)
                 offsets.append([0.0, 0.0, 0.0])
                 channels.append([])
@@ -66,6 +68,8 @@ def _hierarchy(text, file):
         except (ValueError, IndexError) as error:
             raise ValueError(f"{file} has {reason(error)} in line {number}, {quoted(line.strip())}. Export "
                              "it again.") from None
+    if len(names) > MOST_JOINTS:
+        raise ValueError(f"{file} has {len(names)} joints; up to {MOST_JOINTS} are read.")
     if above or not names:
         raise ValueError(f"{file}: its hierarchy is not closed, or empty. Copy it again.")
     if parents.count(-1) > 1:
@@ -83,7 +87,7 @@ def _channel(word):
     raise ValueError(f"the unknown channel {quoted(word)}")
 
 
-def _frames(text, width, file):
+def _frames(text, width, joints, file):
     """The channels (T, width) and the seconds of a frame."""
     lines = [line for line in text.splitlines() if line.strip()]
     try:
@@ -97,7 +101,9 @@ def _frames(text, width, file):
     if not 1e-5 < seconds < 1e5:
         raise ValueError(f"{file} has a frame time of {seconds:g} s, which plays nothing. Write the seconds "
                          "between two frames there, such as 0.0333333.")
-    sized(count * width, file)
+    if joints > MOST_STILL + width:  # else few bytes a frame would make room for many joints
+        raise ValueError(f"{file} has {joints} joints, and {width} channels in all. Export it again.")
+    sized(count * max(width, 6 * joints), file)
     try:
         rows = [np.array(line.split(), np.float64) for line in lines[2:]]
     except ValueError as error:

@@ -19,10 +19,10 @@ import torch
 from anr_core.body.npz import read_npz
 from anr_core.capture.readers.arrays import numbers
 from anr_core.capture.readers.smpl_json import MODELS, read_parameters
-from anr_core.capture.sources import read_json
+from anr_core.capture.sources import is_number, read_json
 from anr_core.motion.record import Motion, sized
 from anr_core.skeleton import SMPL, SMPLH, SMPLX, T_POSE, Skeleton
-from anr_core.telling import listed, reason
+from anr_core.telling import brief, listed, reason
 
 SKELETONS = {72: SMPL, 156: SMPLH, 165: SMPLX}
 RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
@@ -67,6 +67,7 @@ def read_easymocap(source: Path, fps: float | None = None) -> Motion:
                                     "000008.json, and no capture.json.")
         found = read_parameters(files)
         frames = found["frames"]
+        sized(int(frames[-1] - frames[0] + 1) * found["poses"].shape[1], source)  # what lacks is filled in
     else:
         found, frames = _listed(source)
     poses = found["poses"]
@@ -148,17 +149,18 @@ def _first(arrays, names):
 
 
 def _number(file):
-    found = re.findall(r"\d+", file.stem)
-    return int(found[-1]) if found else None
+    """Of a frame, which is the last one in a file's name; None where it has none."""
+    found = re.findall("[0-9]+", file.stem)[-1:]
+    if found and not is_number(found[0]):
+        raise ValueError(f"{file} is named by {brief(found[0])}, which is no number of a frame. Rename it.")
+    return int(found[0]) if found else None
 
 
 def _listed(file):
     """Parameters as `read_parameters` gives them, of a list with one entry a frame."""
     content = read_json(file)
     rows = content.get("annots", content) if isinstance(content, dict) else content
-    rows = [rows] if isinstance(rows, dict) else rows
-    rows = [row[0] if isinstance(row, list) and row else row for row in rows]
-    rows = [row["annots"][0] if isinstance(row, dict) and row.get("annots") else row for row in rows]
+    rows = [_first_person(row) for row in (rows if isinstance(rows, list) else [rows])]
     found = {name: [] for name in ("Rh", "Th", "poses")}
     for index, row in enumerate(rows):
         for name, values in found.items():
@@ -173,6 +175,13 @@ def _listed(file):
         raise ValueError(f"{file} has {arrays['poses'].shape[1]} pose values; SMPL has 72, SMPL-H 78 or 156, "
                          "SMPL-X 87 or 165.")
     return arrays, np.arange(len(rows))
+
+
+def _first_person(row):
+    """Of an entry that may be a list of people, or hold one."""
+    row = row[0] if isinstance(row, list) and row else row
+    people = row.get("annots") if isinstance(row, dict) else None
+    return people[0] if isinstance(people, list) and people else row
 
 
 def _stacked(values, file):

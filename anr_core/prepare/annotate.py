@@ -162,7 +162,7 @@ def _is_whole(file, size):
     try:
         with np.load(file) as arrays:
             return arrays["keypoints"].ndim == 3 and arrays["masks"].shape[1:] == size
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error):
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error, MemoryError):
         return False
 
 

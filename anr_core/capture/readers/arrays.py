@@ -53,6 +53,11 @@ def measurable(values: np.ndarray) -> np.ndarray:
     return np.abs(values) < LARGEST
 
 
+def is_rotation(matrix: np.ndarray) -> bool:
+    """Whether a matrix (3, 3) turns, and neither mirrors nor stretches."""
+    return bool(np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3) and np.linalg.det(matrix) > 0)
+
+
 def real(values, what: str) -> np.ndarray:
     """Real numbers of whatever shape, float64."""
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from anr_core.camera import COEFFICIENT_COUNTS, Camera
-from anr_core.capture.readers.arrays import measurable, real
+from anr_core.capture.readers.arrays import is_rotation, measurable, real
 from anr_core.telling import brief, reason
 
 # Video encoders cut pictures to multiples of 8 or 16 pixels; what is missing more is another picture.
@@ -47,7 +47,7 @@ def checked(name: str, file: Path, K, R, t, distortion, size=None) -> Calibratio
     if not (measurable(everything).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise ValueError(f"{file}: camera {name} needs finite K, R, t and distortion, and positive focal "
                          "lengths.")
-    if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
+    if not is_rotation(R):
         raise ValueError(f"{file}: R of camera {name} is no rotation (R R^T is not 1, or it mirrors).")
     if np.linalg.norm(t) > FARTHEST:
         raise ValueError(f"{file}: camera {name} stands {np.linalg.norm(t):.0f} m from the origin: its T is "

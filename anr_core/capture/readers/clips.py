@@ -119,9 +119,9 @@ def clip_names(root: Path) -> list[str]:
     return ["camera"] if flat else []
 
 
-def natural(name: str) -> list:
+def natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts cam2 before cam10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if is_number(part) else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def open_clip(root: Path, name: str, alone: bool = False) -> Clip:

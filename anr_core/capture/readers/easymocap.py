@@ -21,7 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
+from anr_core.capture.folder import Shot
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.index import read_index
 from anr_core.capture.keypoints import BODIES
 from anr_core.capture.posing import read_posing
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
@@ -30,8 +32,8 @@ from anr_core.capture.readers.smpl_json import MODELS, posed_meshes, read_parame
 from anr_core.capture.readers.smpl_meshes import MODEL_FOLDER
 from anr_core.capture.readers.takes import footage_of
 from anr_core.capture.readers.timing import EVERYTHING, Span
-from anr_core.capture.sources import read_json, upright_axis
-from anr_core.telling import brief, listed, reason
+from anr_core.capture.sources import upright_axis
+from anr_core.telling import brief, listed, quoted, reason
 
 ABOUT = "intri.yml and extri.yml beside images or videos"
 OURS = "anr_core"
@@ -72,9 +74,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
 def _read_back(footage: Footage, source: Path) -> Footage:
     """What `convert` wrote: the same capture again, of the frames that are asked for."""
     folder = source / OURS
-    index = read_json(folder / "capture.json")
+    index = read_index(folder)
     try:
-        shots = {(shot["camera"], shot["frame"]): shot for shot in index["shots"]}
+        shots = {(shot.camera, shot.frame): shot for shot in (Shot(**entry) for entry in index["shots"])}
         body, poses = read_posing(folder, index["body"])
         if poses is not None:
             registered = {"frames": poses.frame.numpy(), "surface": body.surface,
@@ -84,6 +86,10 @@ def _read_back(footage: Footage, source: Path) -> Footage:
                           "vertices": body.vertices.numpy()}
         else:
             registered = {}
+        known = set(registered["frames"].tolist()) if registered else None
+        if known is not None and (missing := {frame for _, frame in shots} - known):
+            raise ValueError(f"{folder} has no mesh or pose of frame {listed(sorted(missing))}, of which "
+                             "capture.json has pictures. Convert the capture again.")
         cameras = {name: index["cameras"][name] for name in footage.cameras}
         # hands and face may have been in pictures alone that aren't asked for
         skeleton = footage.keypoints if index["keypoints"] in BODIES else index["keypoints"]
@@ -103,9 +109,9 @@ def _as_they_were(takes, shots, folder) -> Iterator[Take]:
     for take in takes:
         shot = shots.get((take.camera, take.frame))
         if shot is not None:
-            yield replace(take, registered=shot["registered"], split=shot["split"],
-                          certain=folder / shot["certain"] if shot["certain"] else None,
-                          truth=folder / shot["truth"] if shot["truth"] else None)
+            yield replace(take, registered=shot.registered, split=shot.split,
+                          certain=folder / shot.certain if shot.certain else None,
+                          truth=folder / shot.truth if shot.truth else None)
 
 
 def _with_body(footage: Footage, source: Path) -> Footage:
@@ -178,11 +184,14 @@ def read_yaml(file: Path) -> dict:
         try:
             values = [float(word) for word in data.replace(".Nan", "nan").replace(".Inf", "inf").split(",")]
             found[key] = np.array(values).reshape(int(rows), int(columns))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{file}: {brief(key)} is no matrix of {brief(rows)} x {brief(columns)} "
                              f"numbers ({reason(error)}).") from None
     for key, value in NUMBER.findall(text):
-        found[key] = float(value)
+        try:
+            found[key] = float(value)
+        except ValueError:
+            raise ValueError(f"{file}: {brief(key)} is {quoted(value)}, which is no number.") from None
     if names := NAMES.search(text):
         found["names"] = [line.strip(" \t-").strip().strip("\"'") for line in names[1].splitlines()]
     if not found:

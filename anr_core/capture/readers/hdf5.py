@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy as np
 from anr_core.capture.readers.arrays import numbers
 from anr_core.telling import brief, listed, reason
 
-MOST_NUMBERS = 10**8  # a day of poses; a chunked array may claim any size without holding it
+MOST_NUMBERS = 10**7  # an hour of poses; a chunked array may claim any size without holding it
+LARGEST_CHUNK = 2**28  # bytes that are unpacked at once
 # what h5py raises for a damaged file, which depends on the place of the damage
-DAMAGED = (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError, OverflowError)
+DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError)
 
 
 @contextmanager
@@ -75,4 +77,6 @@ class Arrays:
             return None
         found = self._stored[name]
         own = isinstance(found, h5py.Dataset) and found.dtype.kind in "biuf"
+        if own and found.chunks and prod(found.chunks) * found.dtype.itemsize > LARGEST_CHUNK:
+            raise ValueError(f"it is packed in pieces of {brief(found.chunks)}")
         return found if own and not found.external and not found.is_virtual else None

@@ -35,7 +35,7 @@ from anr_core.capture.readers.lmdb import Entries, open_entries
 from anr_core.capture.readers.panoptic import FPS as PANOPTIC_FPS
 from anr_core.capture.readers.panoptic import LICENCE as PANOPTIC_LICENCE
 from anr_core.capture.readers.timing import EVERYTHING, Span
-from anr_core.capture.sources import is_number, read_json, stated_licence, upright_axis
+from anr_core.capture.sources import LONGEST_NUMBER, read_json, stated_licence, upright_axis
 from anr_core.skeleton import COCO17
 from anr_core.telling import brief, quoted, reason
 
@@ -172,7 +172,7 @@ class _Database:
         self._protocol = self._number(b"protocol")
         keys = unpickle(self._bytes(self._key("keys")), f"{path}: keys")
         if not isinstance(keys, list | tuple | set | frozenset) or not keys or \
-                not all(isinstance(key, int) and is_number(str(key)) for key in keys):
+                not all(isinstance(key, int) and 0 <= key < 10**LONGEST_NUMBER for key in keys):
             raise ValueError(f"{path}: its keys are no frame numbers. Copy it again.")
         self.keys = set(keys)
 

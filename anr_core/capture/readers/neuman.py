@@ -50,7 +50,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """All pictures of a scene; they are read only while the takes are asked for."""
     photographs = {}
     for name, photograph in read_photographs(source / "sparse").items():
-        if not is_number(Path(name).stem):
+        if not is_number(Path(name).stem) or Path(name).name != name:
             raise ValueError(f"{source / 'sparse' / 'images.txt'} has {brief(name)}, expected names like "
                              "00000.png.")
         if photographs.setdefault(int(Path(name).stem), (name, photograph))[0] != name:

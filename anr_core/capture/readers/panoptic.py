@@ -21,6 +21,7 @@ import torch
 
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.index import check_camera_name
 from anr_core.capture.joints import Joints
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
@@ -28,7 +29,6 @@ from anr_core.capture.readers.clips import first_frame, numbered
 from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import PICTURE_SUFFIXES, common_size, decoded, read_json, stated_licence
 from anr_core.skeleton import BODY25
-from anr_core.telling import brief
 
 ABOUT = "calibration_NAME.json and hdPose3d_stage1_coco19"
 LICENCE = "CMU Panoptic Studio: non-commercial research; cite Joo et al., Panoptic Studio, ICCV 2015"
@@ -85,7 +85,8 @@ def read_calibrations(source: Path) -> dict[str, Calibration]:
             continue
         name, (width, height) = str(entry(camera, "name", file)), numbers(
             entry(camera, "resolution", file), (2,), f"{file}: resolution")
-        place = numbers(entry(camera, "t", file), (3,), f"{file}: t of {brief(name)}")
+        check_camera_name(name, file)
+        place = numbers(entry(camera, "t", file), (3,), f"{file}: t of {name}")
         found[name] = checked(name, file, entry(camera, "K", file), entry(camera, "R", file),
                               CENTIMETRE * place, entry(camera, "distCoef", file), (height, width))
     if not found:

@@ -174,7 +174,7 @@ def read_calibration(file: Path) -> dict[str, Calibration]:
     """The cameras of a TOML file by name."""
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is not whole TOML ({reason(error)}). Copy it again.") from None
     found = {}
     for key, table in tables.items():
@@ -194,7 +194,8 @@ def read_calibration(file: Path) -> dict[str, Calibration]:
 
 
 def _describes_cameras(file):
-    text = file.read_bytes()[:100_000]
+    with open(file, "rb") as stream:
+        text = stream.read(100_000)
     return all(name.encode() in text for name in ("matrix", "rotation", "translation"))
 
 

@@ -16,6 +16,7 @@ Static cameras' frames between two registered ones get a mesh in between, and it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from anr_core.body.npz import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.index import check_camera_name
 from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.clips import HIGHEST_RATE, numbered
@@ -182,9 +184,13 @@ def _entries(described, file):
     if not entries or not all(isinstance(entry, dict) for _, entry, _ in entries):
         raise ValueError(f"{file} describes no cameras. Expected `cameras: {{name: {{K, R, t, width, "
                          "height}}`, or `frames: [{name, K, R, t}]` with width and height.")
+    for name, _, static in entries:
+        if static:
+            check_camera_name(name, file)
     names = [name for name, _, static in entries if not static]
+    times = Counter(names)
     for name in names:
-        if not is_number(name) or names.count(name) > 1:
+        if not is_number(name) or times[name] > 1:
             raise ValueError(f"{file}: frame {quoted(name)} "
                              f"{'occurs twice' if is_number(name) else 'is not named by its number'}.")
     return entries
