@@ -41,12 +41,20 @@ def densepose_texture(capture: Capture, size: int) -> torch.Tensor:
     """(24, 3, size, size) what came along, and where that has nothing what the pictures show."""
     views = capture.evenly(LAID_OUT).views(crop="loose", labelled=True)
     colours, count = densepose.laid_out(((view.image, view.labels, view.trusted()) for view in views), size)
-    file = capture.path / "foreign.npz"
-    if file.is_file() and "texture" in (arrays := read_npz(file)):
-        texture = arrays["texture"]
-        if texture.dtype != np.uint8 or texture.ndim != 4 or texture.shape[::3] != (densepose.PARTS, 3):
-            raise ValueError(f"{file}: texture is {brief(texture.dtype)} of shape {brief(texture.shape)}, "
-                             f"expected uint8 ({densepose.PARTS}, side, side, 3). Prepare the capture again.")
+    if (texture := texture_beside(capture)) is not None:
         given, known = densepose.published(texture, size)
         colours, count = torch.where(known > 0, given, colours), count + known
     return densepose.filled(colours, count)
+
+
+def texture_beside(capture: Capture) -> np.ndarray | None:
+    """(24, side, side, 3) uint8 that came along with a capture, row 0 being v = 0; None where none did."""
+    file = capture.path / "foreign.npz"
+    if not file.is_file() or "texture" not in (arrays := read_npz(file)):
+        return None
+    texture = arrays["texture"]
+    if texture.dtype != np.uint8 or texture.ndim != 4 or texture.shape[::3] != (densepose.PARTS, 3) or \
+            not texture.size:
+        raise ValueError(f"{file}: texture is {brief(texture.dtype)} of shape {brief(texture.shape)}, "
+                         f"expected uint8 ({densepose.PARTS}, side, side, 3). Prepare the capture again.")
+    return texture

@@ -229,3 +229,13 @@ def test_metrics_are_lines_of_numbers(tmp_path):
              '{"step": "<b>", "stage": "a"}\n', '{"step": 2, "stage": "a"']
     written(tmp_path / "metrics.jsonl", "".join(lines))
     assert read_lines(tmp_path / "metrics.jsonl") == [{"step": 1, "stage": "a", "l1": 0.5}]
+
+
+def test_a_palette_that_is_lost_is_told(tmp_path):
+    file = tmp_path / "0001.png"
+    Image.new("P", (4, 4)).save(file)
+    data = file.read_bytes()
+    begin, end = data.index(b"PLTE") - 4, data.index(b"IDAT") - 4
+    file.write_bytes(data[:begin] + data[end:])
+    with pytest.raises(ValueError, match="0001.png can't be read as a picture"):
+        picture_channels(file)
