@@ -49,10 +49,12 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
     uv_faces  (F, 3)  indices into uv; None where UVs belong to vertices
     part      (F,)    from 1; None for a single part
 
-    Raises ValueError for indices that name nothing, UVs outside of [0, 1], and shapes that don't belong
-    together.
+    Raises ValueError for indices that name nothing, or none at all, UVs outside of [0, 1], and shapes that
+    don't belong together.
     """
     faces = _indices(faces, "faces", len(vertices))
+    if not len(faces):
+        raise ValueError("The mesh has no faces.")
     if uv is None:
         uv, uv_faces = unwrap(vertices, faces)
     elif uv_faces is None:

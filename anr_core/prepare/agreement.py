@@ -116,6 +116,7 @@ def triangulate(cameras: list[Camera], pixels: np.ndarray, sure: np.ndarray) -> 
         right += (across @ origins[..., None])[..., 0]
     known = sure.sum(0) >= 2
     normal[~known] = np.eye(3)
+    normal += 1e-9 * np.eye(3)  # rays that are one, of a camera that is there twice, meet everywhere
     return np.linalg.solve(normal, right[..., None])[..., 0], known
 
 

@@ -280,3 +280,21 @@ def test_parameters_that_easymocap_has_no_place_for_are_left_out(small_capture, 
     with pytest.raises(ValueError, match="foreign.npz: frames is no array of numbers"):
         convert(load_capture(tmp_path / "capture"), tmp_path / "two", "easymocap")
     assert not (tmp_path / "two").exists()
+
+
+def test_a_mesh_has_faces(small_source, tmp_path):
+    shutil.copytree(small_source, tmp_path / "source")
+    with np.load(tmp_path / "source" / "mesh.npz") as stored:
+        arrays = {name: stored[name] for name in ("frames", "vertices")}
+    np.savez(tmp_path / "source" / "mesh.npz", **arrays, faces=np.zeros((0, 3), int))
+    with pytest.raises(ValueError, match="mesh.npz: The mesh has no faces"):
+        read_registered(tmp_path / "source")
+
+
+def test_rays_of_a_camera_that_is_there_twice_meet_somewhere():
+    from anr_core.prepare.agreement import triangulate
+    from tests.small_sources import cameras
+
+    camera = next(iter(cameras().values()))
+    points, known = triangulate([camera] * 2, np.full((2, 1, 1, 2), 9.0), np.ones((2, 1, 1), bool))
+    assert known.all() and np.isfinite(points).all()
