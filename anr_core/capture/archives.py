@@ -123,6 +123,8 @@ def _tar_members(archive, most) -> Iterator[tuple[str, int, IO[bytes]]]:
     with _plain(archive) as stream, \
             tarfile.open(fileobj=_Bounded(stream, most, archive), mode="r:") as opened:
         for member in opened:
+            if member.size < 0:  # which would lead back to where it was read from
+                raise tarfile.ReadError("a file of negative size")
             if member.size > most:  # before it is skipped or made room for
                 raise BrokenArchive(_swollen(archive, member.size))
             if not member.isfile() and not member.isdir():

@@ -1,9 +1,12 @@
 """What reading the parsers has found, with the eyes of somebody who wants to break them."""
 
+import io
 import json
 import pickle
 import shutil
 import struct
+import tarfile
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import torch
 from anr_core.body.anny import AnnyBody
 from anr_core.body.pickles import unpickle
 from anr_core.capture import load_capture
+from anr_core.capture.archives import BrokenArchive, unpack
 from anr_core.capture.readers.arrays import numbers
 from anr_core.capture.readers.clips import natural
 from anr_core.capture.readers.easymocap import read as read_easymocap
@@ -24,6 +28,7 @@ from anr_core.capture.writers import convert
 from anr_core.motion import read_motion, retarget
 from anr_core.viewer.state import State
 from tests.capture.readers.small_datasets import make_neuman
+from tests.fuzz.claim import bounded
 from tests.fuzz.test_findings import HUGE, written
 from tests.motion.made_up import bvh_text, walk
 
@@ -298,3 +303,38 @@ def test_rays_of_a_camera_that_is_there_twice_meet_somewhere():
     points, known = triangulate([guessed_camera((10, 10))] * 2, np.full((2, 1, 1, 2), 5.0),
                                 np.ones((2, 1, 1), bool))
     assert known.all() and np.isfinite(points).all()
+
+
+def test_xz_unpacks_in_bounded_memory(tmp_path):
+    file = tmp_path / "walk.tar.xz"
+    with tarfile.open(file, "w:xz") as out:
+        out.addfile(tarfile.TarInfo("a"), io.BytesIO())
+    data = bytearray(file.read_bytes())
+    begin, size = 12, 4 * (data[12] + 1)  # of the header of its block, which ends in a checksum
+    assert data[begin + 2:begin + 4] == b"\x21\x01"  # LZMA2, and one byte of its dictionary's size
+    data[begin + 4] = 40  # 4 GiB
+    data[begin + size - 4:begin + size] = struct.pack("<I", zlib.crc32(data[begin:begin + size - 4]))
+    file.write_bytes(data)
+    with pytest.raises(BrokenArchive, match="walk.tar.xz can't be unpacked .Memory usage limit exceeded"):
+        unpack(file, tmp_path / "walk")
+
+
+def test_a_tars_sizes_are_not_negative(tmp_path):
+    with tarfile.open(tmp_path / "walk.tar", "w", format=tarfile.PAX_FORMAT) as out:
+        member = tarfile.TarInfo("a")
+        member.pax_headers = {"size": "-512"}  # back to where it was read from
+        out.addfile(member)
+    with pytest.raises(BrokenArchive, match="walk.tar can't be unpacked .a file of negative size"):
+        unpack(tmp_path / "walk.tar", tmp_path / "walk")
+
+
+def test_a_picture_is_read_before_room_is_made_for_a_mask_of_its_size(small_capture, tmp_path):
+    shutil.copytree(small_capture.path, tmp_path / "capture")
+    index = json.loads((tmp_path / "capture" / "capture.json").read_text())
+    for camera in index["cameras"].values():
+        camera["size"] = [13_000, 13_000]
+    for shot in index["shots"]:
+        shot["mask"] = None
+    written(tmp_path / "capture" / "capture.json", index)
+    with pytest.raises(ValueError, match="pixels, but in capture.json cam"), bounded(room=2**28):
+        load_capture(tmp_path / "capture").views()[0]
