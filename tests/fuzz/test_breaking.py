@@ -338,3 +338,11 @@ def test_a_picture_is_read_before_room_is_made_for_a_mask_of_its_size(small_capt
     written(tmp_path / "capture" / "capture.json", index)
     with pytest.raises(ValueError, match="pixels, but in capture.json cam"), bounded(room=2**28):
         load_capture(tmp_path / "capture").views()[0]
+
+
+def test_a_video_of_frames_that_are_numbered_far_apart_is_refused():
+    from anr_core.export.staging import there_and_back
+
+    assert len(there_and_back(0, 3, 30.0, 25.0, 2.0)) == 50
+    with pytest.raises(ValueError, match="The video would last 6.67e.10 s: its frames are numbered"):
+        there_and_back(0, 10**12 - 1, 30.0, 25.0, 2.0)
