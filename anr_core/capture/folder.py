@@ -269,10 +269,13 @@ def _described(path, index):
         if missing := {shot.frame for shot in shots} - set(known.tolist()):
             raise ValueError(f"{path / file} has no {what} of frame {listed(sorted(missing))}. Prepare it "
                              "again.")
+    table = read_keypoints(path / "keypoints.npz", skeleton) if skeleton else {}
+    if unknown := {camera for camera, _ in table} - cameras.keys():
+        raise ValueError(f"{path / 'keypoints.npz'} has keypoints of camera {listed(sorted(unknown))}, which "
+                         "capture.json doesn't describe. Prepare it again.")
     up = torch.tensor(index["up"], dtype=torch.float32)
     uncalibrated = (name for name, entry in index["cameras"].items() if not entry.get("calibrated", True))
     return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],
                    up, index["person"], index["backgrounds"], poses,
-                   read_keypoints(path / "keypoints.npz", skeleton) if skeleton else {}, skeleton,
-                   frozenset(uncalibrated), index.get("link"),
+                   table, skeleton, frozenset(uncalibrated), index.get("link"),
                    read_joints(path / "joints.npz", index.get("joints")))

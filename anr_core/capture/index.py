@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import numpy as np
+
 from anr_core.capture.pictures import LARGEST_PICTURE
 from anr_core.capture.readers.arrays import is_rotation, numbers
 from anr_core.capture.sources import LONGEST_NUMBER, read_json
@@ -58,7 +60,8 @@ def _check(index):
     if isinstance(index["fps"], bool) or not isinstance(index["fps"], int | float) or \
             not 0 < index["fps"] < HIGHEST_RATE:
         raise ValueError(f"fps is {quoted(index['fps'])}, expected frames a second")
-    numbers(index["up"], (3,), "up")
+    if not 0.99 < np.linalg.norm(numbers(index["up"], (3,), "up")) < 1.01:
+        raise ValueError("up is no unit vector")
     _typed(index["cameras"], (dict,), "cameras")
     for name, entry in index["cameras"].items():
         if not CAMERA_NAME.fullmatch(name):

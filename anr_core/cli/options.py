@@ -20,11 +20,13 @@ def frame_list(text: str, there: Iterable[int]) -> list[int]:
 
     Raises ValueError for text that is no list, and for numbers that none of them has.
     """
+    from anr_core.capture.sources import is_number
+
     there, named = sorted(there), set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         last = last if dash else first
-        if not (first.isdecimal() and last.isdecimal()):
+        if not (is_number(first) and is_number(last)):
             raise ValueError(f"{quoted(text)} is no list of frames: {quoted(part)} is neither a number nor a "
                              "range. Write for example 0-40,48.")
         frames = {frame for frame in there if int(first) <= frame <= int(last)}

@@ -31,6 +31,7 @@ from tests.capture.readers.small_datasets import make_neuman
 from tests.fuzz.claim import bounded
 from tests.fuzz.test_findings import HUGE, written
 from tests.motion.made_up import bvh_text, walk
+from tests.posed_capture import make_posed_capture
 
 # paths that lead out
 
@@ -346,3 +347,25 @@ def test_a_video_of_frames_that_are_numbered_far_apart_is_refused():
     assert len(there_and_back(0, 3, 30.0, 25.0, 2.0)) == 50
     with pytest.raises(ValueError, match="The video would last 6.67e.10 s: its frames are numbered"):
         there_and_back(0, 10**12 - 1, 30.0, 25.0, 2.0)
+
+
+def test_a_capture_has_a_way_up_and_keypoints_of_its_own_cameras(tmp_path):
+    folder = make_posed_capture(tmp_path / "capture").path
+    index = json.loads((folder / "capture.json").read_text())
+    for up in ([0, 0, 0], [0, 0, 5]):
+        written(folder / "capture.json", index | {"up": up})
+        with pytest.raises(ValueError, match="capture.json is broken .up is no unit vector"):
+            load_capture(folder)
+    index["cameras"]["other"] = index["cameras"].pop("side")
+    index["shots"] = [shot for shot in index["shots"] if shot["camera"] == "front"]
+    written(folder / "capture.json", index)
+    with pytest.raises(ValueError, match="keypoints.npz has keypoints of camera side, which capture.json"):
+        load_capture(folder)
+
+
+def test_a_list_of_endless_frames_is_no_list():
+    from anr_core.cli.options import frame_list
+
+    assert frame_list("0-3,8", range(9)) == [0, 1, 2, 3, 8]
+    with pytest.raises(ValueError, match=r"\A'1+\.\.\.1+' is no list of frames: '1+\.\.\.1+' is neither"):
+        frame_list("1" * 5000, range(9))
