@@ -32,16 +32,17 @@ def read_npy(file: Path):
         return checked(file, lambda: _read_npy(stream, file.stat().st_size))
 
 
-def read_npz(file: Path, mapped: tuple[str, ...] = (), only: Collection[str] | None = None
-             ) -> dict[str, np.ndarray]:
+def read_npz(file: Path, mapped: tuple[str, ...] = (), only: Collection[str] | None = None,
+             objects: bool = False) -> dict[str, np.ndarray]:
     """The arrays of a .npz by name.
 
-    mapped  those that stay on disk until they are looked at, unless they are compressed; changes of them stay
-            in memory
-    only    these alone, if they are there; None reads all
+    mapped   those that stay on disk until they are looked at, unless they are compressed; changes of them
+             stay in memory
+    only     these alone, if they are there; None reads all
+    objects  what is pickled is read too, as whatever it is; else it is refused
     """
     with opened(file) as stream:
-        return checked(file, lambda: _read_npz(stream, file.stat().st_size, mapped, only))
+        return checked(file, lambda: _read_npz(stream, file.stat().st_size, mapped, only, objects))
 
 
 def names_in_npz(file: Path) -> list[str]:
@@ -51,8 +52,10 @@ def names_in_npz(file: Path) -> list[str]:
                                        for name in zipfile.ZipFile(stream).namelist()])
 
 
-def _read_npy(stream, size):
+def _read_npy(stream, size, objects=True):
     shape, _, dtype = _read_header(stream)
+    if dtype.hasobject and not objects:
+        raise ValueError("it holds objects, expected numbers and text")
     if dtype.hasobject:
         found = load(stream, size)
         return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
@@ -72,7 +75,7 @@ def _read_header(stream):
     return read_header[version](stream)
 
 
-def _read_npz(stream, size, mapped=(), only=None):
+def _read_npz(stream, size, mapped, only, objects):
     found = {}
     with zipfile.ZipFile(stream) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
@@ -88,7 +91,7 @@ def _read_npz(stream, size, mapped=(), only=None):
                 found[name] = _map(stream, member)
                 continue
             with archive.open(member) as array:
-                found[name] = _read_npy(array, member.file_size)
+                found[name] = _read_npy(array, member.file_size, objects)
     return found
 
 

@@ -184,7 +184,7 @@ def read_model(file: Path) -> dict[str, np.ndarray]:
     """The seven arrays of a model's .npz or .pkl, whatever wrote it; no code of the file is run."""
     try:
         if file.suffix == ".npz":
-            found = read_npz(file, only=ARRAYS)
+            found = read_npz(file, only=ARRAYS, objects=True)
         else:
             found = read_pickle(file)
         missing = [key for key in ARRAYS if key not in found]

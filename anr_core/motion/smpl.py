@@ -35,7 +35,7 @@ SEARCHED = 3000  # frames, the first ones
 def read_amass(file: Path, fps: float | None = None) -> Motion:
     """The motion in an npz of AMASS, or of whatever writes poses and trans alike."""
     try:
-        arrays = read_npz(file)
+        arrays = read_npz(file, objects=True)  # beside what is looked at
         keys = list(arrays)
         rotations = _first(arrays, ("poses", "pose", "fullpose"))
         if rotations is None and "root_orient" in arrays and "pose_body" in arrays:  # AMASS for SMPL-X

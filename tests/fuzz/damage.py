@@ -38,7 +38,7 @@ TOKENS = ["NaN", "nan", "inf", "-inf", "9e999", "1e39", "-1", "0", "0.0", "1", "
 SHAPES = [(), (0,), (1,), (0, 3), (3,), (2, 3), (1, 1, 1), (3, 0), (2, 2, 2, 2), (7,), (1,) * 32,
           (10**12, 0), (0, 10**12)]
 DTYPES = ["f2", "f4", "f8", "i1", "u1", "i4", "i8", "u8", "?", "c8", "U3", "S4", "M8[s]", ">f4", "V3",
-          "f2,i4", "b"]
+          "f2,i4", "O"]
 HUGE = [(10**10,), (2**31, 2**31), (2**62, 4), (10**5, 10**5, 3), (-1,), (-5, -7), (2**63 - 1,)]
 
 
@@ -206,7 +206,7 @@ def _npy_of(draw, old) -> bytes:
         np.lib.format.write_array_header_1_0(stream, {
             "descr": np.lib.format.dtype_to_descr(old.dtype), "fortran_order": False, "shape": shape})
         return stream.getvalue() + old.tobytes()[:256]
-    np.lib.format.write_array(stream, np.asanyarray(_array(draw, old)), allow_pickle=False)
+    np.lib.format.write_array(stream, np.asanyarray(_array(draw, old)), allow_pickle=True)
     return stream.getvalue()
 
 

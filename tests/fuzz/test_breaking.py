@@ -369,3 +369,18 @@ def test_a_list_of_endless_frames_is_no_list():
     assert frame_list("0-3,8", range(9)) == [0, 1, 2, 3, 8]
     with pytest.raises(ValueError, match=r"\A'1+\.\.\.1+' is no list of frames: '1+\.\.\.1+' is neither"):
         frame_list("1" * 5000, range(9))
+
+
+def test_what_a_capture_keeps_in_npz_is_numbers_and_names(tmp_path):
+    folder = make_posed_capture(tmp_path / "capture").path
+    for name in ("poses.npz", "keypoints.npz"):
+        file = folder / name
+        whole = file.read_bytes()
+        with np.load(file) as stored:
+            arrays = dict(stored)
+        for key in arrays:
+            np.savez(file, **arrays | {key: np.array({"shape": 3}, object)})
+            with pytest.raises(ValueError, match=f"{name} is missing or broken .*it holds objects, expected"):
+                load_capture(folder)
+        file.write_bytes(whole)
+    assert load_capture(folder)

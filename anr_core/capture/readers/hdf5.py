@@ -65,8 +65,7 @@ class Arrays:
                 return read(found)
             there = listed(self._stored)
         except DAMAGED as error:
-            raise ValueError(f"{self.file}: {name} can't be read ({reason(error)}). Copy it again."
-                             ) from None
+            raise ValueError(f"{self.file}: {name} can't be read ({reason(error)}). Copy it again.") from None
         raise ValueError(f"{self.file} has no array {name}; it has {there}. Copy it again.")
 
     def _dataset(self, name):

@@ -104,14 +104,14 @@ def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], s
     The table holds cameras (c,), frames (n,) and keypoints2d (c, n, K, 3): pixels and confidence, which is 0
     where the person was not found.
     """
-    arrays = read_npz(file)
+    arrays = read_npz(file, only=("cameras", "frames", "keypoints2d"), objects=True)  # names may be such
     try:
         cameras, frames, table = (arrays[name] for name in ("cameras", "frames", "keypoints2d"))
         frames, table = frame_numbers(frames, f"{file}: frames"), table.astype(np.float32)
+        cameras = np.atleast_1d(cameras)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is no table of cameras, frames and keypoints2d ({reason(error)}). Copy it "
-                         "again."
-                         ) from None
+                         "again.") from None
     if table.ndim != 4 or table.shape[:2] != (len(cameras), len(frames)) or table.shape[3] != 3:
         raise ValueError(f"{file}: keypoints2d is {brief(table.shape)}, expected ({len(cameras)}, "
                          f"{len(frames)}, K, 3).")

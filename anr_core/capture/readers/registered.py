@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body import Surface, make_surface
-from anr_core.body.npz import read_npz
+from anr_core.body.npz import names_in_npz, read_npz
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.footage import Footage, Take
@@ -100,9 +100,9 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
     file = next((source / name for name in MESH_FILES if (source / name).is_file()), None)
     if file is None:
         raise FileNotFoundError(f"{source} has no {' or '.join(MESH_FILES)}, the mesh of every frame.")
-    arrays = read_npz(file)
+    arrays = read_npz(file, only=("frames", "vertices", "faces", "uv", "uv_faces"))
     if missing := [name for name in ("frames", "vertices", "faces") if name not in arrays]:
-        raise ValueError(f"{file} has no {', '.join(missing)}; it holds {listed(arrays)}.")
+        raise ValueError(f"{file} has no {', '.join(missing)}; it holds {listed(names_in_npz(file))}.")
     frames, vertices = frame_numbers(arrays["frames"], f"{file}: frames"), arrays["vertices"]
     if not len(frames) or vertices.ndim != 3 or vertices.shape[::2] != (len(frames), 3) or \
             vertices.dtype.kind != "f":
