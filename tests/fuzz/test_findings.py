@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -9,21 +10,25 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from anr_core.avatars import configure
 from anr_core.avatars.run import load_avatar
 from anr_core.body.anny import AnnyBody
 from anr_core.body.pickles import unpickle
 from anr_core.body.smpl import read_model, read_uv
 from anr_core.capture import load_capture
+from anr_core.capture.archives import unpack
 from anr_core.capture.pictures import picture_channels, picture_size, read_mask
 from anr_core.capture.readers.arrays import entry
 from anr_core.capture.readers.openpose import read_keypoint_files
-from anr_core.cli.options import read_settings
+from anr_core.capture.readers.pose2sim import read_calibration
+from anr_core.cli.options import frame_list, read_settings
 from anr_core.motion import read_motion, retarget
 from anr_core.telling import LONGEST_ERROR, brief
 from anr_core.training import train
 from anr_core.training.page import read_rows
 from anr_core.training.record import read_lines
 from tests.capture.readers.small_datasets import make_zju
+from tests.fuzz.claim import LONGEST
 from tests.motion.made_up import bvh_text, walk
 
 HUGE = 10**400  # JSON has such numbers, and no float does
@@ -52,8 +57,6 @@ def test_a_persons_number_may_be_no_number(tmp_path):
 
 
 def test_settings_that_are_deep_or_of_strange_names_are_told_in_one_line(tmp_path):
-    from anr_core.avatars import configure
-
     with pytest.raises(ValueError, match=r"\A[^\n]*a.json is no valid JSON [^\n]*\Z"):
         read_settings(written(tmp_path / "a.json", '{"width": ' + "[" * 100_000))
     with pytest.raises(ValueError, match=r"\Asetting '', 'a\\nb' is unknown"):
@@ -239,3 +242,56 @@ def test_a_palette_that_is_lost_is_told(tmp_path):
     file.write_bytes(data[:begin] + data[end:])
     with pytest.raises(ValueError, match="0001.png can't be read as a picture"):
         picture_channels(file)
+
+
+LONG = "x" * 100_000
+MANY = {f"{LONG}{index}": index for index in range(50)}
+
+
+def _capture_of(small_capture, tmp_path, change):
+    index = json.loads((small_capture.path / "capture.json").read_text())
+    change(index)
+    written(tmp_path / "capture.json", index)
+    load_capture(tmp_path)
+
+
+def _archive_of(name, tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as out:
+        out.addfile(tarfile.TarInfo(name))
+    unpack(tmp_path / "a.tar", tmp_path / "a")
+
+
+def _npz_of(tmp_path, **arrays):
+    np.savez(tmp_path / "a.npz", **arrays)
+    return tmp_path / "a.npz"
+
+
+@pytest.mark.parametrize("read", [
+    *(lambda capture, here, change=change: _capture_of(capture, here, change) for change in (
+        lambda index: index.update(version=LONG), lambda index: index.update(fps=[LONG] * 99),
+        lambda index: index.update(person=MANY), lambda index: index.update(up=[[LONG]]),
+        lambda index: index["cameras"].update(MANY), lambda index: index["cameras"].update({LONG: {"K": 1}}),
+        lambda index: index["backgrounds"].update({LONG: f"../{LONG}"}),
+        lambda index: index["shots"][0].update(MANY), lambda index: index["shots"][0].update(frame=HUGE),
+        lambda index: index["shots"][0].update(image=LONG), lambda index: index.update(keypoints=LONG),
+        lambda index: index.update(body={"model": LONG}), lambda index: index.update(body=MANY))),
+    *(lambda capture, here, name=name: _archive_of(name, here) for name in (f"../{LONG}", f"a/{LONG}")),
+    lambda capture, here: read_motion(written(here / "a.bvh", f"HIERARCHY\n{LONG}\n")),
+    lambda capture, here: read_motion(written(here / "a.bvh", f"HIERARCHY\nROOT {LONG}\n{{\n}}\n" * 9)),
+    lambda capture, here: read_motion(written(here / "a.bvh", f"HIERARCHY\nROOT a\n{{\n}}\nMOTION\n"
+                                                              f"Frames: {10**999}\nFrame Time: 0.1\n")),
+    lambda capture, here: read_motion(_npz_of(here, **{name[-200:]: np.zeros(3) for name in MANY})),
+    lambda capture, here: read_motion(_npz_of(here, poses=np.zeros((1,) * 32))),
+    lambda capture, here: read_motion(_npz_of(here, poses=np.zeros(2, [(LONG[:9000], "f4")]))),
+    lambda capture, here: read_calibration(written(here / "a.toml", f"[{LONG}]\nsize = [1, 2]\n")),
+    lambda capture, here: read_calibration(written(here / "a.toml", f"{LONG}\n")),
+    lambda capture, here: unpickle(b"\x80\4c" + LONG.encode() + b"\nx\n.", "a.pkl"),
+    lambda capture, here: configure(**MANY), lambda capture, here: configure(system=LONG),
+    lambda capture, here: configure(width=MANY), lambda capture, here: entry(MANY, LONG, here / "a.npy"),
+    lambda capture, here: frame_list(f"{LONG},1", range(9)),
+    lambda capture, here: capture.views(cameras=MANY),
+    lambda capture, here: capture.views(frames=range(10**5)),
+])
+def test_a_message_is_no_longer_than_is_claimed(read, small_capture, tmp_path):
+    with pytest.raises(ValueError, match=rf"\A[^\n]{{20,{LONGEST}}}\Z"):
+        read(small_capture, tmp_path)
