@@ -82,7 +82,7 @@ def shared_levels(config: Config, pictures: int, people: int, init: str | Path |
     wrong = [name for name in ("system", *config.network_settings)
              if getattr(config, name) != getattr(theirs, name, None)]
     if wrong:
-        there, here = (", ".join(f"{name} {getattr(settings, name, None)}" for name in wrong)
+        there, here = (listed(f"{name} {getattr(settings, name, None)}" for name in wrong)
                        for settings in (theirs, config))
         raise ValueError(f"The renderers of {init} don't fit: {there} there, {here} here. Choose the same "
                          "settings, or another run for --init.")
