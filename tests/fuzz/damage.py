@@ -327,9 +327,13 @@ def damage_folder(draw, folder: Path, rarely: tuple[str, ...] = ()) -> None:
         if not file.is_file() or file in touched:  # damage has to begin with what is whole
             continue
         touched.add(file)
-        kind = draw(st.sampled_from(["content"] * 12 + ["remove", "folder", "rename", "loop", "folders"]))
+        kind = draw(st.sampled_from(["content"] * 12 + ["remove", "folder", "rename", "loop", "folders",
+                                                        "other"]))
         if kind == "content":
             file.write_bytes(draw(damaged(file.read_bytes(), file.name)))
+        elif kind == "other":  # of the same kind, from elsewhere in the folder
+            others = [one for one in files if one.suffix == file.suffix and one.is_file()]
+            file.write_bytes(draw(st.sampled_from(others)).read_bytes())
         elif kind == "remove":
             file.unlink()
         elif kind == "folder":
