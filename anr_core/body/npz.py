@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body.pickles import checked, load, opened
+from anr_core.body.stand_ins import shape_of
 from anr_core.telling import brief
 
 MOST_DEFLATED = 1032  # bytes that a byte of a zip can stand for
@@ -72,7 +73,8 @@ def _read_header(stream):
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in read_header:
         raise ValueError(f"version {version} of the format is not known")
-    return read_header[version](stream)
+    shape, fortran, dtype = read_header[version](stream)
+    return shape_of(shape), fortran, dtype
 
 
 def _read_npz(stream, size, mapped, only, objects):

@@ -16,6 +16,7 @@ import numpy as np
 from anr_core.telling import brief, listed, quoted, reason
 
 LARGEST_SPARSE = 10**7  # entries: a joint regressor of SMPL-X has 6e5
+LONGEST_EMPTY = 10**6  # rows of nothing, which take no room in a file, and time where they are gone through
 LONGEST_KEY = 64  # bits of a number: of longer ones any many can be alike to a dictionary
 PLAIN_KINDS = "biufcSU"  # of numpy's types: numbers and text, whose memory holds no addresses
 
@@ -162,7 +163,8 @@ def type_of(found) -> np.dtype:
 
 def shape_of(found) -> tuple[int, ...]:
     """The shape that a file gives an array."""
-    if not (isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found)):
+    if not (isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found)) or \
+            0 in found and max(found) > LONGEST_EMPTY:
         raise pickle.UnpicklingError(f"an array is of the shape {brief(found)}")
     return found
 

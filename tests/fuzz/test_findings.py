@@ -1,6 +1,7 @@
 """What fuzzing has found, each once and by name."""
 
 import json
+import pickle
 import shutil
 import tarfile
 
@@ -13,6 +14,7 @@ from PIL import Image
 from anr_core.avatars import configure
 from anr_core.avatars.run import load_avatar
 from anr_core.body.anny import AnnyBody
+from anr_core.body.npz import read_npy, read_npz
 from anr_core.body.pickles import unpickle
 from anr_core.body.smpl import read_model, read_uv
 from anr_core.capture import load_capture
@@ -295,3 +297,15 @@ def _npz_of(tmp_path, **arrays):
 def test_a_message_is_no_longer_than_is_claimed(read, small_capture, tmp_path):
     with pytest.raises(ValueError, match=rf"\A[^\n]{{20,{LONGEST}}}\Z"):
         read(small_capture, tmp_path)
+
+
+def test_rows_of_nothing_are_few(tmp_path):
+    np.save(tmp_path / "0.npy", np.zeros((10**12, 0)))
+    np.savez(tmp_path / "0.npz", a=np.zeros((0, 10**12)))
+    data = pickle.dumps(np.zeros((10**12, 0)), 2)
+    for name, read in (("0.npy", lambda: read_npy(tmp_path / "0.npy")),
+                       ("0.npz", lambda: read_npz(tmp_path / "0.npz")),
+                       ("0.pkl", lambda: unpickle(data, "0.pkl"))):
+        with pytest.raises(ValueError, match=rf"{name} can't be read .an array is of the shape"):
+            read()
+    assert unpickle(pickle.dumps(np.zeros((1000, 0, 3))), "0.pkl").shape == (1000, 0, 3)
