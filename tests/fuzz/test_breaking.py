@@ -384,3 +384,16 @@ def test_what_a_capture_keeps_in_npz_is_numbers_and_names(tmp_path):
                 load_capture(folder)
         file.write_bytes(whole)
     assert load_capture(folder)
+
+
+def test_a_page_is_written_of_a_name_that_is_no_text(tmp_path):
+    from anr_core.avatars import Config
+    from anr_core.avatars.run import Run
+    from anr_core.training.beginning import Person
+    from anr_core.training.page import Page
+
+    row = {"step": 4, "stage": "a", "seconds": 1.5, "people": [[["truth", "0000004-0-truth.jpg"]]]}
+    written(tmp_path / "page" / "rows.json", [row])
+    run = Run(tmp_path, Config(), [("cam", 0)], ("", ""), "\ud800", person="\ud800")
+    Page(tmp_path, [Person(run, None)], 4).write(0.5)
+    assert "truth.jpg" in (tmp_path / "index.html").read_text(encoding="utf-8")
