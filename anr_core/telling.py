@@ -32,12 +32,12 @@ def quoted(value: object, longest: int = LONGEST) -> str:
     return _line(_SHORT.repr(value), longest)
 
 
-def listed(values: Iterable[object]) -> str:
+def listed(values: Iterable[object], longest: int = LONGEST) -> str:
     """Values one after the other; "nothing" where there are none."""
     found = list(values)
     if len(found) > MOST:
         found[FIRST:-LAST] = [f"{len(found) - FIRST - LAST} more"]
-    return ", ".join(brief(value) for value in found) or "nothing"
+    return ", ".join(brief(value, longest) for value in found) or "nothing"
 
 
 def reason(error: BaseException) -> str:

@@ -103,6 +103,7 @@ def _plain(value, done, room):
     """The same containers, with arrays for what stands in for them, and how many entries they have in all.
 
     done  what became of containers by their identity: what is held twice is made once
+    room  for what is made anew
     """
     if id(value) in done:
         return done[id(value)][1:]

@@ -185,8 +185,8 @@ class _Database:
     def _number(self, key):
         found = unpickle(self._bytes(key), f"{self.path}: protocol")
         if not isinstance(found, int) or not 0 <= found <= pickle.HIGHEST_PROTOCOL:
-            raise ValueError(f"{self.path}: its keys are of pickle's protocol {quoted(found)}. Copy it again."
-                             )
+            raise ValueError(f"{self.path}: its keys are of pickle's protocol {quoted(found)}. Copy it "
+                             "again.")
         return found
 
     def _key(self, value):

@@ -57,7 +57,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
                                 f"{file.parent / 'videos'}.")
     if len(roots) > 1:
         names = [_told_apart(root, roots) for root in roots]
-        raise ValueError(f"{source} holds several trials: {listed(names)}. Choose one of them: "
+        raise ValueError(f"{source} holds several trials: {listed(names, 100)}. Choose one of them: "
                          f"python -m anr_core prepare {source} CAPTURE --trial {shlex.quote(names[-1])}")
     root, notes = roots[0], []
     if not source.is_file() and not file.is_relative_to(source):
