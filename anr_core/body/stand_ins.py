@@ -36,7 +36,13 @@ def stand_in(module: str, name: str):
 
 
 def plain_array(value) -> np.ndarray:
-    """An array of what may be chumpy's, a sparse matrix, or one already."""
+    """An array of what may be chumpy's, a sparse matrix, lists of numbers, or one already.
+
+    Raises ValueError for lists that hold text: numpy would make all of it as wide as the longest.
+    """
+    if isinstance(value, list | tuple) and \
+            any(isinstance(one, str | bytes) for one in np.array(value, object).flat):
+        raise ValueError("a list holds text, expected numbers")
     if isinstance(value, Chumpy):
         value = value.array()
     return value.toarray() if hasattr(value, "toarray") else np.asarray(value)

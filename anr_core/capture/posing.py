@@ -43,7 +43,7 @@ def make_body(description: dict) -> Body:
             return AnnyBody(Shape(**description["shape"]))
         if description["model"] in VERTICES:
             model, betas = own_model(description["model"], description["variant"]), description["betas"]
-            betas = numbers(np.array(betas), (None,), "betas")
+            betas = numbers(betas, (None,), "betas")
             return SmplBody(model, description["model"], description["variant"], betas)
     except (KeyError, TypeError) as error:
         raise ValueError(f"The description of the body, {quoted(description, 200)}, is broken "

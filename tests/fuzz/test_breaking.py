@@ -21,9 +21,11 @@ from anr_core.capture.readers.clips import natural
 from anr_core.capture.readers.easymocap import read as read_easymocap
 from anr_core.capture.readers.easymocap import read_yaml
 from anr_core.capture.readers.lmdb import open_entries
+from anr_core.capture.readers.neuman import _stacked
 from anr_core.capture.readers.neuman import read as read_neuman
 from anr_core.capture.readers.pose2sim import read_calibration
 from anr_core.capture.readers.registered import read as read_registered
+from anr_core.capture.readers.zju import _rows
 from anr_core.capture.writers import convert
 from anr_core.motion import read_motion, retarget
 from anr_core.viewer.state import State
@@ -397,3 +399,20 @@ def test_a_page_is_written_of_a_name_that_is_no_text(tmp_path):
     run = Run(tmp_path, Config(), [("cam", 0)], ("", ""), "\ud800", person="\ud800")
     Page(tmp_path, [Person(run, None)], 4).write(0.5)
     assert "truth.jpg" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_long_word_among_many_makes_none_of_them_as_wide(tmp_path):
+    words = ["1"] * 3000 + ["x" * 10**6]  # twelve gigabytes as numpy's text
+    with bounded(room=2**28):
+        for values in (words, [words, words], [[1.0], words]):
+            with pytest.raises(ValueError, match="of a camera is no array of numbers"):
+                numbers(values, (None,), "of a camera")
+        assert len(_rows([{"ims": words}], tmp_path / "annots.npy")[1].paths) == len(words)
+        with pytest.raises(ValueError, match="fit.pkl: pose is empty, or its entries differ in length"):
+            _stacked({"pose": words}, "pose", tmp_path / "fit.pkl")
+
+
+def test_a_subjects_pictures_may_be_in_ragged_lists(tmp_path):
+    rows = _rows([[{"ims": ["0.jpg"]}, {"ims": np.array(["1.jpg"])}], {"ims": [["2.jpg", "b"], "c"]}],
+                 tmp_path / "annots.npy")
+    assert [rows[frame].paths for frame in range(3)] == [["0.jpg"], ["1.jpg"], ["2.jpg", "b", "c"]]

@@ -26,7 +26,7 @@ from anr_core.body.pickles import read_pickle
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import read_mask
-from anr_core.capture.readers.arrays import entry, numbers
+from anr_core.capture.readers.arrays import entry, numbers, real
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.colmap import read_photographs
 from anr_core.capture.readers.smpl_meshes import posed, surface_of, without_model
@@ -176,8 +176,8 @@ def _person(file: Path):
 def _stacked(record, key, file) -> np.ndarray:
     values = entry(record, key, file)
     try:
-        return np.stack(list(values))
-    except (ValueError, TypeError, OverflowError):
+        return np.stack([real(one, key) for one in values])
+    except (ValueError, TypeError):
         raise ValueError(f"{file}: {key} is empty, or its entries differ in length. Copy it again.") from None
 
 

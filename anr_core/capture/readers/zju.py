@@ -107,8 +107,8 @@ class _Row:
 def _rows(entries, file: Path) -> dict[int, _Row]:
     """The frames by our number."""
     rows = {}
-    for row in np.ravel(entries):
-        paths = [str(path) for path in np.ravel(entry(row, "ims", file))]
+    for row in _flat(entries):
+        paths = [str(path) for path in _flat(entry(row, "ims", file))]
         if not paths or any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
                             for path in paths):
             raise ValueError(f"{file} lists {listed(paths[:1])} as a frame's pictures; expected paths "
@@ -123,6 +123,19 @@ def _rows(entries, file: Path) -> dict[int, _Row]:
     if not rows:
         raise ValueError(f"{file} lists no pictures.")
     return rows
+
+
+def _flat(values) -> list:
+    """The entries of a list or an array, and of lists and arrays in it."""
+    found, waiting = [], [values]
+    while waiting:
+        value = waiting.pop()
+        value = value.ravel().tolist() if isinstance(value, np.ndarray) else value
+        if isinstance(value, list | tuple):
+            waiting += value[::-1]
+        else:
+            found.append(value)
+    return found
 
 
 def _number(path, file) -> tuple[int, int]:
