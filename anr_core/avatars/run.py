@@ -185,7 +185,7 @@ def folders_of(path: Path, names: list[str]) -> list[Path]:
     """Where the runs of people are to be: of one in `path` itself, of several in a folder named like each."""
     if len(names) == 1:
         return [path]
-    return [path / PEOPLE / re.sub(r"[^\w-]+", "-", name) for name in names]
+    return [path / PEOPLE / (re.sub(r"[^\w-]+", "-", name)[:100] or "person") for name in names]
 
 
 def save_people(path: Path, runs: list[Run]) -> None:

@@ -416,3 +416,11 @@ def test_a_subjects_pictures_may_be_in_ragged_lists(tmp_path):
     rows = _rows([[{"ims": ["0.jpg"]}, {"ims": np.array(["1.jpg"])}], {"ims": [["2.jpg", "b"], "c"]}],
                  tmp_path / "annots.npy")
     assert [rows[frame].paths for frame in range(3)] == [["0.jpg"], ["1.jpg"], ["2.jpg", "b", "c"]]
+
+
+def test_people_of_any_name_have_folders(tmp_path):
+    from anr_core.avatars.run import folders_of
+
+    for folder in folders_of(tmp_path, ["x" * 5000, "", "../..", "\ud800b\0", "anna"]):
+        folder.mkdir(parents=True)
+        assert folder.parent == tmp_path / "people"
