@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional
 
+from anr_core.telling import brief
+
 COEFFICIENT_COUNTS = (0, 4, 5, 8, 12)
 
 
@@ -43,14 +45,14 @@ class Camera:
         for name, value, shape in (("K", self.K, (batch, 3, 3)), ("R", self.R, (batch, 3, 3)),
                                    ("t", self.t, (batch, 3))):
             if tuple(value.shape) != shape:
-                raise ValueError(f"Camera.{name} has shape {tuple(value.shape)}, expected {shape}; "
+                raise ValueError(f"Camera.{name} has shape {brief(value.shape)}, expected {shape}; "
                                  "a single camera is a batch of one: add the axis with [None].")
         if self.projection not in ("perspective", "weak"):
             raise ValueError(f"Camera.projection is {self.projection!r}; use 'perspective' or 'weak'.")
         if self.distortion is None:
             return
         if tuple(self.distortion.shape) not in [(batch, count) for count in COEFFICIENT_COUNTS]:
-            found = tuple(self.distortion.shape)
+            found = brief(self.distortion.shape)
             raise ValueError(f"Camera.distortion has shape {found}, expected ({batch}, D) with D one "
                              f"of {COEFFICIENT_COUNTS}; pad with zeros up to the next of these.")
 

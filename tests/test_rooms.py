@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "anr_core"
 LINE = [
-    ["launch"],
+    ["launch", "telling"],
     ["processes"],
     ["camera", "pretrained", "skeleton", "threads"],
     ["body"],

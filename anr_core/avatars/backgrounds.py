@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from anr_core.camera import Camera, pixel_centres
 from anr_core.capture import Capture
+from anr_core.telling import quoted
 
 BEGINNINGS = ("plate", "median", "frame")
 MEDIAN_OF = 25  # pictures, at the most, of a camera
@@ -107,7 +108,7 @@ class Backgrounds(nn.Module):
         """
         beginning, _, frame = beginning.partition(" ")
         if beginning not in BEGINNINGS or frame and not (beginning == "frame" and frame.isdecimal()):
-            raise ValueError(f"background {f'{beginning} {frame}'.strip()!r:.60} is unknown; use one of "
+            raise ValueError(f"background {quoted(f'{beginning} {frame}'.strip())} is unknown; use one of "
                              f"{', '.join(BEGINNINGS)}, or \"frame N\" with a frame's number.")
         for row, name in enumerate(self.names):
             camera = capture.cameras[name]

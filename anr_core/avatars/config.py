@@ -10,6 +10,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import ClassVar
 
+from anr_core.telling import listed, quoted
+
 SYSTEMS = {
     "anr": ("anr_core.avatars.anr", "ANR"),
     "deferred": ("anr_core.avatars.deferred", "Deferred"),
@@ -112,7 +114,7 @@ PRESETS = {
 def module_of(system: str) -> ModuleType:
     """The module of a system, imported; raises ValueError for a system that there is not."""
     if system not in SYSTEMS:
-        raise ValueError(f"system {system!r:.60} is unknown; use one of {', '.join(SYSTEMS)}.")
+        raise ValueError(f"system {quoted(system)} is unknown; use one of {', '.join(SYSTEMS)}.")
     return import_module(SYSTEMS[system][0])
 
 
@@ -125,7 +127,7 @@ def presets_of(system: str) -> dict[str, Config]:
 def _check(name, value, wanted):
     """Raise ValueError for a setting of another type, and for numbers that no training has."""
     kinds = (int, float) if wanted is float else (wanted,)
-    told = repr(value)[:60]
+    told = quoted(value)
     if not isinstance(value, kinds) or isinstance(value, bool) != (wanted is bool):
         raise ValueError(f"setting {name} is {told}; expected {wanted.__name__}.")
     if wanted is float and not abs(value) < LARGEST:
@@ -143,15 +145,15 @@ def configure(preset: str = "quick", system: str = "anr", **changes) -> Config:
     """
     presets = presets_of(system)
     if preset not in presets:
-        raise ValueError(f"preset {preset!r:.60} is unknown; use one of {', '.join(presets)}.")
+        raise ValueError(f"preset {quoted(preset)} is unknown; use one of {', '.join(presets)}.")
     given = {name: value for name, value in changes.items() if value is not None}
     names = [field.name for field in fields(presets[preset])]
     if unknown := given.keys() - set(names):
-        told = [name[:60] if name.isidentifier() else repr(name[:60]) for name in sorted(unknown)[:5]]
-        raise ValueError(f"setting {', '.join(told)} is unknown; there are {', '.join(names)}.")
+        told = listed(name if name.isidentifier() else quoted(name) for name in sorted(unknown))
+        raise ValueError(f"setting {told} is unknown; there are {', '.join(names)}.")
     for name, value in given.items():
         _check(name, value, type(getattr(presets[preset], name)))
     config = replace(presets[preset], **given)
     if config.projection not in ("perspective", "weak"):
-        raise ValueError(f"projection {config.projection!r:.60} is unknown; use perspective or weak.")
+        raise ValueError(f"projection {quoted(config.projection)} is unknown; use perspective or weak.")
     return config

@@ -89,6 +89,7 @@ from anr_core.renderer import UNet
 from anr_core.skeleton import BODY25
 from anr_core.skeleton.detailed import BODY25_DETAILED
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import quoted
 from anr_core.texture import Texture, weave
 
 __all__ = ["PRESETS", "DynamicTexture", "Settings"]
@@ -118,7 +119,7 @@ class DynamicTexture(Avatar):
             raise ValueError("A dynamic texture's cameras stay as they are, since backgrounds are seen by "
                              "them: leave refine out, or set refine_from to 0.")
         if config.pose not in POSES:
-            raise ValueError(f"pose {config.pose!r:.60} is unknown; use one of {', '.join(POSES)}.")
+            raise ValueError(f"pose {quoted(config.pose)} is unknown; use one of {', '.join(POSES)}.")
         self.skeleton = skeleton_named(config.skeleton or "coco23")
         charts = charted(surface)
         for name in ("uv", "uv_faces"):  # they follow from the surface, and move with it
@@ -204,7 +205,7 @@ class DynamicTexture(Avatar):
     def stages(self, config: Settings) -> list[Stage]:
         chosen = [name.strip() for name in config.course.split(",")]
         if wrong := [name for name in chosen if name not in SHARES]:
-            raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
+            raise ValueError(f"course names a stage {quoted(wrong[0])}; there are {', '.join(SHARES)}.")
         rate = config.rate
         # Adam moves a texel that is seldom seen as far as one that often is: faster, tones drift by a tenth
         # and where places on parts are some pixels off, all of them come to a mean of what is around
@@ -219,8 +220,9 @@ class DynamicTexture(Avatar):
             groups.pop(LABELS, None)
         chosen = [name for name in groups if name in chosen]
         if not chosen:
-            raise ValueError(f"course is {config.course!r}, of which nothing can be learned here: labels "
-                             "need Anny's body or DensePose's pictures, and renderers that are not frozen.")
+            raise ValueError(f"course is {quoted(config.course)}, of which nothing can be learned here: "
+                             "labels need Anny's body or DensePose's pictures, and renderers that are not "
+                             "frozen.")
         total = sum(SHARES[name] for name in chosen)
         return [Stage(name, SHARES[name] / total, groups[name],
                       (4e-4, 4e-5) if name == DYNAMIC and config.adversary else None,

@@ -49,6 +49,7 @@ from anr_core.lifting import Examples, PoseRegressor, pose_distance
 from anr_core.renderer import ModulatedUNet, ResNet
 from anr_core.skeleton.bones import bone_lengths
 from anr_core.skeleton.widths import edge_widths
+from anr_core.telling import quoted
 
 LEAST_SOURCE = 64  # pixels a side: a ResNet halves it five times
 GREY = 0.5  # behind a person who lends their looks
@@ -324,7 +325,7 @@ class Gaussian(Avatar):
     def stages(self, config: Settings) -> list[Stage]:
         chosen = [name.strip() for name in config.course.split(",")]
         if wrong := [name for name in chosen if name not in SHARES]:
-            raise ValueError(f"course names a stage {wrong[0]!r}; there are {', '.join(SHARES)}.")
+            raise ValueError(f"course names a stage {quoted(wrong[0])}; there are {', '.join(SHARES)}.")
         if config.freeze_renderers:
             return []  # another's networks, as they are, draw whoever the source shows
         fast, slow = ({"decoder": (rate, rate / 20), "encoder": (rate / 10, rate / 200)}

@@ -20,6 +20,7 @@ from anr_core.capture.keypoints import SURE
 from anr_core.capture.view import View
 from anr_core.skeleton import Skeleton
 from anr_core.skeleton.named import SKELETONS
+from anr_core.telling import quoted
 
 ANNY_KNOWS = ("coco23", "body25")
 BODY = "body"  # the skeleton's name where it is the body's own
@@ -101,7 +102,7 @@ def skeleton_of(name: str, surface: Surface | None) -> Skeleton:
                              f"none. Name one of {', '.join(SKELETONS)}.")
         return surface.skeleton
     if name not in SKELETONS:
-        raise ValueError(f"skeleton {name!r:.60} is unknown; use body or one of "
+        raise ValueError(f"skeleton {quoted(name)} is unknown; use body or one of "
                          f"{', '.join(SKELETONS)}.")
     return SKELETONS[name]
 

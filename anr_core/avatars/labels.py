@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from anr_core.body.npz import read_npz
 from anr_core.capture import Capture
 from anr_core.parts import densepose
+from anr_core.telling import brief, quoted
 
 KINDS = SURFACE, DENSEPOSE = "surface", "densepose"
 LAID_OUT = 60  # pictures, at the most, that a texture begins with
@@ -20,7 +22,7 @@ def kind_of_labels(wanted: str, captures: Sequence[Capture]) -> str:
     Raises ValueError where it would have to learn both, or what there is not.
     """
     if wanted not in ("", *KINDS):
-        raise ValueError(f"labels {wanted!r} are unknown; use one of {', '.join(KINDS)}.")
+        raise ValueError(f"labels {quoted(wanted)} are unknown; use one of {', '.join(KINDS)}.")
     if wanted == SURFACE:
         return SURFACE
     without = [capture for capture in captures
@@ -39,8 +41,20 @@ def densepose_texture(capture: Capture, size: int) -> torch.Tensor:
     """(24, 3, size, size) what came along, and where that has nothing what the pictures show."""
     views = capture.evenly(LAID_OUT).views(crop="loose", labelled=True)
     colours, count = densepose.laid_out(((view.image, view.labels, view.trusted()) for view in views), size)
-    file = capture.path / "foreign.npz"
-    if file.is_file() and "texture" in (arrays := read_npz(file)):
-        given, known = densepose.published(arrays["texture"], size)
+    if (texture := texture_beside(capture)) is not None:
+        given, known = densepose.published(texture, size)
         colours, count = torch.where(known > 0, given, colours), count + known
     return densepose.filled(colours, count)
+
+
+def texture_beside(capture: Capture) -> np.ndarray | None:
+    """(24, side, side, 3) uint8 that came along with a capture, row 0 being v = 0; None where none did."""
+    file = capture.path / "foreign.npz"
+    if not file.is_file() or "texture" not in (arrays := read_npz(file)):
+        return None
+    texture = arrays["texture"]
+    if texture.dtype != np.uint8 or texture.ndim != 4 or texture.shape[::3] != (densepose.PARTS, 3) or \
+            not texture.size:
+        raise ValueError(f"{file}: texture is {brief(texture.dtype)} of shape {brief(texture.shape)}, "
+                         f"expected uint8 ({densepose.PARTS}, side, side, 3). Prepare the capture again.")
+    return texture

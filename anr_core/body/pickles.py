@@ -4,7 +4,8 @@
     unpickle       the same from bytes
 
 A pickle may name any function to be called. Here it gets only what stand_ins.py has for those that arrays are
-rebuilt with, no more room than its bytes can fill, and no lists that hold each other a billion times.
+rebuilt with, no more room than its bytes can fill, also where it makes many arrays of the same bytes, and no
+lists that hold each other a billion times.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import sys
 from math import prod
 from pathlib import Path
 
@@ -26,8 +28,10 @@ from anr_core.body.stand_ins import (
     stand_in,
     type_of,
 )
+from anr_core.telling import brief, reason
 
 MOST_ENTRIES = 10**6  # of lists and arrays, beside ten for each byte of the file
+MOST_MADE = 2**26  # bytes of what is made of parts that came before, beside twenty for each byte of the file
 
 
 def read_pickle(file: Path):
@@ -53,13 +57,14 @@ def checked(name: str | Path, read):
     try:
         return read()
     except Exception as error:  # bytes that are no pickle make the reader stumble in every possible way
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise ValueError(f"{name} can't be read ({reason}). Get it again, from somebody you trust.") from None
+        raise ValueError(f"{name} can't be read ({reason(error)}). Get it again, from somebody you trust."
+                         ) from None
 
 
 def load(stream, size: int):
     """What a pickle in a stream holds, of a file of so many bytes."""
-    found, entries = _plain(PlainUnpickler(_Ended(stream, size), encoding="latin1").load(), {})
+    unpickler = PlainUnpickler(_Ended(stream, size), encoding="latin1")
+    found, entries = _plain(unpickler.load(), {}, unpickler.room)
     if entries > MOST_ENTRIES + 10 * size:
         raise ValueError(f"its lists hold each other, {entries} entries in {size} bytes")
     return found
@@ -81,32 +86,54 @@ class _Ended:
         return self._stream.readinto(buffer)
 
 
-def _plain(value, done):
+class _Room:
+    """How many bytes may still be made, of parts of a file that may be taken again and again."""
+
+    def __init__(self, size: int):
+        self.left = MOST_MADE + 20 * size
+
+    def take(self, made):
+        """Count what was made; raises UnpicklingError where it is too much."""
+        self.left -= getattr(made, "nbytes", 0) or sys.getsizeof(made)
+        if self.left < 0:
+            raise pickle.UnpicklingError("it makes much of few bytes")
+
+
+def _plain(value, done, room):
     """The same containers, with arrays for what stands in for them, and how many entries they have in all.
 
     done  what became of containers by their identity: what is held twice is made once
+    room  for what is made anew
     """
     if id(value) in done:
         return done[id(value)][1:]
     entries, new = 1, value
     if isinstance(value, dict):
-        parts = {key: _plain(entry, done) for key, entry in value.items()}
+        parts = {key: _plain(entry, done, room) for key, entry in value.items()}
         new, entries = {key: part for key, (part, _) in parts.items()}, 1 + sum(n for _, n in parts.values())
     elif isinstance(value, list | tuple):
-        parts = [_plain(entry, done) for entry in value]
+        parts = [_plain(entry, done, room) for entry in value]
         new, entries = type(value)(part for part, _ in parts), 1 + sum(count for _, count in parts)
     elif isinstance(value, np.ndarray):
         entries += value.size
         if value.dtype == object:
             for index, entry in np.ndenumerate(value):
-                value[index], count = _plain(entry, done)
+                value[index], count = _plain(entry, done, room)
                 entries += count
     elif isinstance(value, Chumpy) and value.holds_array:
-        new = value.array()
+        room.take(new := value.array())
     else:
         return value, 1
     done[id(value)] = value, new, entries  # the value too: an identity is free for others once it is gone
     return new, entries
+
+
+def _counted(load):
+    """The same step of an unpickler, and what it has made counts."""
+    def counted(self):
+        load(self)
+        self.room.take(self.stack[-1])
+    return counted
 
 
 class PlainUnpickler(pickle._Unpickler):
@@ -116,7 +143,7 @@ class PlainUnpickler(pickle._Unpickler):
 
     def __init__(self, stream, **options):
         super().__init__(stream, **options)
-        self._source = stream
+        self._source, self.room = stream, _Room(stream.size)
 
     def find_class(self, module, name):
         """What stands for a name in the file; raises UnpicklingError for all but arrays and containers."""
@@ -131,7 +158,8 @@ class PlainUnpickler(pickle._Unpickler):
             version, shape, dtype, fortran, content = state
             shape, dtype = shape_of(shape), type_of(dtype)
             if prod(shape) * (1 if dtype.hasobject else dtype.itemsize) > len(content):
-                raise pickle.UnpicklingError(f"an array of {shape} has only {len(content)} entries or bytes")
+                raise pickle.UnpicklingError(f"an array of {brief(shape)} has only {len(content)} entries or "
+                                             "bytes")
             self.stack[-1] = version, shape, dtype, fortran, content
         super().load_build()
         if isinstance(self.stack[-1], JoblibArray):
@@ -171,7 +199,9 @@ class PlainUnpickler(pickle._Unpickler):
             checked_key(entry)
         super().load_frozenset()
 
+    dispatch |= {opcode[0]: _counted(pickle._Unpickler.dispatch[opcode[0]]) for opcode in (
+        pickle.REDUCE, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.INST, pickle.OBJ)}
     dispatch |= {opcode[0]: load for opcode, load in (
-        (pickle.BUILD, load_build), (pickle.BYTEARRAY8, load_bytearray8), (pickle.SETITEM, load_setitem),
-        (pickle.SETITEMS, load_setitems), (pickle.DICT, load_dict), (pickle.ADDITEMS, load_additems),
-        (pickle.FROZENSET, load_frozenset))}
+        (pickle.BUILD, _counted(load_build)), (pickle.BYTEARRAY8, load_bytearray8),
+        (pickle.SETITEM, load_setitem), (pickle.SETITEMS, load_setitems), (pickle.DICT, load_dict),
+        (pickle.ADDITEMS, load_additems), (pickle.FROZENSET, load_frozenset))}

@@ -26,6 +26,7 @@ from anr_core.body.base import Body, Pose, Posed
 from anr_core.body.npz import read_npz
 from anr_core.body.pickles import read_pickle
 from anr_core.body.stand_ins import plain_array
+from anr_core.telling import brief, reason
 
 ARRAYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 
@@ -183,14 +184,15 @@ def read_model(file: Path) -> dict[str, np.ndarray]:
     """The seven arrays of a model's .npz or .pkl, whatever wrote it; no code of the file is run."""
     try:
         if file.suffix == ".npz":
-            found = read_npz(file, only=ARRAYS)
+            found = read_npz(file, only=ARRAYS, objects=True)
         else:
             found = read_pickle(file)
         missing = [key for key in ARRAYS if key not in found]
         if not missing:
             return _fitting({key: plain_array(found[key]) for key in ARRAYS})
     except (EOFError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-        raise ValueError(f"{file} can't be read as a body model: {error}. Download it again.") from error
+        raise ValueError(f"{file} can't be read as a body model: {reason(error)}. Download it again."
+                         ) from error
     raise ValueError(f"{file} lacks {', '.join(missing)}; a body model's file holds {', '.join(ARRAYS)}.")
 
 
@@ -205,8 +207,8 @@ def _fitting(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         expected, found = shapes[name], array.shape
         if array.dtype.kind not in "biuf" or len(found) != len(expected) or 0 in found or \
                 any(size not in (None, there) for size, there in zip(expected, found, strict=True)):
-            raise ValueError(f"{name} is of {array.dtype} and shape {found}, expected numbers of "
-                             f"{str(expected).replace('None', 'n')}")
+            raise ValueError(f"{name} is of {brief(array.dtype)} and shape {brief(found)}, expected numbers "
+                             f"of {str(expected).replace('None', 'n')}")
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinite numbers")
     parents = arrays["kintree_table"][0].astype(np.int64)

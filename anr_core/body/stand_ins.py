@@ -13,7 +13,11 @@ from math import prod
 
 import numpy as np
 
-LARGEST_SPARSE = 10**8  # entries: a joint regressor of SMPL-X has 6e5
+from anr_core.telling import brief, listed, quoted, reason
+
+LARGEST_SPARSE = 10**7  # entries: a joint regressor of SMPL-X has 6e5
+LONGEST_EMPTY = 10**6  # rows of nothing, which take no room in a file, and time where they are gone through
+LONGEST_KEY = 64  # bits of a number: of longer ones any many can be alike to a dictionary
 PLAIN_KINDS = "biufcSU"  # of numpy's types: numbers and text, whose memory holds no addresses
 
 
@@ -27,12 +31,18 @@ def stand_in(module: str, name: str):
     if module.startswith("scipy.sparse") and name in _SPARSE:
         return _SPARSE[name]
     if (module, name) not in _NAMED:
-        raise pickle.UnpicklingError(f"it wants {module}.{name}, which is no array")
+        raise pickle.UnpicklingError(f"it wants {brief(f'{module}.{name}')}, which is no array")
     return _NAMED[module, name]
 
 
 def plain_array(value) -> np.ndarray:
-    """An array of what may be chumpy's, a sparse matrix, or one already."""
+    """An array of what may be chumpy's, a sparse matrix, lists of numbers, or one already.
+
+    Raises ValueError for lists that hold text: numpy would make all of it as wide as the longest.
+    """
+    if isinstance(value, list | tuple) and \
+            any(isinstance(one, str | bytes) for one in np.array(value, object).flat):
+        raise ValueError("a list holds text, expected numbers")
     if isinstance(value, Chumpy):
         value = value.array()
     return value.toarray() if hasattr(value, "toarray") else np.asarray(value)
@@ -58,7 +68,7 @@ class Chumpy:
     def array(self) -> np.ndarray:
         """The array; raises ValueError where there is only a computation."""
         if not self.holds_array:
-            raise ValueError(f"a chumpy object with {', '.join(self.state)} holds no array")
+            raise ValueError(f"a chumpy object with {listed(self.state)} holds no array")
         if "x" in self.state:  # chumpy.ch.Ch, an array
             return self.state["x"]
         chosen = np.ravel(plain_array(self.state["a"]))[self.state["idxs"]]  # chumpy.reordering.Select
@@ -74,11 +84,18 @@ class _Sparse:
         self.state = _state(state)
 
     def toarray(self) -> np.ndarray:
+        """The whole of it; raises ValueError where it is broken."""
+        try:
+            return self._drawn_out()
+        except Exception as error:  # of what a file says scipy takes all on trust
+            raise ValueError(f"a sparse matrix is broken ({reason(error)})") from None
+
+    def _drawn_out(self):
         import scipy.sparse
 
         shape = self.state["_shape"]
         if prod(shape) > LARGEST_SPARSE:
-            raise ValueError(f"a sparse matrix of {shape} is larger than any of a body")
+            raise ValueError(f"a sparse matrix of {brief(shape)} is larger than any of a body")
         names = ("row", "col") if self.kind == "coo_matrix" else ("indices", "indptr")
         if "coords" in self.state:  # newer coo matrices
             places = self.state["coords"]
@@ -110,7 +127,7 @@ class JoblibArray:
 def _empty_array(_, shape, __):
     """numpy's beginning of every array, which is then filled from the file."""
     if shape != (0,):
-        raise pickle.UnpicklingError(f"an array begins with the shape {shape}")
+        raise pickle.UnpicklingError(f"an array begins with the shape {brief(shape)}")
     return np.empty(0, np.int8)
 
 
@@ -142,7 +159,7 @@ class _Dtype:
 
 
 def _refused(what):
-    raise pickle.UnpicklingError(f"an array is of the type {what!r}")
+    raise pickle.UnpicklingError(f"an array is of the type {quoted(what)}")
 
 
 def type_of(found) -> np.dtype:
@@ -152,30 +169,31 @@ def type_of(found) -> np.dtype:
 
 def shape_of(found) -> tuple[int, ...]:
     """The shape that a file gives an array."""
-    if not (isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found)):
-        raise pickle.UnpicklingError(f"an array is of the shape {found!r}")
+    if not (isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found)) or \
+            0 in found and max(found) > LONGEST_EMPTY:
+        raise pickle.UnpicklingError(f"an array is of the shape {brief(found)}")
     return found
 
 
 def _tensor(storage, offset, size, stride, *_):
     import torch
 
-    numbers = torch.empty(0, dtype=storage.dtype).set_(storage)
-    if prod(shape_of(size)) > len(numbers):
-        raise pickle.UnpicklingError(f"a tensor of {tuple(size)} has only {len(numbers)} numbers")
-    return numbers.as_strided(size, stride, offset).clone()
+    if not isinstance(storage, torch.Tensor) or prod(shape_of(size)) > len(storage):
+        raise pickle.UnpicklingError(f"a tensor of {brief(size)} has fewer numbers")
+    return storage.as_strided(size, stride, offset).clone()
 
 
 def _storage(data):
     import torch
 
-    return torch.load(io.BytesIO(data), weights_only=True)
+    storage = torch.load(io.BytesIO(data), weights_only=True)
+    return torch.empty(0, dtype=storage.dtype).set_(storage)
 
 
 def _rebuilt(kind, base, state):
     """copyreg's beginning of an object of Python 2."""
     if not (isinstance(kind, type) and issubclass(kind, FILLED) and base is object and state is None):
-        raise pickle.UnpicklingError(f"it wants to make a {kind}")
+        raise pickle.UnpicklingError(f"it wants to make a {brief(kind)}")
     return kind.__new__(kind)
 
 
@@ -184,7 +202,16 @@ def checked_key(key):
     flat = key if isinstance(key, tuple) else (key,)
     if not all(isinstance(part, str | bytes | int | float | None) for part in flat):
         raise pickle.UnpicklingError(f"a key is a {type(key).__name__}, and no number or text")
+    if any(isinstance(part, int) and part.bit_length() > LONGEST_KEY for part in flat):
+        raise pickle.UnpicklingError(f"a key is a number of more than {LONGEST_KEY} bits")
     return key
+
+
+def _encoded(text, encoding="latin1"):
+    """How Python 3 writes bytes for Python 2."""
+    if encoding != "latin1":  # others take their time, or make much of little
+        raise pickle.UnpicklingError(f"bytes are text in {quoted(encoding)}")
+    return text.encode(encoding)
 
 
 def _set(entries=()):
@@ -198,7 +225,7 @@ def _ordered(pairs=()):
 
 _NAMED = {
     ("collections", "OrderedDict"): _ordered,
-    ("_codecs", "encode"): lambda text, encoding="latin1": text.encode(encoding),
+    ("_codecs", "encode"): _encoded,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor, ("torch.storage", "_load_from_bytes"): _storage,
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): JoblibArray,
     **{(module, "_reconstructor"): _rebuilt for module in ("copy_reg", "copyreg")},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from anr_core.body.base import Body, Pose, Posed, Surface
+from anr_core.telling import listed
 
 
 class TrackedBody(Body):
@@ -29,7 +30,7 @@ class TrackedBody(Body):
         finite = [bool(mesh.isfinite().all()) for mesh in vertices]  # one by one: they may lie on disk
         broken = frames[~torch.tensor(finite)]
         if len(broken):
-            raise ValueError(f"The mesh of frame {_listed(broken)} holds NaN or infinite vertices; "
+            raise ValueError(f"The mesh of frame {listed(broken.tolist())} holds NaN or infinite vertices; "
                              "register it anew or leave it out.")
         if bool((frames.diff() < 0).any()):
             order = frames.argsort()
@@ -64,10 +65,6 @@ class TrackedBody(Body):
         if bool(known.all()):
             return
         remedy = "" if self.interpolate else " or let frames between two of them be interpolated"
-        raise ValueError(f"Frame {_listed(frame[~known])} has no mesh: {len(self.frames)} frames from "
-                         f"{int(self.frames[0])} to {int(self.frames[-1])} are registered; ask for one of "
-                         f"these{remedy}.")
-
-
-def _listed(frames: torch.Tensor) -> str:
-    return ", ".join(f"{frame:g}" for frame in frames[:5].tolist()) + (", ..." if len(frames) > 5 else "")
+        raise ValueError(f"Frame {listed(frame[~known].tolist())} has no mesh: {len(self.frames)} frames "
+                         f"from {int(self.frames[0])} to {int(self.frames[-1])} are registered; ask for one "
+                         f"of these{remedy}.")

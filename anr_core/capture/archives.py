@@ -23,18 +23,22 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from anr_core.telling import quoted, reason
+
 DRIVE = re.compile("[A-Za-z]:")  # how a part begins that leads elsewhere on Windows; 12:00.jpg is a picture
 CHUNK = 2**20  # bytes
 SMALL = 2**28  # bytes that any archive may unpack to
 USUAL = 100  # times its own size that a larger one may
 MOST_FILES = 2_000_000  # the largest data sets of people have hundreds of thousands
+LARGEST_DICTIONARY = 2**28  # bytes that xz may take; -9 takes 65 MB
 LONGEST_HEADER = 2**20  # bytes of a tar's header, which is read into memory as a whole
 ZIP_BEGINS = b"PK\3\4"
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
           UnicodeError, LookupError, OverflowError, struct.error,  # of what damage leads astray
-          RuntimeError, NotImplementedError)  # an encrypted zip, and an unknown compression
+          RuntimeError, NotImplementedError,  # an encrypted zip, and an unknown compression
+          MemoryError)  # what xz asks for is told by the file
 
 
 class BrokenArchive(ValueError):
@@ -82,12 +86,11 @@ def unpack(archive: Path, folder: Path) -> Path:
                 shutil.copyfileobj(stream, out, CHUNK)
         os.rename(fresh, folder)
     except FileExistsError:
-        raise BrokenArchive(f"{archive} holds {name!r} twice. Pack it again.") from None
+        raise BrokenArchive(f"{archive} holds {quoted(name)} twice. Pack it again.") from None
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
             raise  # of this disk, not of the archive
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BrokenArchive(f"{archive} can't be unpacked ({reason}). Get it again.") from None
+        raise BrokenArchive(f"{archive} can't be unpacked ({reason(error)}). Get it again.") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     entries = list(folder.iterdir())
@@ -120,6 +123,8 @@ def _tar_members(archive, most) -> Iterator[tuple[str, int, IO[bytes]]]:
     with _plain(archive) as stream, \
             tarfile.open(fileobj=_Bounded(stream, most, archive), mode="r:") as opened:
         for member in opened:
+            if member.size < 0:  # which would lead back to where it was read from
+                raise tarfile.ReadError("a file of negative size")
             if member.size > most:  # before it is skipped or made room for
                 raise BrokenArchive(_swollen(archive, member.size))
             if not member.isfile() and not member.isdir():
@@ -137,6 +142,8 @@ def _plain(archive):
     """The bytes of a tar, decompressed where they are compressed."""
     with open(archive, "rb") as stream:
         start = stream.read(6)
+        if start.startswith(b"\xfd7zXZ"):  # which may ask for 4 GiB to be unpacked in
+            lzma.LZMADecompressor(memlimit=LARGEST_DICTIONARY).decompress(start + stream.read(CHUNK), 1)
     for beginning, opened in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open)):
         if start.startswith(beginning):
             return opened(archive, "rb")
@@ -169,7 +176,8 @@ class _Bounded:
 
 
 def _unwanted(archive, name):
-    return f"{archive} holds {name!r}, a link or a device, and is not unpacked. Pack plain files and folders."
+    return (f"{archive} holds {quoted(name)}, a link or a device, and is not unpacked. Pack plain files and "
+            "folders.")
 
 
 def _clutter(name):
@@ -181,7 +189,7 @@ def _inside(archive, name) -> list[str]:
     """The parts of a member's path, which must stay in the folder."""
     parts = re.split(r"[/\\]", name)
     if parts[0] == "" or ".." in parts or "\0" in name or any(map(DRIVE.match, parts)):
-        raise BrokenArchive(f"{archive} holds {name!r}, which leads out of its folder, here or on "
+        raise BrokenArchive(f"{archive} holds {quoted(name)}, which leads out of its folder, here or on "
                             "another system, and is not unpacked. Get it from somebody you trust.")
     return [part for part in parts if part not in ("", ".")]
 

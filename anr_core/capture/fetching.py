@@ -29,6 +29,8 @@ from tqdm import tqdm
 
 from anr_core.capture.archives import CHUNK, BrokenArchive, is_archive, make_room, unpack
 from anr_core.capture.sample import fetch_sample, is_sample
+from anr_core.capture.sources import is_number
+from anr_core.telling import brief, quoted, reason
 
 ATTEMPTS, PAUSE, TIMEOUT = 3, 1.0, 30.0  # tries in a row without a byte, seconds between them, seconds
 
@@ -139,16 +141,16 @@ def _from_http(address, home):
                 part.unlink()
                 continue
             if error.code < 500:
-                raise ValueError(f"{address} can't be downloaded ({error.code} {error.reason}). Check the "
-                                 "link, and that whoever has it may read it.") from None
-            name, total, reason = None, None, f"{error.code} {error.reason}"
+                raise ValueError(f"{address} can't be downloaded ({error.code} {brief(error.reason)}). Check "
+                                 "the link, and that whoever has it may read it.") from None
+            name, total, why = None, None, f"{error.code} {brief(error.reason)}"
         except (OSError, HTTPException) as error:
-            name, total, reason = None, None, str(error) or type(error).__name__
+            name, total, why = None, None, reason(error)
         if name and total in (None, _length(part)):
             break
         idle = 0 if _length(part) > before else idle + 1
         if idle == ATTEMPTS:
-            what = f"the connection ended after {_length(part)} of {total} bytes" if name else reason
+            what = f"the connection ended after {_length(part)} of {total} bytes" if name else why
             raise ValueError(f"{address} can't be downloaded ({what}). The same command goes on where this "
                              f"one stopped. {BY_HAND}")
         time.sleep(PAUSE)
@@ -177,14 +179,14 @@ class _Redirects(HTTPRedirectHandler):
         old, new = urlsplit(request.full_url), urlsplit(target)
         why = None
         if new.scheme not in ("http", "https"):
-            why = f"another protocol, {new.scheme}"
+            why = f"another protocol, {brief(new.scheme)}"
         elif old.scheme == "https" and new.scheme == "http":
             why = "an address without encryption"
         elif _is_inside(new.hostname) and not _is_inside(old.hostname):
             why = "an address inside this network"
         if why:
-            raise ValueError(f"{request.full_url} sends on to {target[:200]!r}, {why}, and is not followed. "
-                             f"Ask whoever gave you the link. {BY_HAND}")
+            raise ValueError(f"{request.full_url} sends on to {quoted(target, 200)}, {why}, and is not "
+                             f"followed. Ask whoever gave you the link. {BY_HAND}")
         return super().redirect_request(request, stream, code, reason, headers, target)
 
 
@@ -208,13 +210,13 @@ def _receive(address, part) -> tuple[str, int | None]:
         fields, resumed = response.headers, response.status == 206
         if resumed and not fields.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise HTTPException(f"the server sent {fields.get('Content-Range')}, asked for {have}-")
+            raise HTTPException(f"the server sent {brief(fields.get('Content-Range'))}, asked for {have}-")
         name = _file_name(fields.get_filename() or unquote(PurePosixPath(urlsplit(response.url).path).name))
         if fields.get_content_type() == "text/html" and not name.endswith((".html", ".htm")):
             raise ValueError(f"{address} leads to a web page, not to a file. Copy the link of the file "
                              f"itself. {BY_HAND}")
         length, done = fields.get("Content-Length"), have if resumed else 0
-        total = done + int(length) if length and length.isdecimal() else None
+        total = done + int(length) if length and is_number(length) else None
         make_room((total or 0) - done, part.parent, address)
         tag = fields.get("ETag", "W/")  # weak ones don't promise the same bytes
         version.write_text(fields.get("Last-Modified", "") if tag.startswith("W/") else tag)
@@ -248,9 +250,8 @@ def _from_drive(address, home):
         gdown.download(id=identity, output=f"{home}{os.sep}", resume=True, use_cookies=False)
     except (OSError, ValueError, RuntimeError, gdown.exceptions.FileURLRetrievalError,
             requests.exceptions.RequestException) as error:
-        reason = (str(error).split("\n") or [""])[0]
-        raise ValueError(f"{address} can't be downloaded ({reason}). Let anyone with the link read it. "
-                         f"{BY_HAND}") from None
+        raise ValueError(f"{address} can't be downloaded ({reason(error)}). Let anyone with the link read "
+                         f"it. {BY_HAND}") from None
     if _only_file(home) is None:
         raise ValueError(f"{address} gave no file. Let anyone with the link read it. {BY_HAND}")
 
@@ -266,5 +267,5 @@ def _from_youtube(address, home):
         with yt_dlp.YoutubeDL(wish) as downloader:
             made = Path(downloader.prepare_filename(downloader.extract_info(address)))
     except yt_dlp.utils.DownloadError as error:
-        raise ValueError(f"{address} can't be downloaded ({str(error).splitlines()[0]}). {BY_HAND}") from None
+        raise ValueError(f"{address} can't be downloaded ({reason(error)}). {BY_HAND}") from None
     os.replace(made, home / _file_name(made.name))

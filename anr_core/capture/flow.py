@@ -168,7 +168,11 @@ class Flows:
 
     def _read(self, later):
         """What the source had: from the later picture to the one before it, and back; (1, 2, h, w) both."""
-        return [_as_planes(self.capture.truth(later, name)) for name in ("flow_inv", "flow")]
+        flows = [self.capture.truth(later, name) for name in ("flow_inv", "flow")]
+        if len({flow.shape for flow in flows}) > 1 or flows[0].shape[2:] != (2,):
+            raise ValueError(f"{self.capture.path / later.truth} holds no flow of one size, there and back. "
+                             "Prepare it again.")
+        return [_as_planes(flow) for flow in flows]
 
     def _computed(self, earlier, later, box):
         """The same of a box, at the resolution at which it is computed."""

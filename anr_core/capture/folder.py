@@ -45,6 +45,7 @@ from anr_core.capture.keypoints import Table, of_body, read_keypoints
 from anr_core.capture.pictures import Memory, read_image
 from anr_core.capture.posing import read_posing
 from anr_core.capture.views import Views, as_floats
+from anr_core.telling import brief, listed, quoted, reason
 
 # Multiples of it, modulo 1, fill [0, 1) evenly at every number of them (Weyl's sequence).
 GOLDEN = 0.6180339887498949
@@ -182,7 +183,7 @@ class Capture:
         Raises ValueError for a split that there is not.
         """
         if name not in self.splits:
-            raise ValueError(f"{self.path} has no split {name!r}; it has {', '.join(self.splits)}.")
+            raise ValueError(f"{self.path} has no split {quoted(name)}; it has {listed(self.splits)}.")
         return self.only(lambda shot: shot.split == name)
 
     def only(self, wanted: Callable[[Shot], bool]) -> Capture:
@@ -208,11 +209,15 @@ class Capture:
     def truth(self, shot: Shot, name: str) -> np.ndarray:
         """One array of what else is known of a picture; only this one is read."""
         if shot.truth is None:
-            raise ValueError(f"{self.path} keeps no truth of {shot.image}; studio captures do.")
+            raise ValueError(f"{self.path} keeps no truth of {brief(shot.image)}; studio captures do.")
         file = self.path / shot.truth
         if name not in (there := names_in_npz(file)):
-            raise ValueError(f"{file} holds no {name!r}; it holds {', '.join(there)}.")
-        return read_npz(file, only=(name,))[name]
+            raise ValueError(f"{file} holds no {quoted(name)}; it holds {listed(there)}.")
+        found = read_npz(file, only=(name,))[name]
+        if found.dtype.kind not in "biuf":
+            raise ValueError(f"{file}: {quoted(name)} is {brief(found.dtype)}, expected numbers. Prepare it "
+                             "again.")
+        return found
 
     def background(self, camera: str) -> torch.Tensor | None:
         """(1, 3, H, W) the scene without the person as that camera sees it, or None where it isn't known."""
@@ -227,13 +232,9 @@ def _chosen(shots, name, wanted):
         return shots
     wanted, there = set(wanted), {getattr(shot, name) for shot in shots}
     if missing := wanted - there:
-        raise ValueError(f"The capture has no {name} {_listed(missing)}; it has {_listed(there)}.")
+        raise ValueError(f"The capture has no {name} {listed(sorted(missing))}; it has "
+                         f"{listed(sorted(there))}.")
     return [shot for shot in shots if getattr(shot, name) in wanted]
-
-
-def _listed(values):
-    listed = [str(value) for value in sorted(values)]
-    return ", ".join(listed if len(listed) <= 12 else [*listed[:5], "...", *listed[-2:]])
 
 
 def load_capture(path: str | Path) -> Capture:
@@ -245,8 +246,8 @@ def load_capture(path: str | Path) -> Capture:
     try:
         return _described(path, read_index(path))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"{path / 'capture.json'} is broken ({type(error).__name__}: {error}). Prepare it "
-                         "again.") from None
+        raise ValueError(f"{path / 'capture.json'} is broken ({type(error).__name__}: {reason(error)}). "
+                         "Prepare it again.") from None
 
 
 def _camera(entry, name, path):
@@ -254,8 +255,8 @@ def _camera(entry, name, path):
         return Camera(*(torch.tensor(entry[key], dtype=torch.float32)[None] for key in ("K", "R", "t")),
                       size=tuple(entry["size"]))
     except ValueError as error:
-        raise ValueError(f"{path / 'capture.json'} has a broken camera {name} ({error}). Prepare it "
-                         "again.") from None
+        raise ValueError(f"{path / 'capture.json'} has a broken camera {brief(name)} ({reason(error)}). "
+                         "Prepare it again.") from None
 
 
 def _described(path, index):
@@ -266,11 +267,15 @@ def _described(path, index):
         what, file, known = ("mesh", "body.npz", body.frames) if poses is None else \
                             ("pose", "poses.npz", poses.frame)
         if missing := {shot.frame for shot in shots} - set(known.tolist()):
-            raise ValueError(f"{path / file} has no {what} of frame {_listed(missing)}. Prepare it again.")
+            raise ValueError(f"{path / file} has no {what} of frame {listed(sorted(missing))}. Prepare it "
+                             "again.")
+    table = read_keypoints(path / "keypoints.npz", skeleton) if skeleton else {}
+    if unknown := {camera for camera, _ in table} - cameras.keys():
+        raise ValueError(f"{path / 'keypoints.npz'} has keypoints of camera {listed(sorted(unknown))}, which "
+                         "capture.json doesn't describe. Prepare it again.")
     up = torch.tensor(index["up"], dtype=torch.float32)
     uncalibrated = (name for name, entry in index["cameras"].items() if not entry.get("calibrated", True))
     return Capture(path, cameras, shots, body, index["format"], index["licence"], index["fps"],
                    up, index["person"], index["backgrounds"], poses,
-                   read_keypoints(path / "keypoints.npz", skeleton) if skeleton else {}, skeleton,
-                   frozenset(uncalibrated), index.get("link"),
+                   table, skeleton, frozenset(uncalibrated), index.get("link"),
                    read_joints(path / "joints.npz", index.get("joints")))

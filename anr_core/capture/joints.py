@@ -11,6 +11,7 @@ import torch
 from anr_core.body.npz import read_npz
 from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import brief, reason
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Joints:
         """
         count, points = len(skeleton_named(skeleton)), np.asarray(points)
         if points.ndim != 3 or points.shape[1:] not in ((count, 3), (count, 4)) or len(frames) != len(points):
-            raise ValueError(f"joints of {len(frames)} frames have the shape {points.shape}, expected "
+            raise ValueError(f"joints of {len(frames)} frames have the shape {brief(points.shape)}, expected "
                              f"({len(frames)}, {count}, 3 or 4) of a skeleton {skeleton}.")
         if points.shape[2] == 3:
             points = np.concatenate([points, np.ones_like(points[..., :1])], -1)
@@ -61,4 +62,5 @@ def read_joints(file: Path, description: dict | None) -> Joints | None:
         arrays = read_npz(file)
         return Joints.of(description["skeleton"], arrays["frames"], arrays["points"], description["lifted"])
     except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
+        raise ValueError(f"{file} is missing or broken ({reason(error)}). Prepare the capture again."
+                         ) from None

@@ -11,6 +11,7 @@ from anr_core.body.npz import read_npz
 from anr_core.camera import Camera
 from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import brief, reason
 
 Table = dict[tuple[str, int], torch.Tensor]  # (camera name, frame) -> (K, 3) pixels and confidence
 
@@ -47,14 +48,16 @@ def read_keypoints(file: Path, skeleton: str) -> Table:
         points, cameras = arrays["points"], arrays["cameras"]
         frames = frame_numbers(arrays["frames"], "frames")
         if points.ndim != 3 or points.shape[1:] != (count, 3) or points.dtype.kind != "f":
-            raise ValueError(f"points of the shape {points.shape}, expected (n, {count}, 3) of {skeleton}")
+            raise ValueError(f"points of the shape {brief(points.shape)}, expected (n, {count}, 3) of "
+                             f"{skeleton}")
         if cameras.dtype.kind != "U" or cameras.ndim != 1:
             raise ValueError("cameras are no names")
         known = np.isfinite(points).all(-1, keepdims=True)
         points = torch.from_numpy(np.where(known, points, 0).astype(np.float32))
         return dict(zip(zip(cameras.tolist(), frames.tolist(), strict=True), points, strict=True))
     except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
+        raise ValueError(f"{file} is missing or broken ({reason(error)}). Prepare the capture again."
+                         ) from None
 
 
 def straightened(points: np.ndarray, lens: Camera, camera: Camera) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import mmap
+import struct
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -11,10 +12,13 @@ from threading import Lock
 from typing import IO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
-# What Pillow makes of what is no picture, is damaged, is a damaged PNG, or would fill the memory.
-BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+from anr_core.telling import reason
+
+# What Pillow makes of what is no picture, is damaged, wherever that is, or would fill the memory.
+BROKEN = (OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+          AssertionError, RuntimeError, MemoryError, struct.error, Image.DecompressionBombError)
 FORMATS = ("PNG", "JPEG", "WEBP")  # others of Pillow's formats start programs, or are no pictures of a camera
 LARGEST_PICTURE = 2 * Image.MAX_IMAGE_PIXELS  # pixels from which on Pillow refuses to decode
 TURNED = range(5, 9)  # values of EXIF's orientation for pictures that lie on their side
@@ -43,8 +47,8 @@ def _read(path, mode):
         return decoded(path, mode)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing. Put it back, or prepare the capture again.") from None
-    except (*BROKEN, MemoryError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
+    except BROKEN as error:
+        raise ValueError(f"{path} can't be read as a picture ({reason(error)}). Copy it again.") from None
 
 
 def decoded(file: Path | IO[bytes], mode: str | None) -> np.ndarray:
@@ -78,8 +82,8 @@ def picture_channels(path: Path) -> int:
     try:
         with Image.open(path, formats=FORMATS) as image:
             return channel_count(image)
-    except (*BROKEN, MemoryError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
+    except BROKEN as error:
+        raise ValueError(f"{path} can't be read as a picture ({reason(error)}). Copy it again.") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -88,13 +92,8 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=FORMATS) as image:
             upright = image.getexif().get(ExifTags.Base.Orientation) not in TURNED
             return (image.height, image.width) if upright else (image.width, image.height)
-    except (*BROKEN, MemoryError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({_reason(error)}). Copy it again.") from None
-
-
-def _reason(error):
-    """Why a picture can't be read: a damaged header may ask for any length, and memory's end says nothing."""
-    return str(error) or "it asks for more memory than there is"
+    except BROKEN as error:
+        raise ValueError(f"{path} can't be read as a picture ({reason(error)}). Copy it again.") from None
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from anr_core.body.npz import read_npz
 from anr_core.body.smpl import VERTICES, SmplBody, own_model
 from anr_core.capture.footage import Footage
 from anr_core.capture.readers.arrays import frame_numbers, numbers
+from anr_core.telling import quoted, reason
 
 UNREGISTERED = {"model": None}
 
@@ -42,12 +43,12 @@ def make_body(description: dict) -> Body:
             return AnnyBody(Shape(**description["shape"]))
         if description["model"] in VERTICES:
             model, betas = own_model(description["model"], description["variant"]), description["betas"]
-            betas = numbers(np.array(betas), (None,), "betas")
+            betas = numbers(betas, (None,), "betas")
             return SmplBody(model, description["model"], description["variant"], betas)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"The description of the body, {description!r:.200}, is broken ({error!s:.200}). "
-                         "Prepare the capture again, or train the run again.") from None
-    raise ValueError(f"The body {description['model']!r:.60} is unknown; this version knows anny, "
+        raise ValueError(f"The description of the body, {quoted(description, 200)}, is broken "
+                         f"({reason(error)}). Prepare the capture again, or train the run again.") from None
+    raise ValueError(f"The body {quoted(description['model'])} is unknown; this version knows anny, "
                      f"{', '.join(VERTICES)}. Prepare the capture again, or train the run again.")
 
 
@@ -82,7 +83,7 @@ def read_posing(folder: Path, description: dict | None) -> tuple[Body | None, Po
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{folder}: {error} Or prepare the capture again, and fit Anny.") from None
     except ValueError as error:
-        raise ValueError(f"{folder / 'capture.json'}: {error}") from None
+        raise ValueError(f"{folder / 'capture.json'}: {reason(error)}") from None
     poses = _read(folder / "poses.npz", _poses)
     if (found := poses.rotations.shape[1]) != (known := body.rest_pose().rotations.shape[1]):
         raise ValueError(f"{folder / 'poses.npz'} turns {found} joints, but the body has {known}. Prepare "
@@ -112,4 +113,5 @@ def _read(file, make):
     try:
         return make(read_npz(file, mapped=("vertices",)))
     except (FileNotFoundError, KeyError, ValueError, TypeError, IndexError) as error:
-        raise ValueError(f"{file} is missing or broken ({error}). Prepare the capture again.") from None
+        raise ValueError(f"{file} is missing or broken ({reason(error)}). Prepare the capture again."
+                         ) from None

@@ -15,6 +15,7 @@ import torch
 
 from anr_core.camera import Camera
 from anr_core.capture.pictures import picture_size, read_image
+from anr_core.telling import reason
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LARGEST_JSON = 2**28  # bytes, which become up to twenty times as many in memory
@@ -38,8 +39,8 @@ def read_json(file: Path, broken: str | None = None):
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        told = broken.replace("{}", str(error)) if broken else \
-            f"{file} is not whole JSON ({error}). Copy it again."
+        told = broken.replace("{}", reason(error)) if broken else \
+            f"{file} is not whole JSON ({reason(error)}). Copy it again."
         raise ValueError(told) from None
 
 
@@ -130,5 +131,4 @@ def decoded(video: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _no_video(video, error):
-    reason = (str(error).splitlines() or ["no reason given"])[0]
-    return ValueError(f"{video} can't be read as a video ({reason}). Copy it again.")
+    return ValueError(f"{video} can't be read as a video ({reason(error)}). Copy it again.")

@@ -12,6 +12,7 @@ from anr_core.capture.outline import drawn_mask, near_outline
 from anr_core.capture.pictures import read_channels, read_image, read_mask
 from anr_core.capture.view import View
 from anr_core.capture.window import BODY_MARGIN, body_box, resample, resize
+from anr_core.parts.densepose import PARTS
 
 if TYPE_CHECKING:
     from anr_core.capture.folder import Capture, Shot
@@ -123,33 +124,44 @@ class Views(Dataset):
     def _labels(self, shot, corner, size):
         """(1, 3, h, w) of a box of a picture."""
         left, top = corner
-        kept, = self.capture.memory.get((shot.truth, corner, size), lambda: (
-            self.capture.truth(shot, "iuv")[top:top + size[0], left:left + size[1]].copy(),))
-        if kept.shape != (*size, 3):
+
+        def read():
+            whole = self.capture.truth(shot, "iuv")
+            if whole.ndim != 3 or whole.shape[2] != 3 or whole.dtype != np.uint8 or \
+                    whole[..., 0].max(initial=0) > PARTS:
+                raise ValueError(f"{self.capture.path / shot.truth} holds labels that are none of "
+                                 "DensePose's. Prepare it again.")
+            return whole[top:top + size[0], left:left + size[1]].copy(),
+
+        kept, = self.capture.memory.get((shot.truth, corner, size), read)
+        if kept.shape[:2] != size:
             raise ValueError(f"{self.capture.path / shot.truth} holds labels of another size than "
                              f"{shot.image}. Prepare it again.")
         return torch.from_numpy(kept).permute(2, 0, 1)[None] / torch.tensor([1.0, 255, 255])[:, None, None]
 
     def _read(self, shot, box):
         """Image, mask, certain and what input there is of a box (left, top, right, bottom) of a picture."""
-        path, size = self.capture.path, self.capture.cameras[shot.camera].size
-        mask, certain = self._mask(shot, size)
-        planes = [read_image(path / shot.image), mask, certain]
-        planes += [] if shot.input is None else [read_channels(path / shot.input)]
-        names = (shot.image, shot.mask, shot.certain, shot.input)
-        for plane, name in zip(planes, names, strict=False):
-            if plane.shape[:2] != size:
-                raise ValueError(f"{path / name} is {plane.shape[1]}x{plane.shape[0]} pixels, but in "
-                                 f"capture.json {shot.camera} is {size[1]}x{size[0]}. Prepare it again.")
+        size = self.capture.cameras[shot.camera].size
+        planes = [self._sized(read_image, shot.image, shot)]  # before room is made for a mask of its size
+        planes += self._mask(shot, size)
+        planes += [] if shot.input is None else [self._sized(read_channels, shot.input, shot)]
         left, top, right, bottom = box
         return tuple(plane[top:bottom, left:right].copy() for plane in planes)
 
+    def _sized(self, read, name, shot):
+        """A picture of a shot, which has to be of its camera's size."""
+        file, size = self.capture.path / name, self.capture.cameras[shot.camera].size
+        plane = read(file)
+        if plane.shape[:2] != size:
+            raise ValueError(f"{file} is {plane.shape[1]}x{plane.shape[0]} pixels, but in capture.json "
+                             f"{shot.camera} is {size[1]}x{size[0]}. Prepare it again.")
+        return plane
+
     def _mask(self, shot, size):
         """A shot's mask, drawn where nobody measured it, and what is certain: without a body nothing."""
-        path = self.capture.path
-        certain = read_mask(path / shot.certain) > 0 if shot.certain else np.ones(size, bool)
+        certain = self._sized(read_mask, shot.certain, shot) > 0 if shot.certain else np.ones(size, bool)
         if shot.mask is not None:
-            return read_mask(path / shot.mask), certain
+            return self._sized(read_mask, shot.mask, shot), certain
         if shot.input is not None and shot.known:
             return np.full(size, 255, np.uint8), certain  # the picture as a whole is what is to be drawn
         if self.body is None:

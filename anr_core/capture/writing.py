@@ -20,6 +20,7 @@ from anr_core.capture.keypoints import straightened, write_keypoints
 from anr_core.capture.outline import near_outline
 from anr_core.capture.pictures import read_channels, read_image, read_mask, write_image, write_mask
 from anr_core.capture.posing import write_posing
+from anr_core.telling import quoted
 
 # Of a mesh's vertices, that have to lie in a picture for it to count as a picture of the person.
 LEAST_VISIBLE = 0.01
@@ -68,7 +69,8 @@ def write_capture(footage: Footage, folder: Path, keypoints_late: int = 0) -> li
     """
     for name in footage.cameras:
         if not CAMERA_NAME.fullmatch(name):
-            raise ValueError(f"Camera name {name!r} can't be a folder's name. Use letters, digits and _ - .")
+            raise ValueError(f"Camera name {quoted(name)} can't be a folder's name. Use at most a hundred "
+                             "letters, digits and _ - .")
     cameras = {name: replace(camera, distortion=None) for name, camera in footage.cameras.items()}
     shots, unseen, keypoints = [], {}, {}
     for take in footage.takes:

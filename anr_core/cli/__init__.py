@@ -22,24 +22,17 @@ from anr_core.cli.captures import Annotate, Convert, Fit, Lift, Mask, Paint, Pre
 from anr_core.cli.looking import Bench, Shapes
 from anr_core.cli.runs import Evaluate, Export, Mesh, Render, Train, Transfer
 from anr_core.launch import Alike, speaks, started
+from anr_core.telling import LONGEST_ERROR, brief
 
 # Commands import what they need when they run: --help must not wait for torch.
 
 BAD_INPUT = 2
 STOPPING = "SIGINT", "SIGTERM", "SIGHUP"  # Ctrl-C; a scheduler, or the system going down; a closed terminal
-LONGEST = 2000  # characters of an error: what a file holds may stand in it
 
 COMMANDS = {"prepare": Prepare, "convert": Convert, "studio": Studio, "paint": Paint, "sheet": Sheet,
             "annotate": Annotate, "mask": Mask, "fit": Fit, "lift": Lift, "train": Train,
             "evaluate": Evaluate, "render": Render, "transfer": Transfer, "mesh": Mesh,
             "export": Export, "shapes": Shapes, "bench": Bench}
-
-
-def one_line(told: str) -> str:
-    """What an error says, in one line of moderate length, without what would steer a terminal."""
-    told = " ".join(told.split())
-    told = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in told)
-    return told if len(told) <= LONGEST else f"{told[:LONGEST // 2]} ... {told[-LONGEST // 2:]}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,7 +84,7 @@ def failed(heard: bool, error: Exception, told: str) -> int:
         whose = f" in process {place.rank} of {place.count}, on {platform.node()}"
     elif not heard:
         return BAD_INPUT
-    print(f"Error{whose}:", one_line(told), file=sys.stderr)
+    print(f"Error{whose}:", brief(told, LONGEST_ERROR), file=sys.stderr)
     return BAD_INPUT
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tyro.conf import arg
 
+from anr_core.telling import brief, quoted
+
 
 def optional(metavar: str):
     """An option that is off unless given: its help needs no default."""
@@ -18,17 +20,19 @@ def frame_list(text: str, there: Iterable[int]) -> list[int]:
 
     Raises ValueError for text that is no list, and for numbers that none of them has.
     """
+    from anr_core.capture.sources import is_number
+
     there, named = sorted(there), set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         last = last if dash else first
-        if not (first.isdecimal() and last.isdecimal()):
-            raise ValueError(f"{text!r} is no list of frames: {part!r} is neither a number nor a range. "
-                             "Write for example 0-40,48.")
+        if not (is_number(first) and is_number(last)):
+            raise ValueError(f"{quoted(text)} is no list of frames: {quoted(part)} is neither a number nor a "
+                             "range. Write for example 0-40,48.")
         frames = {frame for frame in there if int(first) <= frame <= int(last)}
         if not frames:
             known = f"{len(there)} frames from {there[0]} to {there[-1]}" if there else "none that all have"
-            raise ValueError(f"There is no frame {part.strip()}; the capture has {known}.")
+            raise ValueError(f"There is no frame {brief(part.strip())}; the capture has {known}.")
         named |= frames
     return sorted(named)
 
@@ -54,6 +58,6 @@ def read_settings(file: Path, system: str = "anr") -> dict:
             raise ValueError(f"{file} sets {name}; choose it with --{name}.")
         wanted = type(getattr(known, name, value))
         if type(value) is not wanted and (type(value), wanted) != (int, float):
-            raise ValueError(f"{file} sets {name} to {repr(value)[:60]}, but it has to be of type "
+            raise ValueError(f"{file} sets {brief(name)} to {quoted(value)}, but it has to be of type "
                              f"{wanted.__name__}.")
     return settings

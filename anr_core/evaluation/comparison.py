@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from anr_core.capture.sources import read_json
+from anr_core.telling import quoted
 
 VERSION = 1  # of what compare.json holds
 
@@ -47,8 +48,9 @@ def read_comparison(folder: str | Path) -> dict:
         raise FileNotFoundError(f"{folder} has no compare.json, so it is not a comparison. Make one with: "
                                 f"python -m benchmarks.compare CAPTURE {folder} --minutes 5")
     found = read_json(file)
-    if found.get("version") != VERSION:
-        raise ValueError(f"{file} is of version {found.get('version')!r:.60}, and {VERSION} is what is read. "
+    version = found.get("version") if isinstance(found, dict) else None
+    if version != VERSION:
+        raise ValueError(f"{file} is of version {quoted(version)}, and {VERSION} is what is read. "
                          "Compare again.")
     return found
 

@@ -18,7 +18,7 @@ from anr_core.body import Pose
 from anr_core.camera import Camera
 from anr_core.capture import Capture
 from anr_core.capture.keypoints import SURE
-from anr_core.export.staging import reach
+from anr_core.export.staging import picture_count, reach
 from anr_core.layers.given import bones_picture
 from anr_core.motion.alignment import SMOOTH, aligned
 from anr_core.motion.keypoints import FlatMotion, flat_motion
@@ -68,7 +68,7 @@ def staged_keypoints(run: Run, avatar: Avatar, source: Capture | FlatMotion, cam
     """
     camera, motion, mine = driven(run, avatar, source, camera, how, smooth)
     moments = torch.linspace(float(motion.frames[0]), float(motion.frames[-1]),
-                             max(1, round(motion.seconds * fps)), dtype=torch.float64)
+                             picture_count(motion.seconds, fps), dtype=torch.float64)
     person, points = run.capture(), mine.at(moments).points
     whole = person.cameras[camera]
     poses = fitted(person, points, mine.skeleton, whole, fps) if fit and avatar.knows_bodies else None

@@ -93,4 +93,5 @@ def _page(run: Run, avatar: Avatar, early: dict[str, str], late: dict[str, str])
               "about": html.escape(f"An avatar made with anr_core, system {run.config.system}."),
               "segments": f"{told(early)}\n<script>{script}</script>\n{told(late)}"}
     # in one go: what a name or a licence says is not looked through for places to fill
-    return re.sub(r"{{(\w+)}}", lambda place: filled[place[1]], packed("page.html").decode()).encode()
+    return re.sub(r"{{(\w+)}}", lambda place: filled[place[1]], packed("page.html").decode()
+                  ).encode(errors="replace")

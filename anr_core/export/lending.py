@@ -14,6 +14,7 @@ from anr_core.capture import Capture, View, load_capture, resample
 from anr_core.capture.pictures import read_image
 from anr_core.capture.views import as_floats
 from anr_core.capture.window import BODY_MARGIN
+from anr_core.telling import listed
 
 CANDIDATES = 60  # pictures out of which the one that lends the looks is chosen
 LARGEST = 512  # pixels of a picture that lends them
@@ -46,7 +47,7 @@ def look_like(avatar: Avatar, looks: str, person: Capture | None) -> Capture | N
         lambda shot: shot.camera == camera and (not frame or str(shot.frame) == frame))
     if not chosen.shots:
         raise ValueError(f"{folder} has no picture of camera {camera!r}, frame {frame or 'any'}; its "
-                         f"cameras are {', '.join(capture.cameras)}.")
+                         f"cameras are {listed(capture.cameras)}.")
     if capture.registration is None:
         avatar.lend(_around_mask(chosen))
         return person

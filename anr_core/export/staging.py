@@ -24,6 +24,15 @@ from anr_core.motion.puppet import at_rest
 FIELD_OF_VIEW = 0.5  # radians: a portrait lens, which neither bloats nor flattens
 ELEVATION = 0.15     # radians above the horizon, about a standing photographer's
 SMOOTHING = 1.0      # seconds over which a camera follows the person: steps don't shake it
+MOST_PICTURES = 10**6  # of a video: eleven hours
+
+
+def picture_count(seconds: float, video_fps: float) -> int:
+    """How many pictures a video of so many seconds has, one at least; raises ValueError for too many."""
+    if not seconds * video_fps < MOST_PICTURES:
+        raise ValueError(f"The video would last {seconds:.3g} s: its frames are numbered far apart, or are "
+                         "few a second. Choose some with --frames.")
+    return max(1, round(seconds * video_fps))
 
 
 def there_and_back(first: float, last: float, fps: float, video_fps: float, least: float) -> torch.Tensor:
@@ -33,7 +42,7 @@ def there_and_back(first: float, last: float, fps: float, video_fps: float, leas
     """
     seconds = 2 * (last - first) / fps
     loops = max(1, math.ceil(least / seconds - 1e-9)) if seconds else 0
-    place = torch.arange(max(1, round((loops * seconds or least) * video_fps))) / video_fps
+    place = torch.arange(picture_count(loops * seconds or least, video_fps)) / video_fps
     if not seconds:
         return torch.full_like(place, first, dtype=torch.float64)
     phase = place.double() / seconds % 1

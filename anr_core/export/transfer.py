@@ -20,13 +20,14 @@ from anr_core.capture import Capture, resample
 from anr_core.export.backgrounds import OWN, Own
 from anr_core.export.driving import first_trained, staged_keypoints
 from anr_core.export.lending import look_like
-from anr_core.export.staging import circling, turning, watching
+from anr_core.export.staging import circling, picture_count, turning, watching
 from anr_core.export.video import ROUND_SECONDS, VIDEO_FPS, check_shown, staged_motion, write_scenes
 from anr_core.motion import read_motion
 from anr_core.motion.alignment import HOW, SMOOTH
 from anr_core.motion.keypoints import FlatMotion, best_camera
 from anr_core.skeleton.bones import as_skeleton, with_bones, without_gaps
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import listed
 
 AROUND = 0.12  # metres that a body reaches beyond its joints
 
@@ -117,7 +118,7 @@ def _view(view: str | None, capture: Capture) -> str:
 
 def _check_view(view: str | None, known: list[str]) -> None:
     if view is not None and view not in known:
-        raise ValueError(f"There is no view {view!r}; use one of {', '.join(known)}.")
+        raise ValueError(f"There is no view {view!r}; use one of {listed(known)}.")
 
 
 def staged_joints(avatar: Avatar, source: Capture, view: str, size: int) -> tuple[int, Iterator[Scene]]:
@@ -141,7 +142,7 @@ def staged_joints(avatar: Avatar, source: Capture, view: str, size: int) -> tupl
     body = TrackedBody(frames, corners, Surface(none, torch.zeros(1, 2), none, none[:, 0]), interpolate=True)
     seconds = (frames[-1] - frames[0]) / source.fps
     rounds = 1 if seconds == 0 else max(1, round((0 if view in source.cameras else ROUND_SECONDS) / seconds))
-    once = torch.linspace(frames[0], frames[-1], max(1, round(seconds * VIDEO_FPS)), dtype=torch.float64)
+    once = torch.linspace(frames[0], frames[-1], picture_count(seconds, VIDEO_FPS), dtype=torch.float64)
     poses = [Pose.of_frame(moment[None]) for moment in once.repeat(rounds)]
     if view in source.cameras:
         scenes = watching(body, poses, source.cameras[view], view, size)

@@ -29,6 +29,7 @@ from anr_core.export.writing import STRIPS, check_name, kind_of, write_pictures
 from anr_core.layers import STEPS, Layers
 from anr_core.layers.given import pictures_of
 from anr_core.motion import Motion, read_motion
+from anr_core.telling import listed
 
 VIDEO_FPS = 25
 ROUND_SECONDS = 8  # a full turn takes at least so long
@@ -67,7 +68,7 @@ def render(run: Run, capture: Capture, out: str | Path, view: str = "orbit",
     check_shown(out, background, overview)
     if view not in ("orbit", "turn", *capture.cameras):
         raise ValueError(f"There is no view {view!r}; use orbit, turn or a camera of the capture: "
-                         f"{', '.join(capture.cameras)}.")
+                         f"{listed(capture.cameras)}.")
     if motion is not None and frames is not None:
         raise ValueError("--frames are of the capture, which isn't played where there is a motion; leave one "
                          "out.")

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from anr_core.avatars.run import writing
 from anr_core.capture.pictures import write_image
+from anr_core.telling import reason
 
 STRIPS = ".jpg", ".png"
 FOLDER = ""  # the kind of name that ends in no suffix, or in /
@@ -77,9 +78,8 @@ def write_video(file: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
             raise OSError("not all of it arrived")
         os.replace(fresh, file)
     except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{file} could not be written ({reason}); what was there is kept. Make room or name "
-                         "another place, then draw it again.") from None
+        raise ValueError(f"{file} could not be written ({reason(error)}); what was there is kept. Make room "
+                         "or name another place, then draw it again.") from None
     finally:
         fresh.unlink(missing_ok=True)
 

@@ -21,6 +21,7 @@ from anr_core.motion.proportions import on_skeleton, ratios, with_ratios
 from anr_core.motion.standing import Standing, in_common, lowest, of_body, standing, standing_on
 from anr_core.motion.steady import filled, smoothed
 from anr_core.skeleton import BODY25
+from anr_core.telling import quoted
 
 HOW = ("limbs", "scale", "none")
 SMOOTH = 2.0  # frames
@@ -40,7 +41,7 @@ def aligned(source: FlatMotion, target: FlatMotion, how: str = "limbs", smooth: 
     shows neither hips nor shoulders.
     """
     if how not in HOW:
-        raise ValueError(f"An alignment {how!r} is unknown; use {', '.join(HOW)}.")
+        raise ValueError(f"An alignment {quoted(how)} is unknown; use {', '.join(HOW)}.")
     if not 0 <= smooth < float("inf"):
         raise ValueError(f"Smoothing over {smooth:g} frames means nothing; give 0 or more.")
     source = source.of_skeleton(target.skeleton)

@@ -14,6 +14,7 @@ import torch
 from anr_core.motion.limbs import across, unit
 from anr_core.motion.record import Motion
 from anr_core.skeleton import EXPECTED, foreign_joints
+from anr_core.telling import listed, quoted
 
 SIDES = ("left", "right")
 STRAIGHT = math.cos(math.radians(50))  # a rest pose's legs are straighter, and stand more under the trunk
@@ -74,9 +75,9 @@ def anatomy_of(motion: Motion) -> Anatomy:
                if f"{side}_{name}" not in joints]
     if missing:
         names = [name for name in motion.names if not name.endswith(" end")]
-        listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise ValueError(f"The motion's joints can't be matched: no {', '.join(missing)} among {listed}. "
-                         f"Expected names such as {EXPECTED}, or thigh_l, lfemur, Bip01 L Thigh.")
+        raise ValueError(f"The motion's joints can't be matched: no {', '.join(missing)} among "
+                         f"{listed(names)}. Expected names such as {EXPECTED}, or thigh_l, lfemur, Bip01 L "
+                         "Thigh.")
     joints |= _trunk(motion, joints)
     carriers = {f"{side}_hand": parents[joints[f"{side}_hand"]] for side in SIDES if f"{side}_hand" in joints}
     return Anatomy(joints, axes_at_rest(places, joints), carriers)
@@ -164,7 +165,7 @@ def upward(anatomy: Anatomy, places: torch.Tensor, up: str | None = None) -> tor
     """
     if up is not None:
         if up not in AXES:
-            raise ValueError(f"up is {up!r}; use one of {', '.join(AXES)}.")
+            raise ValueError(f"up is {quoted(up)}; use one of {', '.join(AXES)}.")
         return AXES[up].clone()
     joints = anatomy.joints
     feet = (places[:, joints["left_ankle"]] + places[:, joints["right_ankle"]]) / 2

@@ -12,9 +12,12 @@ import numpy as np
 import torch
 
 from anr_core.motion.record import Motion, rate, sized
+from anr_core.telling import brief, listed, quoted, reason
 
 CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 LARGEST_FILE = 2**30  # bytes
+MOST_STILL = 100  # joints without a channel, beside one for each channel
+MOST_JOINTS = 2000  # of a person with fingers and a face there are hundreds
 
 
 def read_bvh(file: Path) -> Motion:
@@ -31,7 +34,7 @@ def read_bvh(file: Path) -> Motion:
     if not found:
         raise ValueError(f"{file} has no MOTION part: it was cut off. Copy it again.")
     names, parents, offsets, channels = _hierarchy(head, file)
-    values, seconds = _frames(tail, sum(map(len, channels)), file)
+    values, seconds = _frames(tail, sum(map(len, channels)), len(names), file)
     rotations, steps = _posed(values, np.array(offsets), channels)
     return Motion(tuple(names), tuple(parents), torch.tensor(offsets, dtype=torch.float32), rotations, steps,
                   rate(seconds), "BVH")
@@ -46,7 +49,7 @@ def _hierarchy(text, file):
         try:
             if kind in ("ROOT", "JOINT", "END"):
                 name = " ".join(words[1:]) or f"joint {len(names)}"
-                names.append(f"{names[above[-1]]} end" if kind == "END" else name)
+                names.append(f"{names[above[-1]].removesuffix(' end')} end" if kind == "END" else name)
                 parents.append(above[-1] if above else -1)
                 offsets.append([0.0, 0.0, 0.0])
                 channels.append([])
@@ -61,16 +64,17 @@ def _hierarchy(text, file):
             elif kind == "CHANNELS":
                 channels[above[-1]] = [_channel(word) for word in words[2:2 + int(words[1])]]
             elif kind not in ("", "HIERARCHY"):
-                raise ValueError(f"the unknown word {words[0][:60]!r}")
+                raise ValueError(f"the unknown word {quoted(words[0])}")
         except (ValueError, IndexError) as error:
-            raise ValueError(f"{file} has {error} in line {number}, {line.strip()[:60]!r}. Export it "
-                             "again.") from None
+            raise ValueError(f"{file} has {reason(error)} in line {number}, {quoted(line.strip())}. Export "
+                             "it again.") from None
+    if len(names) > MOST_JOINTS:
+        raise ValueError(f"{file} has {len(names)} joints; up to {MOST_JOINTS} are read.")
     if above or not names:
         raise ValueError(f"{file}: its hierarchy is not closed, or empty. Copy it again.")
     if parents.count(-1) > 1:
         roots = [name for name, parent in zip(names, parents, strict=True) if parent < 0]
-        roots = ", ".join(name[:60] for name in roots[:5])
-        raise ValueError(f"{file} holds several figures: {roots}. Keep one.")
+        raise ValueError(f"{file} holds several figures: {listed(roots)}. Keep one.")
     return names, parents, offsets, channels
 
 
@@ -80,10 +84,10 @@ def _channel(word):
     for index, name in enumerate(CHANNELS):
         if wanted == name.lower():
             return index
-    raise ValueError(f"the unknown channel {word[:60]!r}")
+    raise ValueError(f"the unknown channel {quoted(word)}")
 
 
-def _frames(text, width, file):
+def _frames(text, width, joints, file):
     """The channels (T, width) and the seconds of a frame."""
     lines = [line for line in text.splitlines() if line.strip()]
     try:
@@ -93,15 +97,18 @@ def _frames(text, width, file):
         raise ValueError(f"{file}: after MOTION come 'Frames: N' and 'Frame Time: S', which are missing or "
                          "no numbers. Export it again.") from None
     if count <= 0:
-        raise ValueError(f"{file} says that it has {count} frames. Export it again.")
+        raise ValueError(f"{file} says that it has {brief(count)} frames. Export it again.")
     if not 1e-5 < seconds < 1e5:
         raise ValueError(f"{file} has a frame time of {seconds:g} s, which plays nothing. Write the seconds "
                          "between two frames there, such as 0.0333333.")
-    sized(count * width, file)
+    if joints > MOST_STILL + width:  # else few bytes a frame would make room for many joints
+        raise ValueError(f"{file} has {joints} joints, and {width} channels in all. Export it again.")
+    sized(count * max(width, 6 * joints), file)
     try:
         rows = [np.array(line.split(), np.float64) for line in lines[2:]]
     except ValueError as error:
-        raise ValueError(f"{file} has no numbers among its frames ({error}). Export it again.") from None
+        raise ValueError(f"{file} has no numbers among its frames ({reason(error)}). Export it again."
+                         ) from None
     if any(len(row) != width for row in rows):
         values = np.concatenate(rows)  # some wrap a frame over several lines
         if len(values) % width:
@@ -110,8 +117,8 @@ def _frames(text, width, file):
                              f"{width} channels: it was cut off there, or is damaged. Copy it again.")
         rows = values.reshape(-1, width)
     if len(rows) < count:
-        raise ValueError(f"{file} says that it has {count} frames, but holds {len(rows)}: it was cut off. "
-                         "Copy it again.")
+        raise ValueError(f"{file} says that it has {brief(count)} frames, but holds {len(rows)}: it was cut "
+                         "off. Copy it again.")
     values = np.array(rows[:count], np.float64)
     if not np.isfinite(values).all():
         wrong = int(np.argwhere(~np.isfinite(values))[0, 0])

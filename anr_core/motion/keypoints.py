@@ -23,6 +23,7 @@ from anr_core.capture.readers.timing import picture_rate
 from anr_core.skeleton import Skeleton
 from anr_core.skeleton.bones import as_skeleton
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import brief, listed
 
 FOLDERS = (".", "openpose_json", "keypoints", "openpose", "pose", "annots")  # where JSON lies in a source
 LEAST_POINTS = 6  # sure ones of a frame, for somebody to be there
@@ -52,7 +53,7 @@ class FlatMotion:
     def __post_init__(self):
         expected = len(self.frames), len(self.skeleton), 3
         if tuple(self.points.shape) != expected:
-            raise ValueError(f"{self.source}: points are {tuple(self.points.shape)}, but {expected[0]} "
+            raise ValueError(f"{self.source}: points are {brief(self.points.shape)}, but {expected[0]} "
                              f"frames of {expected[1]} points are {expected}. Give one row a frame.")
         if not bool(self.points.isfinite().all()):
             raise ValueError(f"{self.source} has points that are NaN or infinite. Detect again; a point that "
@@ -128,7 +129,8 @@ def read_flat_motion(source: str | Path, fps: float | None = None) -> FlatMotion
     files = next((found for place in (*places, *cameras) if (found := numbered(place, (".json",)))), None)
     if len(cameras) > 1 and not any(numbered(place, (".json",)) for place in places):
         raise ValueError(f"{source} holds keypoints of several cameras: "
-                         f"{', '.join(str(camera) for camera in cameras)}. Give one of these folders.")
+                         f"{listed(camera.relative_to(source) for camera in cameras)}. Give one of these "
+                         "folders.")
     if files is None:
         raise FileNotFoundError(f"{source} holds no keypoints. Give a folder of OpenPose's JSON, one file a "
                                 "frame, or a capture.")
@@ -155,8 +157,8 @@ def flat_motion(capture: Capture, camera: str | None = None, frames: set[int] | 
     rows = {frame: points for (name, frame), points in sorted(capture.keypoints.items())
             if name == camera and (frames is None or frame in frames)}
     if not rows:
-        raise ValueError(f"Camera {camera} has no keypoints in {capture.path}; those that have: "
-                         f"{', '.join(known)}.")
+        raise ValueError(f"Camera {brief(camera)} has no keypoints in {capture.path}; those that have: "
+                         f"{listed(known)}.")
     return FlatMotion(torch.tensor(list(rows)), torch.stack(list(rows.values())).float(),
                       skeleton_named(capture.skeleton), capture.fps, capture.cameras[camera].size,
                       capture.path)

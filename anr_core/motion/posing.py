@@ -45,11 +45,13 @@ def retarget(motion: Motion, body: Body, fps: float | None = None, smooth: float
     """
     puppet = puppet_of(body)
     motion = trimmed(without_reference(motion), start, end)
+    played = motion.fps if fps is None else fps
+    count = motion.seconds * played + 1  # before room is made for them
+    if not count * max(len(motion.names), len(puppet.names)) * max(1, int(loop)) <= LONGEST:
+        raise ValueError(f"The motion has {count:.0f} frames at {played:g} fps, too many at once. Take "
+                         "a part with start and end, or fewer frames a second.")
     if fps is not None:
         motion = at_rate(motion, fps)
-    if len(motion) * max(len(motion.names), len(puppet.names)) * max(1, int(loop)) > LONGEST:
-        raise ValueError(f"The motion has {len(motion)} frames at {motion.fps:g} fps, too many at once. Take "
-                         "a part with start and end, or fewer frames a second.")
     with motion.named():
         anatomy = anatomy_of(motion)
         upright = upward(anatomy, motion[:: max(1, len(motion) // 500)].placed()[1], up)

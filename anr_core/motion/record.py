@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from anr_core.body import Body
+from anr_core.telling import reason
 
 LARGEST = 100_000_000  # numbers in a motion: 400 MB
+LEAST_RATE, HIGHEST_RATE = 0.01, 100_000  # frames a second
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Motion:
         except ValueError as error:
             if self.path is None:
                 raise
-            raise ValueError(f"{self.path}: {error}") from None
+            raise ValueError(f"{self.path}: {reason(error)}") from None
 
     def __len__(self) -> int:
         return len(self.rotations)
@@ -101,7 +103,7 @@ def checked(motion: Motion, source: Path) -> Motion:
     """The motion of a file, after a look whether it can be played at all."""
     if not len(motion):
         raise ValueError(f"{source} holds no frames. Export the motion again.")
-    if not 0 < motion.fps < 100_000:
+    if not LEAST_RATE <= motion.fps < HIGHEST_RATE:
         raise ValueError(f"{source} has {motion.fps:g} frames a second; expected 1 to 1000. Correct its "
                          "frame time.")
     for name in ("rest", "rotations", "steps"):
@@ -116,5 +118,4 @@ def checked(motion: Motion, source: Path) -> Motion:
 def sized(numbers: int, source) -> None:
     """Raise ValueError where a motion holds too many numbers."""
     if numbers > LARGEST:
-        raise ValueError(f"{source} holds {numbers:,} numbers; up to {LARGEST:,} are read. Cut it into "
-                         "parts.")
+        raise ValueError(f"{source} holds more than {LARGEST:,} numbers. Cut it into parts.")

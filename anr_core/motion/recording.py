@@ -9,7 +9,7 @@ import torch
 from anr_core.body import Body, Pose, TrackedBody
 from anr_core.capture import load_capture
 from anr_core.motion.puppet import at_rest
-from anr_core.motion.record import Motion
+from anr_core.motion.record import Motion, sized
 
 
 def read_recording(folder: Path) -> Motion:
@@ -20,7 +20,9 @@ def read_recording(folder: Path) -> Motion:
         raise ValueError(f"{folder} holds a registered mesh a frame, whose joints nobody knows. Fit a body "
                          f"to them: python -m anr_core fit {folder} --to meshes")
     poses = capture.recording
-    every = torch.arange(int(poses.frame[0]), int(poses.frame[-1]) + 1)
+    first, last = int(poses.frame[0]), int(poses.frame[-1])
+    sized((last - first + 1) * poses.rotations.shape[1] * 6, folder)  # gaps are filled
+    every = torch.arange(first, last + 1)
     return posed_motion(body, poses.at(every), capture.fps, f"capture {folder.name}")
 
 

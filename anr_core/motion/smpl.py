@@ -19,9 +19,10 @@ import torch
 from anr_core.body.npz import read_npz
 from anr_core.capture.readers.arrays import numbers
 from anr_core.capture.readers.smpl_json import MODELS, read_parameters
-from anr_core.capture.sources import read_json
+from anr_core.capture.sources import is_number, read_json
 from anr_core.motion.record import Motion, sized
 from anr_core.skeleton import SMPL, SMPLH, SMPLX, T_POSE, Skeleton
+from anr_core.telling import brief, listed, reason
 
 SKELETONS = {72: SMPL, 156: SMPLH, 165: SMPLX}
 RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
@@ -34,7 +35,7 @@ SEARCHED = 3000  # frames, the first ones
 def read_amass(file: Path, fps: float | None = None) -> Motion:
     """The motion in an npz of AMASS, or of whatever writes poses and trans alike."""
     try:
-        arrays = read_npz(file)
+        arrays = read_npz(file, objects=True)  # beside what is looked at
         keys = list(arrays)
         rotations = _first(arrays, ("poses", "pose", "fullpose"))
         if rotations is None and "root_orient" in arrays and "pose_body" in arrays:  # AMASS for SMPL-X
@@ -42,10 +43,10 @@ def read_amass(file: Path, fps: float | None = None) -> Motion:
         places = _first(arrays, ("trans", "transl"))
         rate = _first(arrays, RATES)
     except (EOFError, KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file} can't be read as npz ({error}). Copy it again.") from None
+        raise ValueError(f"{file} can't be read as npz ({reason(error)}). Copy it again.") from None
     if rotations is None:
         raise ValueError(f"{file} has no poses, so it is no motion of AMASS; it has "
-                         f"{', '.join(keys) or 'nothing'}.")
+                         f"{listed(keys)}.")
     rotations = numbers(rotations, (None, None), f"{file}: poses")
     places = np.zeros((len(rotations), 3)) if places is None else numbers(places, (None, 3), f"{file}: trans")
     sized(rotations.size * 2, file)
@@ -66,6 +67,7 @@ def read_easymocap(source: Path, fps: float | None = None) -> Motion:
                                     "000008.json, and no capture.json.")
         found = read_parameters(files)
         frames = found["frames"]
+        sized(int(frames[-1] - frames[0] + 1) * found["poses"].shape[1], source)  # what lacks is filled in
     else:
         found, frames = _listed(source)
     poses = found["poses"]
@@ -147,17 +149,18 @@ def _first(arrays, names):
 
 
 def _number(file):
-    found = re.findall(r"\d+", file.stem)
-    return int(found[-1]) if found else None
+    """Of a frame, which is the last one in a file's name; None where it has none."""
+    found = re.findall("[0-9]+", file.stem)[-1:]
+    if found and not is_number(found[0]):
+        raise ValueError(f"{file} is named by {brief(found[0])}, which is no number of a frame. Rename it.")
+    return int(found[0]) if found else None
 
 
 def _listed(file):
     """Parameters as `read_parameters` gives them, of a list with one entry a frame."""
     content = read_json(file)
     rows = content.get("annots", content) if isinstance(content, dict) else content
-    rows = [rows] if isinstance(rows, dict) else rows
-    rows = [row[0] if isinstance(row, list) and row else row for row in rows]
-    rows = [row["annots"][0] if isinstance(row, dict) and row.get("annots") else row for row in rows]
+    rows = [_first_person(row) for row in (rows if isinstance(rows, list) else [rows])]
     found = {name: [] for name in ("Rh", "Th", "poses")}
     for index, row in enumerate(rows):
         for name, values in found.items():
@@ -172,6 +175,13 @@ def _listed(file):
         raise ValueError(f"{file} has {arrays['poses'].shape[1]} pose values; SMPL has 72, SMPL-H 78 or 156, "
                          "SMPL-X 87 or 165.")
     return arrays, np.arange(len(rows))
+
+
+def _first_person(row):
+    """Of an entry that may be a list of people, or hold one."""
+    row = row[0] if isinstance(row, list) and row else row
+    people = row.get("annots") if isinstance(row, dict) else None
+    return people[0] if isinstance(people, list) and people else row
 
 
 def _stacked(values, file):

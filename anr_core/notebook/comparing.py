@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from anr_core.notebook.cells import figures, opened, runs_of, shown
+from anr_core.telling import listed
 
 PICTURES = 1  # a split
 HOW = "python -m benchmarks.compare {} comparison --minutes {:g} --curves"
@@ -32,7 +33,7 @@ def runs_to_compare(capture: str | Path, systems: str, folder: str | Path = "run
             and (system in wanted or not wanted)}
     if not runs:
         raise ValueError(f"{comparison} has no run of {', '.join(wanted) or 'any'} yet. It has entries "
-                         f"of {', '.join(found['entries'])}; the command that began it goes on.")
+                         f"of {listed(found['entries'])}; the command that began it goes on.")
     machine = found["machine"]
     print(f"{found['command']}\n{found['date']}, {machine['cpu']}, {machine['cores']} cores, "
           f"{machine['gpu'] or 'no GPU'}")
@@ -51,7 +52,7 @@ def comparison_figures(runs: dict[str, Path], protocol: str, comparison: str | P
     found = read_comparison(comparison)
     if protocol not in found["protocols"]:
         raise ValueError(f"{comparison} has no figures of {protocol}; it has "
-                         f"{', '.join(found['protocols']) or 'none yet'}.")
+                         f"{listed(found['protocols'])}.")
     terms = found["protocols"][protocol]
     parts = [f"<p><b>{escape(protocol)}</b>, version {terms['version']}. {escape(terms['statement'])}<br>"
              f"{escape(terms_of(terms))}</p>"]

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from anr_core.telling import LONGEST_ERROR, brief
+
 # Where the project can be read by everybody; `make badges REPO=owner/name` changes it here, in the notebooks
 # and in the README.
 REPOSITORY = "anr-core/anr_core"
@@ -154,8 +156,8 @@ def one_line_errors() -> None:
 
     def tell(shell, kind, value, traceback, tb_offset=None):
         sys.last_type, sys.last_value, sys.last_traceback = kind, value, traceback  # for %tb
-        words = " ".join(str(value).split()) or kind.__name__
-        print(f"{words}", file=sys.stderr)
+        words = brief(value, LONGEST_ERROR) or kind.__name__
+        print(words, file=sys.stderr)
         return [words]
 
     shell.set_custom_exc(USER_ERRORS, tell)

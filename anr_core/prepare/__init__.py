@@ -20,6 +20,7 @@ from anr_core.capture.sheet import write_sheet
 from anr_core.capture.writing import check_replaceable, whole_or_nothing, write_capture
 from anr_core.prepare.check import check, check_footage, mask_overlaps
 from anr_core.prepare.gbuffer import write_gbuffer
+from anr_core.telling import LONGEST_ERROR, brief, listed
 
 REPORT = "report.png"
 
@@ -71,8 +72,9 @@ def prepare_link(link: str, capture: Path, system: str) -> Capture:
     if (capture / "capture.json").is_file():
         made = load_capture(capture)
         if made.link != address:
-            raise ValueError(f"{capture} is a capture of {made.link or 'something on this disk'}, not of "
-                             f"{address}. Name another folder, or leave --data_url away.")
+            raise ValueError(f"{capture} is a capture of "
+                             f"{brief(made.link or 'something on this disk', 200)}, not of {address}. Name "
+                             "another folder, or leave --data_url away.")
         return made
     check_replaceable(capture)
     with local_source(source if isinstance(source, Path) else address, capture) as found:
@@ -86,7 +88,7 @@ def _part(source: Path, name: str) -> Path:
         if source.is_dir() and pattern.parts else []
     if len(found) != 1:
         what = "no folder" if not found else "several folders"
-        which = ": " + ", ".join(str(folder.relative_to(source)) for folder in found[:8]) if found else ""
+        which = f": {listed(folder.relative_to(source) for folder in found)}" if found else ""
         raise ValueError(f"{source} holds {what} {name}{which}. Name one in it with --trial.")
     return found[0]
 
@@ -139,7 +141,7 @@ def report(made: Capture, notes: list[str], place: Path, failed: str) -> None:
 
 def _say(lines) -> None:
     for line in lines:
-        print(f"  {line}")
+        print(f"  {brief(line, LONGEST_ERROR)}")  # names out of files stand in it
 
 
 def _stop_at_errors(findings, failed) -> None:

@@ -20,10 +20,12 @@ LONGEST_LAG = 12  # steps between pictures
 FEWEST_MOVES = 12  # pictures in a row that a lag can be told from
 
 
-def points_of(capture: Capture, camera: str) -> dict[int, np.ndarray]:
-    """The keypoints (K, 3) of one camera by frame, in their order."""
-    return {frame: points.numpy() for (name, frame), points in sorted(capture.keypoints.items())
-            if name == camera}
+def points_of(capture: Capture) -> dict[str, dict[int, np.ndarray]]:
+    """The keypoints (K, 3) of each camera by frame, in their order."""
+    found = {name: {} for name in capture.cameras}
+    for name, frame in sorted(capture.keypoints):
+        found[name][frame] = capture.keypoints[name, frame].numpy()
+    return found
 
 
 # several cameras
@@ -73,7 +75,7 @@ def mirrored_cameras(capture: Capture) -> dict[str, tuple[float, float]]:
 def _common(capture):
     """Calibrated cameras; of frames that two or more saw pixels (C, n, K, 2) and which are sure (C, n, K)."""
     cameras = {name: camera for name, camera in capture.cameras.items() if name not in capture.uncalibrated}
-    tables = {name: found for name in cameras if (found := points_of(capture, name))}
+    tables = {name: found for name, found in points_of(capture).items() if found and name in cameras}
     counts = Counter(frame for found in tables.values() for frame in found)
     shared = sorted(frame for frame, count in counts.items() if count > 1)
     tables = {name: found for name, found in tables.items() if any(frame in found for frame in shared)}
@@ -116,6 +118,7 @@ def triangulate(cameras: list[Camera], pixels: np.ndarray, sure: np.ndarray) -> 
         right += (across @ origins[..., None])[..., 0]
     known = sure.sum(0) >= 2
     normal[~known] = np.eye(3)
+    normal += 1e-9 * np.eye(3)  # rays that are one, of a camera that is there twice, meet everywhere
     return np.linalg.solve(normal, right[..., None])[..., 0], known
 
 
@@ -128,11 +131,11 @@ def uprightness(capture: Capture) -> dict[str, tuple[float, int]]:
     names = KEYPOINT_SETS[capture.skeleton].names
     top, bottom = ([names.index(f"{side}_{joint}") for side in ("left", "right")]
                    for joint in ("shoulder", "ankle"))
-    found = {}
+    found, known = {}, points_of(capture)
     for name, camera in capture.cameras.items():
         up = (camera.R[0] @ capture.up)[:2].numpy()
         angles = []
-        for points in points_of(capture, name).values():
+        for points in known[name].values():
             if (points[top + bottom, 2] > SURE).all() and np.linalg.norm(up) > 0.3:  # not from straight above
                 spine = (points[top] - points[bottom]).mean(0)[:2]
                 cosine = spine @ up / max(np.linalg.norm(spine) * np.linalg.norm(up), 1e-9)
@@ -143,9 +146,9 @@ def uprightness(capture: Capture) -> dict[str, tuple[float, int]]:
 
 def outside_shares(capture: Capture) -> dict[str, tuple[float, float]]:
     """By camera, the share of sure keypoints outside of its pictures, and how much larger these had to be."""
-    found = {}
+    found, known = {}, points_of(capture)
     for name, camera in capture.cameras.items():
-        points = [points[points[:, 2] > SURE, 1::-1] for points in points_of(capture, name).values()]
+        points = [points[points[:, 2] > SURE, 1::-1] for points in known[name].values()]
         relative = np.concatenate([*points, np.zeros((1, 2))]) / camera.size
         outside = ((relative < -0.05) | (relative > 1.05)).any(1)
         found[name] = float(outside.sum() / max(len(relative) - 1, 1)), float(relative.max())
@@ -162,12 +165,12 @@ def facing_shares(capture: Capture) -> dict[str, tuple[float, int]]:
         return {}
     names = KEYPOINT_SETS[capture.skeleton].names
     face = [names.index(name) for name in ("nose", "left_eye", "right_eye")]
-    found = {}
+    found, known = {}, points_of(capture)
     for name, camera in capture.cameras.items():
         up = (camera.R[0] @ capture.up).numpy()
         right = np.array([-up[1], up[0]])
         sides = [(points[face[1], :2] - points[face[2], :2]) @ right > 0
-                 for points in points_of(capture, name).values()
+                 for points in known[name].values()
                  if (points[face, 2] > 0.5).all() and _from_the_front(points[face, :2])]
         found[name] = (float(np.mean(sides)) if sides else 1.0, len(sides))
     return found

@@ -25,6 +25,7 @@ from anr_core.prepare.annotators import Annotator, Person, check_name, ready_ann
 from anr_core.prepare.following import distance, follow, prominence
 from anr_core.skeleton import KEYPOINT_SETS, shared_joints
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import brief
 
 UNFINISHED = ".annotations"  # folder of a capture; of each annotator CAMERA/0008.npz: keypoints and masks
 MOST_PEOPLE = 8  # of a picture that are kept, the most prominent ones
@@ -128,13 +129,13 @@ def _check(people: list[Person], count: int, size: tuple[int, int], told: str) -
     for person in people:
         points, mask = np.asarray(person.keypoints), person.mask
         if points.shape != (count, 3):
-            raise ValueError(f"{told}: keypoints are {points.shape}, expected ({count}, 3).")
+            raise ValueError(f"{told}: keypoints are {brief(points.shape)}, expected ({count}, 3).")
         if not np.isfinite(points).all():
             raise ValueError(f"{told}: keypoints are NaN or infinite.")
         if points[:, 2].min() < 0 or points[:, 2].max() > 1:
             raise ValueError(f"{told}: a confidence is {points[:, 2].max():g}, expected one in [0, 1].")
         if mask is not None and (mask.shape != size or mask.dtype != np.uint8):
-            raise ValueError(f"{told}: a mask is {mask.shape} {mask.dtype}, expected {size} uint8.")
+            raise ValueError(f"{told}: a mask is {brief(mask.shape)} {mask.dtype}, expected {size} uint8.")
 
 
 def _store(people, count, size, file):
@@ -161,7 +162,7 @@ def _is_whole(file, size):
     try:
         with np.load(file) as arrays:
             return arrays["keypoints"].ndim == 3 and arrays["masks"].shape[1:] == size
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error):
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error, MemoryError):
         return False
 
 

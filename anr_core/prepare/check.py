@@ -27,6 +27,7 @@ from anr_core.prepare.agreement import (
     reprojection_errors,
     uprightness,
 )
+from anr_core.telling import listed
 
 # Metres between the lowest and the highest point of a person, in any pose.
 SHORTEST, TALLEST = 0.3, 3.0
@@ -188,14 +189,15 @@ def _flipped(mask, axis):
 def _gaps(capture) -> Iterator[Finding]:
     """Frames that a camera skips, though its numbers mostly rise by one step."""
     for camera, frames in _by_camera(capture.shots).items():
-        steps = np.diff(sorted(frames))
+        frames = sorted(frames)
+        steps = np.diff(frames)
         if not len(steps):
             continue
         step, count = Counter(steps.tolist()).most_common(1)[0]
         wide = np.flatnonzero((steps > step) & (steps < LONGEST_GAP))
         if count < 0.8 * len(steps) or not len(wide):
             continue
-        skipped = [f"{sorted(frames)[place] + step} to {sorted(frames)[place + 1] - step}" for place in wide]
+        skipped = [f"{frames[place] + step} to {frames[place + 1] - step}" for place in wide]
         yield Finding(f"frames/{camera}", f"frames are missing: {_named(skipped)}",
                       "Copy the source again, if they were there; what follows them is taken at its own "
                       "number.")
@@ -239,7 +241,7 @@ def _reprojection(capture, place) -> Iterator[Finding]:
     share = {camera: error / max(capture.cameras[camera].size) for camera, error in errors.items()}
     if max(share.values()) < FAR_OFF:
         return
-    told = ", ".join(f"{camera} {error:.1f}" for camera, error in errors.items())
+    told = listed(f"{camera} {error:.1f}" for camera, error in errors.items())
     blame = culprit or "cameras"
     without = f"; without {culprit} the others agree to {others:.1f}" if culprit else ""
     hopeless = max(share.values()) > HOPELESS

@@ -19,6 +19,7 @@ from anr_core.prepare.fitting.puppet import Puppet
 from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.prepare.onto_meshes import fit_to_meshes, registered_meshes, told_of
 from anr_core.skeleton import KEYPOINT_SETS
+from anr_core.telling import brief, listed
 
 
 def fit(folder: Path, body: str = "anny", cameras: Iterable[str] | None = None,
@@ -125,8 +126,8 @@ def _chosen(capture, cameras):
     known = sorted({camera for camera, _ in capture.keypoints})
     names = known if cameras is None else list(dict.fromkeys(cameras))
     if missing := set(names) - set(known):
-        raise ValueError(f"Camera {min(missing)} has no keypoints in {capture.path}; those that have: "
-                         f"{', '.join(known)}.")
+        raise ValueError(f"Camera {brief(min(missing))} has no keypoints in {capture.path}; those that have: "
+                         f"{listed(known)}.")
     if len(guessed := sorted(capture.uncalibrated & set(names))) and len(names) > 1:
         raise ValueError(f"Camera {guessed[0]} is not calibrated, so it can't be used along with others. Fit "
                          f"through one camera: --cameras {names[0]}")

@@ -23,6 +23,7 @@ from anr_core.prepare.studio.people import warming_up
 from anr_core.skeleton import COCO17, COCO23, Skeleton
 from anr_core.skeleton.bones import bone_lengths
 from anr_core.skeleton.named import skeleton_named
+from anr_core.telling import brief, listed
 
 EXERCISES = 16  # of the studio's people
 SHARE = 0.5  # of the examples that are given poses, theirs and the capture's own
@@ -92,8 +93,8 @@ def _checked(capture: Capture, cameras: Iterable[str] | None, minutes: float,
     known = sorted({camera for camera, _ in capture.keypoints})
     names = known if cameras is None else list(dict.fromkeys(cameras))
     if missing := set(names) - set(known):
-        raise ValueError(f"Camera {min(missing)} has no keypoints in {capture.path}; those that have: "
-                         f"{', '.join(known)}.")
+        raise ValueError(f"Camera {brief(min(missing))} has no keypoints in {capture.path}; those that have: "
+                         f"{listed(known)}.")
     if len(names) > 1 and (guessed := sorted(capture.uncalibrated & set(names))):
         raise ValueError(f"Camera {guessed[0]} is not calibrated, so it can't be used along with others. "
                          f"Lift through one camera: --cameras {names[0]}")

@@ -12,9 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
 
+from anr_core.avatars.room import RoomFor
 from anr_core.capture.changing import exchanged
 from anr_core.lifting import Batch, Examples, Lifter, PoseRegressor, mean_pose, pose_distance
 from anr_core.skeleton import Skeleton
+from anr_core.telling import brief, reason
 
 FILE = "lifter.safetensors"  # in a capture
 WIDTH = 512  # 1.1 million weights: 2000 steps a minute on two cores
@@ -76,9 +78,13 @@ def kept_lifter(file: Path, told: dict, skeleton: Skeleton) -> Lifter | None:
             if (opened.metadata() or {}).get("about") != json.dumps(told, sort_keys=True):
                 return None
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} can't be read ({error}). Make it anew with --again.") from None
-    weights = {name.removeprefix("regressor."): value for name, value in tensors.items() if name != "mean"}
-    regressor = PoseRegressor(len(skeleton), len(weights["begin.0.weight"]))
-    regressor.load_state_dict(weights)
+        weights = {name.removeprefix("regressor."): value for name, value in tensors.items()
+                   if name != "mean"}
+        with RoomFor(tensors):
+            regressor = PoseRegressor(len(skeleton), len(weights["begin.0.weight"]))
+        regressor.load_state_dict(weights)
+        if tensors["mean"].shape != (len(skeleton), 3):
+            raise ValueError(f"its mean pose is {brief(tensors['mean'].shape)}")
+    except (SafetensorError, OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(f"{file} can't be read ({reason(error)}). Make it anew with --again.") from None
     return Lifter(regressor.eval(), tensors["mean"])

@@ -24,6 +24,7 @@ from anr_core.prepare.labelling import label
 from anr_core.prepare.plate import colours_of, relit
 from anr_core.prepare.scene import Scene, WrongPlate, guide_for, learn, placed, shrunk
 from anr_core.skeleton import KEYPOINT_SETS
+from anr_core.telling import brief, listed
 
 UNFINISHED = ".masks"     # folder of a capture: CAMERA/0008.png and CAMERA/0008_certain.png
 
@@ -79,7 +80,7 @@ def _chosen(capture, cameras, plate):
     known = list(capture.cameras)
     names = known if cameras is None else list(dict.fromkeys(cameras))
     if missing := [name for name in names if name not in known]:
-        raise ValueError(f"{capture.path} has no camera {missing[0]}; it has {', '.join(known)}.")
+        raise ValueError(f"{capture.path} has no camera {brief(missing[0])}; it has {listed(known)}.")
     if plate != "auto" and len(names) > 1:
         raise ValueError(f"One plate is of one camera, but there are {len(names)}. Name it: --cameras "
                          f"{names[0]}")

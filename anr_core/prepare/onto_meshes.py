@@ -16,7 +16,7 @@ from anr_core.body.npz import read_npz
 from anr_core.capture import Capture
 from anr_core.capture.changing import write_registration
 from anr_core.capture.posing import read_posing
-from anr_core.capture.readers.arrays import frame_numbers, numbers
+from anr_core.capture.readers.arrays import entry, frame_numbers, numbers
 from anr_core.prepare.check import mask_overlaps
 from anr_core.prepare.fitting.figures import AnnyFigure
 from anr_core.prepare.fitting.initialisation import facings, first_motion
@@ -40,7 +40,7 @@ def registered_meshes(capture: Capture) -> Target | None:
         return Target(body.frames[rows], body.vertices[rows], body.surface.faces)
     if not (file := capture.path / "foreign.npz").is_file() or "vertices" not in (arrays := read_npz(file)):
         return None
-    frames = frame_numbers(arrays["mesh_frames"], f"{file}: mesh_frames")
+    frames = frame_numbers(entry(arrays, "mesh_frames", file), f"{file}: mesh_frames")
     points = numbers(arrays["vertices"], (len(frames), None, 3), f"{file}: vertices")
     rows = np.flatnonzero(np.isin(frames, [shot.frame for shot in capture.shots]))
     rows = rows[np.argsort(frames[rows])]

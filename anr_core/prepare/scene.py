@@ -21,6 +21,7 @@ from anr_core.prepare.guide import REACH, Guide, guide_of
 from anr_core.prepare.labelling import Palette, label
 from anr_core.prepare.plate import Plate, alike, colours_of, plate_of, relit, unlike
 from anr_core.skeleton import KEYPOINT_SETS
+from anr_core.telling import reason
 
 LOOKED_AT = 20            # pictures that the scene is learned from
 WORKING_HEIGHT = 700      # pixels: of a person who is taller the pictures are shrunk, by a whole number
@@ -83,8 +84,8 @@ def _plate(camera, pictures, free, near, given, core):
     try:
         plate = plate_of(pictures, free, near)
     except ValueError as error:
-        raise ValueError(f"{camera}: {error}. Film the scene without the person, and give that picture: "
-                         "--plate IMAGE") from None
+        raise ValueError(f"{camera}: {reason(error)}. Film the scene without the person, and give that "
+                         "picture: --plate IMAGE") from None
     for picture, there in zip(pictures, free, strict=True):
         picture[:] = relit(picture, plate.picture, there & plate.seen)
     if (wrong := unlike(pictures, free & plate.seen, plate.picture)) > OTHER_SCENE:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from anr_core.renderer.batch_norm import BatchNorm
 from anr_core.renderer.convolutions import conv
+from anr_core.telling import quoted
 
 
 class UNet(nn.Module):
@@ -80,7 +81,7 @@ class BlockUNet(nn.Module):
         for name, choice, choices in (("norm", norm, NORMS), ("activation", activation, ACTIVATIONS),
                                       ("up", up, UPS)):
             if choice not in choices:
-                raise ValueError(f"{name} {choice!r:.60} is unknown; use one of {', '.join(choices)}.")
+                raise ValueError(f"{name} {quoted(choice)} is unknown; use one of {', '.join(choices)}.")
         widths = [width << block for block in range(blocks)]
         self.fold = fold
 

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from anr_core.skeleton import Skeleton, shared_joints
+from anr_core.telling import listed
 
 # Joints that stand between two others
 _BETWEEN = {"neck": ("left_shoulder", "right_shoulder"), "sternum": ("left_shoulder", "right_shoulder"),
@@ -42,7 +43,7 @@ def as_skeleton(joints: torch.Tensor, skeleton: Skeleton, wanted: Skeleton,
         if seen and not sides(seen.values()):
             missing = next(name for name, there in seen.items() if not there)
             raise ValueError(f"The motion never shows {missing}, so nobody can be moved by it. It has "
-                             f"{', '.join(skeleton.names)}.")
+                             f"{listed(skeleton.names)}.")
     return found
 
 

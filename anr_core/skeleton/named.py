@@ -10,6 +10,7 @@ from anr_core.skeleton.detailed import (
     HUMAN36M,
     PANOPTIC,
 )
+from anr_core.telling import quoted
 
 SKELETONS = KEYPOINT_SETS | {"human36m": HUMAN36M, "panoptic": PANOPTIC, "body25_detailed": BODY25_DETAILED,
                              "coco23_detailed": COCO23_DETAILED, "body25b_detailed": BODY25B_DETAILED,
@@ -19,5 +20,5 @@ SKELETONS = KEYPOINT_SETS | {"human36m": HUMAN36M, "panoptic": PANOPTIC, "body25
 def skeleton_named(name: str) -> Skeleton:
     """The skeleton of a name; raises ValueError where there is none."""
     if name not in SKELETONS:
-        raise ValueError(f"The skeleton {name!r:.60} is unknown; known are {', '.join(SKELETONS)}.")
+        raise ValueError(f"The skeleton {quoted(name)} is unknown; known are {', '.join(SKELETONS)}.")
     return SKELETONS[name]

@@ -26,6 +26,7 @@ from anr_core.avatars.run import (
 from anr_core.body import Surface
 from anr_core.capture import Capture, View
 from anr_core.capture.posing import describe_body
+from anr_core.telling import brief, listed, reason
 from anr_core.texture import Unwrapping
 from anr_core.training.fingerprint import changed, fingerprint
 from anr_core.training.pairs import drawn_whole
@@ -61,7 +62,7 @@ def told_apart(trainings: list[Capture]) -> list[Capture]:
     for names in ([one.person for one in trainings], [one.path.name for one in trainings]):
         if len(set(folders_of(Path(), names))) == len(names):
             return [replace(one, person=name) for one, name in zip(trainings, names, strict=True)]
-    raise ValueError(f"The captures {', '.join(str(one.path) for one in trainings)} can't be told apart: "
+    raise ValueError(f"The captures {listed(one.path for one in trainings)} can't be told apart: "
                      "people and folders are called alike. Give each person once, in a folder of their own.")
 
 
@@ -81,7 +82,7 @@ def shared_levels(config: Config, pictures: int, people: int, init: str | Path |
     wrong = [name for name in ("system", *config.network_settings)
              if getattr(config, name) != getattr(theirs, name, None)]
     if wrong:
-        there, here = (", ".join(f"{name} {getattr(settings, name, None)}" for name in wrong)
+        there, here = (listed(f"{name} {getattr(settings, name, None)}" for name in wrong)
                        for settings in (theirs, config))
         raise ValueError(f"The renderers of {init} don't fit: {there} there, {here} here. Choose the same "
                          "settings, or another run for --init.")
@@ -115,7 +116,7 @@ def open_runs(path: Path, config: Config, trainings: list[Capture]) -> list[Pers
     if (path / "config.json").is_file():
         begun = people_of(path)
         if len(begun) != len(names) or len(names) > 1 and list(begun) != names:
-            raise _of_another("people", path, f"{', '.join(begun)} there, {', '.join(names)} now")
+            raise _of_another("people", path, f"{listed(begun)} there, {listed(names)} now")
         for person in people:
             if (person.run.path / "config.json").is_file():
                 _check_begun(person.run)
@@ -135,8 +136,8 @@ def _check_begun(run: Run) -> None:
             found = f"{theirs} there, {mine} now" if name == "system" else "see its config.json"
             raise _of_another(name, run.path, found)
     if others := changed(begun.seen, run.seen):
-        raise ValueError(f"{run.source[0]} has changed since {run.path} was begun (its {', '.join(others)}). "
-                         "Put back what it held, or train into another folder.")
+        raise ValueError(f"{brief(run.source[0], 200)} has changed since {run.path} was begun (its "
+                         f"{listed(others)}). Put back what it held, or train into another folder.")
 
 
 def _of_another(choice: str, path: Path, found: str) -> ValueError:
@@ -194,9 +195,8 @@ class State:
         try:
             self.take(torch.load(file, weights_only=True, map_location="cpu"))
         except Exception as error:  # a truncated pickle raises almost anything
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{file} is broken or belongs to another run ({reason}). The avatar that was "
-                             "saved last is there all the same, in checkpoint.safetensors. Train into "
+            raise ValueError(f"{file} is broken or belongs to another run ({reason(error)}). The avatar that "
+                             "was saved last is there all the same, in checkpoint.safetensors. Train into "
                              f"another folder: with --init {file.parent} from what it has learned.") from None
 
 

@@ -101,7 +101,7 @@ class Page:
         write_atomically(self.path / FOLDER / "rows.json", rows.encode())
         lines = read_lines(self.path / "metrics.jsonl")
         text = page(self.path.name, self.people, self.rows, lines, fraction, going and fraction < 1)
-        write_atomically(self.path / "index.html", text.encode())
+        write_atomically(self.path / "index.html", text.encode(errors="replace"))
         shown = {name for row in self.rows for pictures in row.people for _, name in pictures}
         for file in (self.path / FOLDER).glob("*.jpg"):
             if file.name not in shown:

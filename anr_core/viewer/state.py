@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, fields, replace
 
 import torch
 
 from anr_core.body import Pose
+from anr_core.capture.readers.arrays import measurable, real
+from anr_core.capture.sources import LONGEST_NUMBER
 from anr_core.export.around import LIMITS, View
+from anr_core.telling import brief, quoted, reason
 
 WORDS = ("background", "layer", "worn", "source")  # fields of a state that are text
 
@@ -46,7 +48,7 @@ class State:
         """
         record = _record(text)
         if unknown := set(record) - {entry.name for entry in fields(State)}:
-            raise ValueError(f"The text holds {min(unknown)!r}, which no state has; it has "
+            raise ValueError(f"The text holds {quoted(min(unknown))}, which no state has; it has "
                              f"{', '.join(entry.name for entry in fields(State))}.")
         changes = {}
         if "view" in record:
@@ -93,31 +95,31 @@ def pose_of_record(record: object, like: Pose) -> Pose:
             values["frame"] = None if value is None else _frame(value, like.root_translation.device)
             continue
         try:
-            value = torch.tensor(value, dtype=torch.float32)[None]
-        except (TypeError, ValueError):
+            value = torch.from_numpy(real(value, entry.name)).float()[None]
+        except ValueError:
             raise ValueError(f"The pose's {entry.name} are no numbers.") from None
         if value.shape != there.shape:
-            raise ValueError(f"The pose's {entry.name} have shape {tuple(value.shape[1:])}, expected "
-                             f"{tuple(there.shape[1:])}: it is a pose of another body.")
+            raise ValueError(f"The pose's {entry.name} have shape {brief(value.shape[1:])}, expected "
+                             f"{brief(there.shape[1:])}: it is a pose of another body.")
         if not bool(value.isfinite().all()):
             raise ValueError(f"The pose's {entry.name} are not finite.")
         values[entry.name] = value.to(there)
     if unknown := set(record) - {entry.name for entry in fields(Pose)}:
-        raise ValueError(f"The pose has {min(unknown)!r}, which no pose has.")
+        raise ValueError(f"The pose has {quoted(min(unknown))}, which no pose has.")
     return Pose(**values)
 
 
 def _frame(value, device):
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"The pose's frame is {value!r}, expected a number, or null for none.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 10**LONGEST_NUMBER:
+        raise ValueError(f"The pose's frame is {quoted(value)}, expected a number, or null for none.")
     return torch.tensor([value], device=device)
 
 
 def _record(text):
     try:
         record = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"This is no state or pose as the panel writes it ({error}).") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"This is no state or pose as the panel writes it ({reason(error)}).") from None
     if not isinstance(record, dict):
         raise ValueError("This is no state or pose as the panel writes it: expected an object in braces.")
     return record
@@ -128,7 +130,7 @@ def _numbers(record, limits):
         raise ValueError(f"A view has {', '.join(limits)}, each a number.")
     found = {}
     for name, value in record.items():
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"The view's {name} is {value!r}, expected a number.")
+        if not isinstance(value, int | float) or not measurable(value):
+            raise ValueError(f"The view's {name} is {quoted(value)}, expected a number.")
         found[name] = float(min(max(value, limits[name][0]), limits[name][1]))
     return found

@@ -19,7 +19,7 @@ ROOM = 2 * 2**30  # bytes of addresses beside those that are taken: sources of k
 SECONDS = 20.0  # on a busy core; the small sources take a tenth of a second
 ALLOWED = (ValueError, OSError, ImportError)
 RAW = (UnicodeError, JSONDecodeError)  # are ValueErrors, and name no file
-LONGEST = 5000  # characters of a message; the command line shortens it
+LONGEST = 1000  # characters of a message, of which two paths may take the half
 
 
 class TakesTooLong(BaseException):

@@ -26,16 +26,19 @@ from hypothesis import strategies as st
 DEEP = "deep"
 NUMBERS = [0, 1, -1, 2, 3, 0.5, -0.0, float("nan"), float("inf"), float("-inf"), 1e308, 1e39, -1e15, 1e-300,
            2**31, 2**32 - 1, 2**63, -2**63, 2**64, 10**40, 10**400, True]
-WORDS = ["", "../../outside", "/etc/hostname", "..", "<script>alert(1)</script>", "a\nb", "a\0b", "\x1b[31m",
-         "\ud800", "cam01", "x" * 300, "C:\\x", "NaN", "²", "nul", "anny", "smpl", "perspective"]
+WORDS = ["", "../../outside", "/etc/hostname", "../" * 2000, "x/" * 2000, "..", "<script>alert(1)</script>",
+         "a\nb", "a\0b", "\x1b[31m", "\ud800", "cam01", "x" * 300, "C:\\x", "NaN", "²", "nul", "anny", "smpl",
+         "perspective"]
 VALUES = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(WORDS),
                    st.sampled_from([None, [], {}, [[]], [None], {"": None}, [1, 2], [[1, 2], [3]],
                                     [0] * 1000, DEEP])).map(copy.deepcopy)  # each its own
 TOKENS = ["NaN", "nan", "inf", "-inf", "9e999", "1e39", "-1", "0", "0.0", "1", "", "null", "99999999999",
           "4294967296", "-9223372036854775809", "1" * 400, "1" * 5000, "{", "}", "[", "]", "\"", "x", "/..",
           "\n", ":", ",", "true", "#", "\xff", "\ud800"]
-SHAPES = [(), (0,), (1,), (0, 3), (3,), (2, 3), (1, 1, 1), (3, 0), (2, 2, 2, 2), (7,)]
-DTYPES = ["f2", "f4", "f8", "i1", "u1", "i4", "i8", "u8", "?", "c8", "U3", "S4", "M8[s]", ">f4", "V3"]
+SHAPES = [(), (0,), (1,), (0, 3), (3,), (2, 3), (1, 1, 1), (3, 0), (2, 2, 2, 2), (7,), (1,) * 32,
+          (10**12, 0), (0, 10**12)]
+DTYPES = ["f2", "f4", "f8", "i1", "u1", "i4", "i8", "u8", "?", "c8", "U3", "S4", "M8[s]", ">f4", "V3",
+          "f2,i4", "O"]
 HUGE = [(10**10,), (2**31, 2**31), (2**62, 4), (10**5, 10**5, 3), (-1,), (-5, -7), (2**63 - 1,)]
 
 
@@ -203,7 +206,7 @@ def _npy_of(draw, old) -> bytes:
         np.lib.format.write_array_header_1_0(stream, {
             "descr": np.lib.format.dtype_to_descr(old.dtype), "fortran_order": False, "shape": shape})
         return stream.getvalue() + old.tobytes()[:256]
-    np.lib.format.write_array(stream, np.asanyarray(_array(draw, old)), allow_pickle=False)
+    np.lib.format.write_array(stream, np.asanyarray(_array(draw, old)), allow_pickle=True)
     return stream.getvalue()
 
 
@@ -324,9 +327,13 @@ def damage_folder(draw, folder: Path, rarely: tuple[str, ...] = ()) -> None:
         if not file.is_file() or file in touched:  # damage has to begin with what is whole
             continue
         touched.add(file)
-        kind = draw(st.sampled_from(["content"] * 12 + ["remove", "folder", "rename", "loop", "folders"]))
+        kind = draw(st.sampled_from(["content"] * 12 + ["remove", "folder", "rename", "loop", "folders",
+                                                        "other"]))
         if kind == "content":
             file.write_bytes(draw(damaged(file.read_bytes(), file.name)))
+        elif kind == "other":  # of the same kind, from elsewhere in the folder
+            others = [one for one in files if one.suffix == file.suffix and one.is_file()]
+            file.write_bytes(draw(st.sampled_from(others)).read_bytes())
         elif kind == "remove":
             file.unlink()
         elif kind == "folder":
@@ -338,6 +345,7 @@ def damage_folder(draw, folder: Path, rarely: tuple[str, ...] = ()) -> None:
         elif kind == "folders" and file.parent != folder:
             shutil.rmtree(file.parent)
         else:
-            file.rename(file.with_name(draw(st.sampled_from(
-                ["99999999999999999999.png", "-1.png", "<b>.png", "²_1.json", "0001.png",
-                 "concat:x.mp4", "a" * 200]))))
+            name = draw(st.sampled_from(["99999999999999999999", "999999999999", "-1", "<b>", "²_1", "0001",
+                                         "concat:x", "a" * 200, "\x1b[31m", "cam01"]))
+            ending = draw(st.sampled_from([file.suffix, ".png", ".json", ".mp4", ""]))
+            file.rename(file.with_name(name + ending))

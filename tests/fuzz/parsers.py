@@ -65,7 +65,21 @@ def _reader(format: str, make) -> Parser:
 
 
 def _make_easymocap(folder):
+    """As others have it, and as we write it."""
+    from anr_core.capture.writers import convert
+
+    convert(_small_capture(folder), folder / "converted", "easymocap")
     write_easymocap(folder / "whole", range(2))
+
+
+def _small_capture(folder):
+    """Of meshes, prepared beside a folder."""
+    from anr_core.prepare import prepare
+
+    source = folder.parent / "sources" / "small"
+    make_small_capture(source, frames=2, camera_count=2, size=(48, 32))
+    with contextlib.redirect_stdout(io.StringIO()):
+        return prepare(source, source.with_name("small-capture"))
 
 
 def _make_pose2sim(folder):
@@ -195,6 +209,76 @@ def _read_capture(folder):
         list(capture.views(crop="body", size=32))
 
 
+def _make_labelled(folder):
+    """A capture with labels of its pictures and a texture, and one with parameters of EasyMocap's."""
+    from anr_core.prepare import prepare
+
+    _make_dynamic_texture(folder.parent / "sources")
+    with contextlib.redirect_stdout(io.StringIO()):
+        prepare(folder.parent / "sources" / "dance1", folder / "labelled")
+    shutil.copytree(_small_capture(folder).path, folder / "parametric")
+    np.savez(folder / "parametric" / "foreign.npz", frames=np.arange(2), Rh=np.zeros((2, 3)),
+             Th=np.zeros((2, 3)), poses=np.zeros((2, 72)), shapes=np.zeros((2, 10)))
+
+
+def _read_beside(folder):
+    """What few systems ask of a capture, and the capture in another format."""
+    from anr_core.avatars.labels import texture_beside
+    from anr_core.capture import load_capture
+    from anr_core.capture.writers import convert
+
+    capture, place = load_capture(folder), folder.parent / "converted"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        convert(capture, place, "easymocap")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    if folder.name == "labelled":
+        list(capture.views(labelled=True))
+        texture_beside(capture)
+
+
+# pictures
+
+
+def _make_pictures(folder):
+    """Of every kind and mode that is read, with what cameras and editors write beside."""
+    folder = folder / "whole"
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 14, 4), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E], exif[0x8769] = 6, "a word", {0x9286: b"ASCII\0\0\0words", 0x920A: 5.5}
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        picture = Image.fromarray(np.uint16(257) * pixels[..., 0]) if mode == "I;16" else \
+            Image.fromarray(pixels).convert(mode)
+        picture.save(folder / f"{mode.replace(';', '')}.png", exif=exif, optimize=mode == "P")
+    for mode in ("L", "RGB", "CMYK"):
+        for name, options in (("", {}), ("-progressive", {"progressive": True})):
+            Image.fromarray(pixels).convert(mode).save(folder / f"{mode}{name}.jpg", exif=exif, **options)
+    for name, options in (("lossy", {}), ("lossless", {"lossless": True})):
+        Image.fromarray(pixels).save(folder / f"{name}.webp", exif=exif, **options)
+
+
+def _read_pictures(folder):
+    from anr_core.capture.pictures import (
+        picture_channels,
+        picture_size,
+        read_channels,
+        read_image,
+        read_mask,
+    )
+
+    wrong = []
+    for file in sorted(folder.iterdir()):
+        for read in (picture_size, picture_channels, read_image, read_mask, read_channels):
+            try:
+                read(file)
+            except (ValueError, OSError) as error:
+                wrong.append(error)
+    if wrong:
+        raise wrong[0]
+
+
 # runs
 
 
@@ -233,6 +317,7 @@ def _read_run(folder):
 
 def _make_motions(folder):
     from tests.motion.made_up import bvh_text, walk
+    from tests.posed_capture import make_posed_capture
 
     motion = walk(0.2)
     for kind in ("bvh", "amass", "easymocap", "deepmimic", "frames"):
@@ -249,6 +334,9 @@ def _make_motions(folder):
         (folder / "frames" / f"{index:06d}.json").write_text(json.dumps(person))
     from anr_core.motion.deepmimic import JOINTS
 
+    (folder / "people").mkdir()
+    (folder / "people" / "motion.json").write_text(json.dumps({"annots": [one for one, in people]}))
+    shutil.copytree(make_posed_capture(folder.parent / "sources" / "recording").path, folder / "recording")
     row = [0.05, 0, 0.85, 0]
     for _, _, size, _ in JOINTS:
         row += [1, 0, 0, 0] if size == 4 else [0.1]
@@ -264,7 +352,7 @@ def _read_motion(folder):
 
     _BODY[:] = _BODY or [AnnyBody()]
     files = [file for file in folder.iterdir()]
-    motion = read_motion(folder if folder.name == "frames" or len(files) != 1 else files[0])
+    motion = read_motion(folder if folder.name in ("frames", "recording") or len(files) != 1 else files[0])
     retarget(motion[:6], _BODY[0])
 
 
@@ -403,6 +491,53 @@ def _read_archives(folder):
             shutil.rmtree(place, ignore_errors=True)
 
 
+def _make_states(folder):
+    from anr_core.body.anny import AnnyBody
+    from anr_core.export.around import View
+    from anr_core.viewer.state import State, pose_text
+
+    _BODY[:] = _BODY or [AnnyBody()]
+    pose, folder = _BODY[0].rest_pose(), folder / "whole"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text(State(View(), pose, worn="anna:legs").text())
+    (folder / "pose.json").write_text(pose_text(pose))
+
+
+def _read_states(folder):
+    """What somebody pastes into the panel."""
+    from anr_core.export.around import View
+    from anr_core.viewer.state import State, pose_of_text
+
+    like = State(View(), _BODY[0].rest_pose())
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            text = file.read_bytes().decode("utf-8", "surrogateescape")
+            State.of_text(text, like) if file.stem == "state" else pose_of_text(text, like.pose)
+
+
+def _make_lifters(folder):
+    from anr_core.lifting import Lifter, PoseRegressor
+    from anr_core.prepare.lifter import save_lifter
+    from anr_core.skeleton import COCO17
+
+    folder = folder / "whole"
+    folder.mkdir(parents=True)
+    save_lifter(Lifter(PoseRegressor(17, 64), torch.zeros(17, 3)), {"a": 1}, folder / "lifter.safetensors")
+    assert _kept(folder, COCO17) is not None
+
+
+def _read_lifters(folder):
+    from anr_core.skeleton import COCO17
+
+    _kept(folder, COCO17)
+
+
+def _kept(folder, skeleton):
+    from anr_core.prepare.lifter import kept_lifter
+
+    return kept_lifter(folder / "lifter.safetensors", {"a": 1}, skeleton)
+
+
 def _make_pages(folder):
     folder = folder / "whole"
     (folder / "page").mkdir(parents=True)
@@ -456,9 +591,7 @@ def _read_lists(folder):
         except ValueError as error:  # both are read
             wrong.append(error)
     if wrong:
-        from anr_core.cli import one_line
-
-        raise ValueError(one_line(str(wrong[-1])))
+        raise wrong[-1]
 
 
 PARSERS = {
@@ -477,12 +610,16 @@ PARSERS = {
     "plain": _reader("plain", _make_plain),
     "prepare": Parser(_make_any, _read_prepared, named=False),
     "captures": Parser(_make_captures, _read_capture),
+    "beside": Parser(_make_labelled, _read_beside),
+    "pictures": Parser(_make_pictures, _read_pictures, ()),
     "runs": Parser(_make_runs, _read_run, (*VIDEOS, ".jsonl", ".html", "rows.json", ".pt", "log.txt")),
     "motions": Parser(_make_motions, _read_motion),
     "keypoints": Parser(_make_keypoints, _read_keypoints),
     "settings": Parser(_make_settings, _read_settings, named=False),
     "pickles": Parser(_make_pickles, _read_pickles),
     "models": Parser(_make_models, _read_models, named=False),
+    "states": Parser(_make_states, _read_states, named=False),
+    "lifters": Parser(_make_lifters, _read_lifters),
     "pages": Parser(_make_pages, _read_pages),
     "lists": Parser(_make_lists, _read_lists, named=False),
     "archives": Parser(_make_archives, _read_archives),

@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from anr_core.telling import quoted
+
 # In the order in which a source is looked at: what a format alone has comes before what many have.
 READERS = {
     "registered": "anr_core.capture.readers.registered",
@@ -36,7 +38,7 @@ def find_reader(source: Path, name: str = "auto"):
     source.
     """
     if name != "auto" and name not in READERS:
-        raise ValueError(f"There is no format {name!r}; use auto or {', '.join(READERS)}.")
+        raise ValueError(f"There is no format {quoted(name)}; use auto or {', '.join(READERS)}.")
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist. Give the folder that holds the source.")
     readers = {key: import_module(READERS[key]) for key in (READERS if name == "auto" else [name])}

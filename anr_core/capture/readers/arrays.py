@@ -8,6 +8,7 @@ import numpy as np
 
 from anr_core.body.stand_ins import plain_array
 from anr_core.capture.sources import LONGEST_NUMBER
+from anr_core.telling import brief, listed
 
 LARGEST = 1e15  # of whatever unit; squares of it are still numbers in single precision
 
@@ -15,11 +16,10 @@ LARGEST = 1e15  # of whatever unit; squares of it are still numbers in single pr
 def entry(record, key: str, file: Path):
     """One entry of a dictionary that a file holds."""
     if not isinstance(record, dict):
-        raise ValueError(f"{file} holds a {type(record).__name__}, expected a dictionary with {key}. Copy it "
-                         "again.")
+        raise ValueError(f"{file} holds a {type(record).__name__}, expected a dictionary with {brief(key)}. "
+                         "Copy it again.")
     if key not in record:
-        names = ", ".join(repr(str(name)[:60])[1:-1] for name in list(record)[:12]) or "nothing"
-        raise ValueError(f"{file} has no {key}; it has {names}. Copy it again.")
+        raise ValueError(f"{file} has no {brief(key)}; it has {listed(record)}. Copy it again.")
     return record[key]
 
 
@@ -32,7 +32,7 @@ def numbers(values, shape: tuple[int | None, ...], what: str) -> np.ndarray:
     fitted = _fitted(found, shape)
     if fitted is None:
         expected = ", ".join("n" if size is None else str(size) for size in shape)
-        raise ValueError(f"{what} has the shape {found.shape}, expected ({expected}). Copy it again.")
+        raise ValueError(f"{what} has the shape {brief(found.shape)}, expected ({expected}). Copy it again.")
     if broken := int((~measurable(fitted)).sum()):
         raise ValueError(f"{what} has {broken} values that are NaN, infinite or beyond {LARGEST:g}. Copy it "
                          "again, or leave it out.")
@@ -51,6 +51,11 @@ def frame_numbers(values, what: str) -> np.ndarray:
 def measurable(values: np.ndarray) -> np.ndarray:
     """Which numbers may be a measure of anything: neither NaN, nor infinite, nor too large."""
     return np.abs(values) < LARGEST
+
+
+def is_rotation(matrix: np.ndarray) -> bool:
+    """Whether a matrix (3, 3) turns, and neither mirrors nor stretches."""
+    return bool(np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3) and np.linalg.det(matrix) > 0)
 
 
 def real(values, what: str) -> np.ndarray:

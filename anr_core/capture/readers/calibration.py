@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from anr_core.camera import COEFFICIENT_COUNTS, Camera
-from anr_core.capture.readers.arrays import measurable, real
+from anr_core.capture.readers.arrays import is_rotation, measurable, real
+from anr_core.telling import brief, reason
 
 # Video encoders cut pictures to multiples of 8 or 16 pixels; what is missing more is another picture.
 MOST_CUT = 16 / 1000
@@ -17,6 +18,7 @@ MOST_CUT = 16 / 1000
 STRAIGHT = 0.3
 # Metres: further away from the origin no camera of a person stands, so that these are millimetres.
 FARTHEST = 100.0
+LARGEST_SIDE = 10**6  # pixels
 
 
 @dataclass(frozen=True)
@@ -32,25 +34,26 @@ class Calibration:
 
 def checked(name: str, file: Path, K, R, t, distortion, size=None) -> Calibration:
     """A calibration out of numbers in a file, R as a matrix or a rotation vector; errors name the camera."""
+    name = brief(name)
     try:
         K, R, t, distortion = (real(value, "one of them") for value in (K, R, t, distortion))
         K, t, distortion = K.reshape(3, 3), t.reshape(3), distortion.reshape(-1)
         R = _matrix(R.reshape(3)) if R.size == 3 else R.reshape(3, 3)
         size = None if size is None else (int(size[0]), int(size[1]))
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, LookupError) as error:
         raise ValueError(f"{file}: camera {name} is not K (3, 3), R (3, 3) or (3,), t (3,), distortion and "
-                         f"size in numbers ({error}).") from None
+                         f"size in numbers ({reason(error)}).") from None
     everything = np.concatenate([K.ravel(), R.ravel(), t, distortion])
     if not (measurable(everything).all() and K[0, 0] > 0 and K[1, 1] > 0):
         raise ValueError(f"{file}: camera {name} needs finite K, R, t and distortion, and positive focal "
                          "lengths.")
-    if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
+    if not is_rotation(R):
         raise ValueError(f"{file}: R of camera {name} is no rotation (R R^T is not 1, or it mirrors).")
     if np.linalg.norm(t) > FARTHEST:
         raise ValueError(f"{file}: camera {name} stands {np.linalg.norm(t):.0f} m from the origin: its T is "
                          "in millimetres, not in metres. Divide all T by 1000.")
-    if size is not None and min(size) < 1:
-        raise ValueError(f"{file}: camera {name} has pictures of {size[1]}x{size[0]} pixels.")
+    if size is not None and not 1 <= min(size) <= max(size) < LARGEST_SIDE:
+        raise ValueError(f"{file}: camera {name} has pictures of {brief(size[1])}x{brief(size[0])} pixels.")
     if len(distortion) not in COEFFICIENT_COUNTS:
         raise ValueError(f"{file}: camera {name} has {len(distortion)} distortion coefficients; OpenCV's "
                          f"models have {', '.join(map(str, COEFFICIENT_COUNTS))}. Pad with zeros up to the "
@@ -64,9 +67,9 @@ def camera_for(calibration: Calibration, name: str, size: tuple[int, int]) -> tu
     scale = np.array([size[1] / full[1], size[0] / full[0]])
     if abs(scale[0] - scale[1]) * max(size) > 1.5:  # pixels: sizes are rounded when pictures are scaled
         if abs(scale[0] / scale[1] - 1) > MOST_CUT:
-            raise ValueError(f"Camera {name} was calibrated with pictures of {full[1]}x{full[0]} pixels, but "
-                             f"they are {size[1]}x{size[0]}, which has another shape. Scale pictures, don't "
-                             "crop or turn them.")
+            raise ValueError(f"Camera {brief(name)} was calibrated with pictures of {full[1]}x{full[0]} "
+                             f"pixels, but they are {size[1]}x{size[0]}, which has another shape. Scale "
+                             "pictures, don't crop or turn them.")
         scale[:] = scale.max()
         cut = np.round(scale * full[::-1]).astype(int) - size[::-1]
         notes.append(f"{name}: pictures are {size[1]}x{size[0]}, calibrated with {full[1]}x{full[0]}: taken "

@@ -30,6 +30,7 @@ from anr_core.capture.sources import (
     is_number,
     stated,
 )
+from anr_core.telling import brief
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 PICTURE_FOLDERS = ("frames", "images", "image", "color")
@@ -118,9 +119,9 @@ def clip_names(root: Path) -> list[str]:
     return ["camera"] if flat else []
 
 
-def natural(name: str) -> list:
+def natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts cam2 before cam10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if is_number(part) else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def open_clip(root: Path, name: str, alone: bool = False) -> Clip:
@@ -206,8 +207,8 @@ def numbered(folder: Path, suffixes) -> dict[int, Path]:
     found = {}
     for file, number in zip(files, numbers, strict=True):
         if not is_number(number[-1]):
-            raise ValueError(f"{file} is named by {number[-1]}, which is no number of a frame. Rename the "
-                             "files of that folder, as in 0008.")
+            raise ValueError(f"{file} is named by {brief(number[-1])}, which is no number of a frame. Rename "
+                             "the files of that folder, as in 0008.")
         if (other := found.setdefault(int(number[-1]), file)) != file:
             raise ValueError(f"{file} and {other.name} are both frame {int(number[-1])}. Keep one.")
     return dict(sorted(found.items()))

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from anr_core.telling import brief, quoted
+
 # By COLMAP's name of a model, where its parameters go: fx fy cx cy, then OpenCV's k1 k2 p1 p2 k3 k4 k5 k6.
 MODELS = {"SIMPLE_PINHOLE": (0, 0, 1, 2), "PINHOLE": (0, 1, 2, 3), "SIMPLE_RADIAL": (0, 0, 1, 2, 3),
           "RADIAL": (0, 0, 1, 2, 3, 4), "OPENCV": tuple(range(8)), "FULL_OPENCV": tuple(range(12))}
@@ -35,13 +37,13 @@ def read_photographs(folder: Path) -> dict[str, Photograph]:
             w, x, y, z, *t = (float(word) for word in words[1:8])
             camera, name = words[8], words[9]
         except (ValueError, IndexError):
-            raise ValueError(f"{file}: the line {line[:60]!r} is no image. {AGAIN}") from None
+            raise ValueError(f"{file}: the line {quoted(line)} is no image. {AGAIN}") from None
         if camera not in lenses:
-            raise ValueError(f"{file}: {name[:60]} is of camera {camera[:20]}, which cameras.txt lacks. "
+            raise ValueError(f"{file}: {brief(name)} is of camera {brief(camera)}, which cameras.txt lacks. "
                              f"{AGAIN}")
         quaternion = np.array([x, y, z, w])
         if not (np.isfinite([*quaternion, *t]).all() and np.linalg.norm(quaternion) > 1e-6):
-            raise ValueError(f"{file}: {name} has a pose that is NaN, infinite or zero. {AGAIN}")
+            raise ValueError(f"{file}: {brief(name)} has a pose that is NaN, infinite or zero. {AGAIN}")
         found[name] = Photograph(*lenses[camera], _matrix(quaternion), np.array(t))
     if not found:
         raise ValueError(f"{file} lists no images. {AGAIN}")
@@ -56,15 +58,15 @@ def _read_lenses(file: Path):
         if not words:
             continue
         if len(words) < 2 or words[1] not in MODELS:
-            raise ValueError(f"{file}: the line {line[:60]!r} has none of the models {', '.join(MODELS)}. "
+            raise ValueError(f"{file}: the line {quoted(line)} has none of the models {', '.join(MODELS)}. "
                              "Undistort the pictures with COLMAP first.")
         try:
             width, height, *values = (float(word) for word in words[2:])
             fx, fy, cx, cy, *lens = (values[place] for place in MODELS[words[1]])
             height, width = int(height), int(width)
         except (ValueError, IndexError, OverflowError):
-            raise ValueError(f"{file}: camera {words[0][:60]} lacks parameters of {words[1]}, or they are no "
-                             f"numbers. {AGAIN}") from None
+            raise ValueError(f"{file}: camera {brief(words[0])} lacks parameters of {words[1]}, or they are "
+                             f"no numbers. {AGAIN}") from None
         lens = np.array(lens + [0.0] * ((4 if len(lens) <= 4 else 8) - len(lens)) if lens else [])
         lenses[words[0]] = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), lens, (height, width)
     return lenses

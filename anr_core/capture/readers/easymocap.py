@@ -21,7 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
+from anr_core.capture.folder import Shot
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.index import read_index
 from anr_core.capture.keypoints import BODIES
 from anr_core.capture.posing import read_posing
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
@@ -30,7 +32,8 @@ from anr_core.capture.readers.smpl_json import MODELS, posed_meshes, read_parame
 from anr_core.capture.readers.smpl_meshes import MODEL_FOLDER
 from anr_core.capture.readers.takes import footage_of
 from anr_core.capture.readers.timing import EVERYTHING, Span
-from anr_core.capture.sources import read_json, upright_axis
+from anr_core.capture.sources import upright_axis
+from anr_core.telling import brief, listed, quoted, reason
 
 ABOUT = "intri.yml and extri.yml beside images or videos"
 OURS = "anr_core"
@@ -56,8 +59,8 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     notes += [f"{name} is calibrated, but has no pictures." for name in calibrations if name not in names]
     clips = [open_clip(root, name) for name in names if name in calibrations]
     if not clips:
-        raise ValueError(f"{root} has pictures of {', '.join(names)}, but intri.yml and extri.yml calibrate "
-                         f"{', '.join(calibrations)}. Give both the same names.")
+        raise ValueError(f"{root} has pictures of {listed(names)}, but intri.yml and extri.yml calibrate "
+                         f"{listed(calibrations)}. Give both the same names.")
     cameras, originals = {}, {}
     for clip in clips:
         cameras[clip.name], found = camera_for(calibrations[clip.name], clip.name, clip.size)
@@ -71,9 +74,9 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
 def _read_back(footage: Footage, source: Path) -> Footage:
     """What `convert` wrote: the same capture again, of the frames that are asked for."""
     folder = source / OURS
-    index = read_json(folder / "capture.json")
+    index = read_index(folder)
     try:
-        shots = {(shot["camera"], shot["frame"]): shot for shot in index["shots"]}
+        shots = {(shot.camera, shot.frame): shot for shot in (Shot(**entry) for entry in index["shots"])}
         body, poses = read_posing(folder, index["body"])
         if poses is not None:
             registered = {"frames": poses.frame.numpy(), "surface": body.surface,
@@ -83,6 +86,10 @@ def _read_back(footage: Footage, source: Path) -> Footage:
                           "vertices": body.vertices.numpy()}
         else:
             registered = {}
+        known = set(registered["frames"].tolist()) if registered else None
+        if known is not None and (missing := {frame for _, frame in shots} - known):
+            raise ValueError(f"{folder} has no mesh or pose of frame {listed(sorted(missing))}, of which "
+                             "capture.json has pictures. Convert the capture again.")
         cameras = {name: index["cameras"][name] for name in footage.cameras}
         # hands and face may have been in pictures alone that aren't asked for
         skeleton = footage.keypoints if index["keypoints"] in BODIES else index["keypoints"]
@@ -94,17 +101,17 @@ def _read_back(footage: Footage, source: Path) -> Footage:
             uncalibrated=frozenset(name for name, camera in cameras.items() if not camera["calibrated"]),
             **registered)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'capture.json'} lacks {error}. Convert the capture again, or remove "
-                         f"{folder} to go without.") from None
+        raise ValueError(f"{folder / 'capture.json'} lacks {reason(error)}. Convert the capture again, or "
+                         f"remove {folder} to go without.") from None
 
 
 def _as_they_were(takes, shots, folder) -> Iterator[Take]:
     for take in takes:
         shot = shots.get((take.camera, take.frame))
         if shot is not None:
-            yield replace(take, registered=shot["registered"], split=shot["split"],
-                          certain=folder / shot["certain"] if shot["certain"] else None,
-                          truth=folder / shot["truth"] if shot["truth"] else None)
+            yield replace(take, registered=shot.registered, split=shot.split,
+                          certain=folder / shot.certain if shot.certain else None,
+                          truth=folder / shot.truth if shot.truth else None)
 
 
 def _with_body(footage: Footage, source: Path) -> Footage:
@@ -154,7 +161,7 @@ def read_calibration(source: Path) -> dict[str, Calibration]:
 
 def _entry(values, file, key):
     if key not in values:
-        raise ValueError(f"{file} has no {key}. Calibrate that camera, or take it out of `names`.")
+        raise ValueError(f"{file} has no {brief(key)}. Calibrate that camera, or take it out of `names`.")
     return values[key]
 
 
@@ -171,19 +178,22 @@ def read_yaml(file: Path) -> dict:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no text ({error}). Copy it again.") from None
+        raise ValueError(f"{file} is no text ({reason(error)}). Copy it again.") from None
     found = {}
     for key, rows, columns, data in MATRIX.findall(text):
         try:
             values = [float(word) for word in data.replace(".Nan", "nan").replace(".Inf", "inf").split(",")]
             found[key] = np.array(values).reshape(int(rows), int(columns))
-        except ValueError as error:
-            raise ValueError(f"{file}: {key[:40]} is no matrix of {rows[:9]} x {columns[:9]} numbers "
-                             f"({str(error)[:200]}).") from None
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{file}: {brief(key)} is no matrix of {brief(rows)} x {brief(columns)} "
+                             f"numbers ({reason(error)}).") from None
     for key, value in NUMBER.findall(text):
-        found[key] = float(value)
-    if listed := NAMES.search(text):
-        found["names"] = [line.strip(" \t-").strip().strip("\"'") for line in listed[1].splitlines()]
+        try:
+            found[key] = float(value)
+        except ValueError:
+            raise ValueError(f"{file}: {brief(key)} is {quoted(value)}, which is no number.") from None
+    if names := NAMES.search(text):
+        found["names"] = [line.strip(" \t-").strip().strip("\"'") for line in names[1].splitlines()]
     if not found:
         raise ValueError(f"{file} holds no matrices in OpenCV's YAML. Copy it again.")
     return found

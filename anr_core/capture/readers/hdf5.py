@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from anr_core.capture.readers.arrays import numbers
+from anr_core.telling import brief, listed, reason
 
-MOST_NUMBERS = 10**8  # a day of poses; a chunked array may claim any size without holding it
+MOST_NUMBERS = 10**7  # an hour of poses; a chunked array may claim any size without holding it
+LARGEST_CHUNK = 2**28  # bytes that are unpacked at once
 # what h5py raises for a damaged file, which depends on the place of the damage
-DAMAGED = (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError, OverflowError)
+DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError)
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def open_arrays(file: Path) -> Iterator[Arrays]:
     try:
         stored = h5py.File(file, "r")
     except DAMAGED as error:
-        raise ValueError(f"{file} can't be read as HDF5 ({_reason(error)}). Copy it again.") from None
+        raise ValueError(f"{file} can't be read as HDF5 ({reason(error)}). Copy it again.") from None
     try:
         yield Arrays(file, stored)
     finally:
@@ -51,8 +54,8 @@ class Arrays:
     def whole(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
         """A small array, checked; None in the shape stands for any size."""
         if np.prod(self.shape(name), dtype=float) > MOST_NUMBERS:
-            raise ValueError(f"{self.file}: {name} has the shape {self.shape(name)}, more than any video. "
-                             "Copy it again.")
+            raise ValueError(f"{self.file}: {name} has the shape {brief(self.shape(name))}, more than any "
+                             "video. Copy it again.")
         return numbers(self._read(name, lambda found: found[()]), shape, f"{self.file}: {name}")
 
     def _read(self, name: str, read: Callable):
@@ -60,10 +63,9 @@ class Arrays:
             found = self._dataset(name)
             if found is not None:
                 return read(found)
-            there = ", ".join(self._stored) or "nothing"
+            there = listed(self._stored)
         except DAMAGED as error:
-            raise ValueError(f"{self.file}: {name} can't be read ({_reason(error)}). Copy it again."
-                             ) from None
+            raise ValueError(f"{self.file}: {name} can't be read ({reason(error)}). Copy it again.") from None
         raise ValueError(f"{self.file} has no array {name}; it has {there}. Copy it again.")
 
     def _dataset(self, name):
@@ -74,8 +76,6 @@ class Arrays:
             return None
         found = self._stored[name]
         own = isinstance(found, h5py.Dataset) and found.dtype.kind in "biuf"
+        if own and found.chunks and prod(found.chunks) * found.dtype.itemsize > LARGEST_CHUNK:
+            raise ValueError(f"it is packed in pieces of {brief(found.chunks)}")
         return found if own and not found.external and not found.is_virtual else None
-
-
-def _reason(error):
-    return (str(error).splitlines() or ["no reason given"])[0]

@@ -35,8 +35,9 @@ from anr_core.capture.readers.lmdb import Entries, open_entries
 from anr_core.capture.readers.panoptic import FPS as PANOPTIC_FPS
 from anr_core.capture.readers.panoptic import LICENCE as PANOPTIC_LICENCE
 from anr_core.capture.readers.timing import EVERYTHING, Span
-from anr_core.capture.sources import is_number, read_json, stated_licence, upright_axis
+from anr_core.capture.sources import LONGEST_NUMBER, read_json, stated_licence, upright_axis
 from anr_core.skeleton import COCO17
+from anr_core.telling import brief, quoted, reason
 
 ABOUT = "cameras.json and Databases/Images"
 LICENCES = {"CPN": "Human3.6M: academic use; cite Ionescu et al., Human3.6M, TPAMI 2014",
@@ -112,8 +113,8 @@ def _picture(pictures, frame: int, mode: str = "RGB") -> np.ndarray:
     try:
         return decoded(io.BytesIO(pictures.data(frame)), mode)
     except BROKEN as error:
-        raise ValueError(f"{pictures.path}: frame {frame} can't be read as a picture ({error}). Copy it "
-                         "again.") from None
+        raise ValueError(f"{pictures.path}: frame {frame} can't be read as a picture ({reason(error)}). Copy "
+                         "it again.") from None
 
 
 def _points(values, kind: str, source) -> np.ndarray:
@@ -142,7 +143,8 @@ def _named(poses: dict[str, np.ndarray], kind: str, path: Path) -> Joints:
     joints = poses["joints"]
     expected = ((17, 3),) if kind == "CPN" else ((135, 3), (135, 4))
     if joints.shape[1:] not in expected:
-        raise ValueError(f"{path}: poses are {joints.shape[1:]}, expected {expected[-1]}. Copy it again.")
+        raise ValueError(f"{path}: poses are {brief(joints.shape[1:])}, expected {expected[-1]}. Copy it "
+                         "again.")
     if kind == "CPN":
         return Joints.of("human36m", poses["frames"], joints)
     return Joints.of("panoptic", poses["frames"], _without_jaw(joints))
@@ -170,7 +172,7 @@ class _Database:
         self._protocol = self._number(b"protocol")
         keys = unpickle(self._bytes(self._key("keys")), f"{path}: keys")
         if not isinstance(keys, list | tuple | set | frozenset) or not keys or \
-                not all(isinstance(key, int) and is_number(str(key)) for key in keys):
+                not all(isinstance(key, int) and 0 <= key < 10**LONGEST_NUMBER for key in keys):
             raise ValueError(f"{path}: its keys are no frame numbers. Copy it again.")
         self.keys = set(keys)
 
@@ -183,7 +185,8 @@ class _Database:
     def _number(self, key):
         found = unpickle(self._bytes(key), f"{self.path}: protocol")
         if not isinstance(found, int) or not 0 <= found <= pickle.HIGHEST_PROTOCOL:
-            raise ValueError(f"{self.path}: its keys are of pickle's protocol {found!r}. Copy it again.")
+            raise ValueError(f"{self.path}: its keys are of pickle's protocol {quoted(found)}. Copy it "
+                             "again.")
         return found
 
     def _key(self, value):
@@ -192,7 +195,7 @@ class _Database:
     def _bytes(self, key):
         found = self._entries.get(key)
         if found is None:
-            raise ValueError(f"{self.path} has no entry {key[:20]!r}. Copy it again.")
+            raise ValueError(f"{self.path} has no entry {quoted(key)}. Copy it again.")
         return found
 
 

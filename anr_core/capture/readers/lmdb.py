@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anr_core.telling import reason
+
 MAGIC, VERSION = 0xBEEFC0DE, 1
 HEADER = 16  # bytes that a page begins with
 BRANCH, LEAF, ELSEWHERE = 1, 2, 1  # kinds of pages; the mark of a node whose value lies on pages of its own
@@ -31,7 +33,7 @@ def open_entries(path: Path) -> Iterator[Entries]:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             places = _places(data)
         except (struct.error, ValueError) as error:
-            raise ValueError(f"{file} is no whole LMDB database ({error}). Copy it again.") from None
+            raise ValueError(f"{file} is no whole LMDB database ({reason(error)}). Copy it again.") from None
         with data:
             yield Entries(data, places)
 
@@ -51,7 +53,7 @@ def _places(data) -> dict[bytes, slice]:
     """Where each value lies; raises ValueError or struct.error where a page leads out of the file."""
     size, = struct.unpack_from("<I", data, HEADER + 24)
     root = max(_meta(data, start) for start in (0, size))[1]
-    found, pending, seen = {}, [root] if root != EMPTY else [], set()
+    found, pending, seen, held = {}, [root] if root != EMPTY else [], set(), 0
     while pending:
         page = pending.pop()
         if page in seen or (page + 1) * size > len(data):
@@ -65,6 +67,9 @@ def _places(data) -> dict[bytes, slice]:
             if kind == BRANCH:
                 pending.append(low | high << 16 | mark << 32)
                 continue
+            held += 8 + length
+            if held > len(data):
+                raise ValueError("its keys lie in one another")
             key, begin = page * size + place + 8, page * size + place + 8 + length
             if mark == ELSEWHERE:
                 begin = struct.unpack_from("<Q", data, begin)[0] * size + HEADER

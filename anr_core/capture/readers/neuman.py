@@ -26,12 +26,13 @@ from anr_core.body.pickles import read_pickle
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import read_mask
-from anr_core.capture.readers.arrays import entry, numbers
+from anr_core.capture.readers.arrays import entry, numbers, real
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.colmap import read_photographs
 from anr_core.capture.readers.smpl_meshes import posed, surface_of, without_model
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
 from anr_core.capture.sources import common_size, is_number, stated_licence
+from anr_core.telling import brief
 
 ABOUT = "images, sparse and alignments.npy"
 LICENCE = "NeuMan: research; cite Jiang et al., NeuMan, ECCV 2022"
@@ -49,11 +50,12 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     """All pictures of a scene; they are read only while the takes are asked for."""
     photographs = {}
     for name, photograph in read_photographs(source / "sparse").items():
-        if not is_number(Path(name).stem):
-            raise ValueError(f"{source / 'sparse' / 'images.txt'} has {name}, expected names like 00000.png.")
+        if not is_number(Path(name).stem) or Path(name).name != name:
+            raise ValueError(f"{source / 'sparse' / 'images.txt'} has {brief(name)}, expected names like "
+                             "00000.png.")
         if photographs.setdefault(int(Path(name).stem), (name, photograph))[0] != name:
             raise ValueError(f"{source / 'sparse' / 'images.txt'} has frame {int(Path(name).stem)} "
-                             f"twice, once as {name}. Keep one.")
+                             f"twice, once as {brief(name)}. Keep one.")
     wanted = sorted(span.frames(photographs, ASSUMED_FPS))
     alignments = _alignments(source / "alignments.npy", {frame: photographs[frame][0] for frame in wanted})
     unit = float(np.median([np.cbrt(np.linalg.det(turn[:3])) for turn in alignments.values()])) \
@@ -118,9 +120,10 @@ def _alignments(file: Path, names: dict[int, str]) -> dict[int, np.ndarray]:
     for frame, name in names.items():
         if isinstance(record, dict) and name not in record:
             continue
-        found[frame] = numbers(entry(record, name, file), (4, 3), f"{file}: {name}")
+        found[frame] = numbers(entry(record, name, file), (4, 3), f"{file}: {brief(name)}")
         if np.linalg.det(found[frame][:3]) <= 0:
-            raise ValueError(f"{file}: {name} mirrors or flattens the body. Align it again, or leave it out.")
+            raise ValueError(f"{file}: {brief(name)} mirrors or flattens the body. Align it again, or leave "
+                             "it out.")
     return found
 
 
@@ -173,8 +176,8 @@ def _person(file: Path):
 def _stacked(record, key, file) -> np.ndarray:
     values = entry(record, key, file)
     try:
-        return np.stack(list(values))
-    except (ValueError, TypeError, OverflowError):
+        return np.stack([real(one, key) for one in values])
+    except (ValueError, TypeError):
         raise ValueError(f"{file}: {key} is empty, or its entries differ in length. Copy it again.") from None
 
 

@@ -20,6 +20,7 @@ from anr_core.body.npz import read_npz
 from anr_core.capture.keypoints import BODIES, SURE
 from anr_core.capture.readers.arrays import LARGEST, frame_numbers, measurable
 from anr_core.capture.sources import read_json
+from anr_core.telling import brief, listed, reason
 
 # By the number of points: the skeleton, and the places of its points in the file. 18 is OpenPose's COCO, 26
 # Halpe's, 133 COCO-WholeBody's, 135 OpenPose's BODY_135, which begins as BODY_25B does.
@@ -62,7 +63,7 @@ def read_keypoint_files(files: dict[int, Path], size: tuple[int, int] | None
         named.update(person for person, _, _ in found)
         counts.update({len(body): file for _, body, _ in found})
     if len(counts) > 1:
-        found = ", ".join(f"{count} in {file.name}" for count, file in sorted(counts.items()))
+        found = listed(f"{count} in {file.name}" for count, file in sorted(counts.items()))
         raise ValueError(f"{next(iter(files.values())).parent} mixes skeletons: {found} points. Keep the "
                          "files of one model.")
     if not counts:
@@ -103,16 +104,17 @@ def read_keypoint_table(file: Path) -> tuple[dict[str, dict[int, np.ndarray]], s
     The table holds cameras (c,), frames (n,) and keypoints2d (c, n, K, 3): pixels and confidence, which is 0
     where the person was not found.
     """
-    arrays = read_npz(file)
+    arrays = read_npz(file, only=("cameras", "frames", "keypoints2d"), objects=True)  # names may be such
     try:
         cameras, frames, table = (arrays[name] for name in ("cameras", "frames", "keypoints2d"))
         frames, table = frame_numbers(frames, f"{file}: frames"), table.astype(np.float32)
+        cameras = np.atleast_1d(cameras)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is no table of cameras, frames and keypoints2d ({error}). Copy it again."
-                         ) from None
+        raise ValueError(f"{file} is no table of cameras, frames and keypoints2d ({reason(error)}). Copy it "
+                         "again.") from None
     if table.ndim != 4 or table.shape[:2] != (len(cameras), len(frames)) or table.shape[3] != 3:
-        raise ValueError(f"{file}: keypoints2d is {table.shape}, expected ({len(cameras)}, {len(frames)}, K, "
-                         "3).")
+        raise ValueError(f"{file}: keypoints2d is {brief(table.shape)}, expected ({len(cameras)}, "
+                         f"{len(frames)}, K, 3).")
     if table.shape[2] not in LAYOUTS:
         raise ValueError(f"{file} has {table.shape[2]} points a person; {', '.join(map(str, LAYOUTS))} are "
                          "known.")
@@ -257,5 +259,6 @@ def _people(content):
 
 def _check_size(file, content, size):
     if (content["height"], content["width"]) != size:
-        raise ValueError(f"{file} was detected in pictures of {content['width']}x{content['height']} pixels, "
-                         f"but they are {size[1]}x{size[0]}. Detect again, or put the pictures back.")
+        raise ValueError(f"{file} was detected in pictures of "
+                         f"{brief(content['width'])}x{brief(content['height'])} pixels, but they are "
+                         f"{size[1]}x{size[0]}. Detect again, or put the pictures back.")

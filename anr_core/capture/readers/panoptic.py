@@ -21,6 +21,7 @@ import torch
 
 from anr_core.camera import Camera
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.index import check_camera_name
 from anr_core.capture.joints import Joints
 from anr_core.capture.readers.arrays import entry, numbers
 from anr_core.capture.readers.calibration import Calibration, camera_for, checked, original_of
@@ -84,6 +85,7 @@ def read_calibrations(source: Path) -> dict[str, Calibration]:
             continue
         name, (width, height) = str(entry(camera, "name", file)), numbers(
             entry(camera, "resolution", file), (2,), f"{file}: resolution")
+        check_camera_name(name, file)
         place = numbers(entry(camera, "t", file), (3,), f"{file}: t of {name}")
         found[name] = checked(name, file, entry(camera, "K", file), entry(camera, "R", file),
                               CENTIMETRE * place, entry(camera, "distCoef", file), (height, width))

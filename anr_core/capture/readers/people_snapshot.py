@@ -28,6 +28,7 @@ from anr_core.capture.readers.openpose import LAYOUTS
 from anr_core.capture.readers.smpl_meshes import posed, without_model
 from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import decoded, stated_licence
+from anr_core.telling import brief
 
 ABOUT = "camera.pkl, masks.hdf5 and a video"
 LICENCE = "People-Snapshot: non-commercial research, not to be passed on; cite Alldieck et al., CVPR 2018"
@@ -48,7 +49,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
     with open_arrays(source / "masks.hdf5") as masks:
         count, *mask_size = masks.shape("masks") or (0,)
     if tuple(mask_size) != size or not count:
-        raise ValueError(f"{masks.file}: masks have the shape {(count, *mask_size)}, but the video's "
+        raise ValueError(f"{masks.file}: masks have the shape {brief((count, *mask_size))}, but the video's "
                          f"pictures are {size[1]}x{size[0]}; expected (n, {size[0]}, {size[1]}).")
     if count > 2 * frame_count(video) + 100:  # the video's length is stated roughly
         raise ValueError(f"{masks.file} has {count} masks, but {video.name} has about {frame_count(video)} "

@@ -28,6 +28,7 @@ from anr_core.capture.readers.qualisys import ENDING, SIDEWAYS, is_qualisys, rea
 from anr_core.capture.readers.takes import footage_of
 from anr_core.capture.readers.timing import EVERYTHING, Span
 from anr_core.capture.sources import upright_axis
+from anr_core.telling import brief, listed, reason
 
 ABOUT = f"a calibration in .toml or {ENDING} beside videos, or a session of such trials"
 ENTRIES = ("matrix", "distortions", "rotation", "translation")
@@ -56,7 +57,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
                                 f"{file.parent / 'videos'}.")
     if len(roots) > 1:
         names = [_told_apart(root, roots) for root in roots]
-        raise ValueError(f"{source} holds several trials: {', '.join(names)}. Choose one of them: "
+        raise ValueError(f"{source} holds several trials: {listed(names, 100)}. Choose one of them: "
                          f"python -m anr_core prepare {source} CAPTURE --trial {shlex.quote(names[-1])}")
     root, notes = roots[0], []
     if not source.is_file() and not file.is_relative_to(source):
@@ -173,17 +174,17 @@ def read_calibration(file: Path) -> dict[str, Calibration]:
     """The cameras of a TOML file by name."""
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{file} is not whole TOML ({error}). Copy it again.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not whole TOML ({reason(error)}). Copy it again.") from None
     found = {}
     for key, table in tables.items():
         if key == "metadata" or not isinstance(table, dict):
             continue
         if missing := [name for name in (*ENTRIES, "size") if name not in table]:
-            raise ValueError(f"{file}: camera {key} has no {', '.join(missing)}.")
+            raise ValueError(f"{file}: camera {brief(key)} has no {', '.join(missing)}.")
         if table.get("fisheye"):
-            raise ValueError(f"{file}: camera {key} has a fisheye lens, which is not known here. Undistort "
-                             "its pictures and calibrate again.")
+            raise ValueError(f"{file}: camera {brief(key)} has a fisheye lens, which is not known here. "
+                             "Undistort its pictures and calibrate again.")
         size = table["size"][::-1] if isinstance(table["size"], list) and len(table["size"]) == 2 else "?"
         found[str(table.get("name", key))] = checked(
             key, file, table["matrix"], table["rotation"], table["translation"], table["distortions"], size)
@@ -193,7 +194,8 @@ def read_calibration(file: Path) -> dict[str, Calibration]:
 
 
 def _describes_cameras(file):
-    text = file.read_bytes()[:100_000]
+    with open(file, "rb") as stream:
+        text = stream.read(100_000)
     return all(name.encode() in text for name in ("matrix", "rotation", "translation"))
 
 
@@ -203,8 +205,8 @@ def _matched(calibrations, names, file, notes) -> dict[str, str]:
     matched = {name: plain[_plain(name)] for name in names if _plain(name) in plain}
     if not matched:
         if len(names) != len(calibrations):
-            raise ValueError(f"{file} calibrates {', '.join(calibrations)}, but the videos are "
-                             f"{', '.join(names)}. Give both the same names.")
+            raise ValueError(f"{file} calibrates {listed(calibrations)}, but the videos are "
+                             f"{listed(names)}. Give both the same names.")
         matched = dict(zip(names, sorted(calibrations, key=natural), strict=True))
         pairs = ", ".join(f"{name} is {other}" for name, other in matched.items())
         notes.append(f"videos and calibration have other names and are matched in their order: {pairs}.")

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from anr_core.capture.readers.calibration import FARTHEST, Calibration, checked
+from anr_core.telling import brief, reason
 
 ENDING = ".qca.txt"
 LARGEST_FILE = 2**20  # bytes; a camera takes 1500, and what is nested deeply time
@@ -48,12 +49,12 @@ def read_qualisys(file: Path) -> tuple[dict[str, Calibration], dict[str, int]]:
             raise ValueError(f"{file}: camera {number + 1} has no serial, which would be its name. Export "
                              "the calibration again.")
         if name in found:
-            raise ValueError(f"{file} has camera {name} twice. Keep one.")
+            raise ValueError(f"{file} has camera {brief(name)} twice. Keep one.")
         found[name] = _camera(name, file, camera)
         turned[name] = int(_numbers(name, file, camera, None, ["viewrotation"], default="0")[0]) % 360
         if turned[name] % 90:
-            raise ValueError(f"{file}: camera {name} has viewrotation {turned[name]}; 0, 90, 180 and 270 are "
-                             "known.")
+            raise ValueError(f"{file}: camera {brief(name)} has viewrotation {turned[name]}; 0, 90, 180 and "
+                             "270 are known.")
     if not found:
         raise ValueError(f"{file} describes no cameras: expected <camera> with <transform> and <intrinsic>. "
                          "Export the calibration again.")
@@ -75,9 +76,9 @@ def upright(name: str, calibration: Calibration, size: tuple[int, int]) -> tuple
                              "sees them."]
     up = calibration.R[:, 2]  # Z in the camera
     if abs(up[0]) < 0.2:
-        raise ValueError(f"Camera {name} was calibrated with pictures of {width}x{height} pixels, but they "
-                         f"are {size[1]}x{size[0]}, and it looks down too steeply to tell which way they "
-                         "were turned. Export its video as the camera sees it.")
+        raise ValueError(f"Camera {brief(name)} was calibrated with pictures of {width}x{height} pixels, but "
+                         f"they are {size[1]}x{size[0]}, and it looks down too steeply to tell which way "
+                         "they were turned. Export its video as the camera sees it.")
     clockwise = up[0] < 0  # what lies on the left comes to the top
     return _turned(calibration, clockwise), [
         f"{name}: pictures are taken as turned upright, {'' if clockwise else 'counter'}clockwise, from the "
@@ -101,14 +102,14 @@ def _root(file):
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no text ({error}). Copy it again.") from None
+        raise ValueError(f"{file} is no text ({reason(error)}). Copy it again.") from None
     if "<!" in text.replace("<!--", ""):  # entities are what XML can be made to explode with
         raise ValueError(f"{file} defines types or entities of its own (<!...>), which no calibration needs, "
                          "and is not read. Export it again.")
     try:
         return ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(f"{file} is not whole XML ({error}). Copy it again.") from None
+        raise ValueError(f"{file} is not whole XML ({reason(error)}). Copy it again.") from None
 
 
 def _films(camera):
@@ -129,14 +130,14 @@ def _camera(name, file, camera) -> Calibration:
                     ["radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2",
                      "radialDistortion3"], default="0") / UNITS
     if np.linalg.norm(place) > FARTHEST:
-        raise ValueError(f"{file}: camera {name} stands {np.linalg.norm(place):.3g} m from the origin: x, y "
-                         "and z of <transform> are not in millimetres. Scale them.")
+        raise ValueError(f"{file}: camera {brief(name)} stands {np.linalg.norm(place):.3g} m from the "
+                         "origin: x, y and z of <transform> are not in millimetres. Scale them.")
     size = (bottom - top + 1, right - left + 1)
     calibration = checked(name, file, [[fu, skew, cu - left], [0, fv, cv - top], [0, 0, 1]], R, -R @ place,
                           lens if lens[4] else lens[:4], size)
     if not SHORTEST < min(fu, fv) / max(size) <= max(fu, fv) / max(size) < LONGEST:
-        raise ValueError(f"{file}: camera {name} has a focal length of {fu:.3g} pixels for pictures of "
-                         f"{size[1]:g}x{size[0]:g}: focalLengthU and V are not in 1/64 pixel. Multiply "
+        raise ValueError(f"{file}: camera {brief(name)} has a focal length of {fu:.3g} pixels for pictures "
+                         f"of {size[1]:g}x{size[0]:g}: focalLengthU and V are not in 1/64 pixel. Multiply "
                          "intrinsics by 64.")
     return calibration
 
@@ -149,10 +150,10 @@ def _numbers(name, file, camera, tag, keys, default=None) -> np.ndarray:
     """Finite numbers, the attributes of a camera's element or, without a tag, of the camera itself."""
     element = camera if tag is None else camera.find(tag)
     if element is None:
-        raise ValueError(f"{file}: camera {name} has no <{tag}>. Export the calibration again.")
+        raise ValueError(f"{file}: camera {brief(name)} has no <{tag}>. Export the calibration again.")
     words = [element.get(key, default) for key in keys]
     if missing := [key for key, word in zip(keys, words, strict=True) if word is None]:
-        raise ValueError(f"{file}: <{tag}> of camera {name} has no {', '.join(missing)}. Export the "
+        raise ValueError(f"{file}: <{tag}> of camera {brief(name)} has no {', '.join(missing)}. Export the "
                          "calibration again.")
     try:
         found = np.array([float(word) for word in words])
@@ -161,7 +162,7 @@ def _numbers(name, file, camera, tag, keys, default=None) -> np.ndarray:
     if not np.isfinite(found).all():
         wrong = ", ".join(f'{key}="{word}"' for key, word in zip(keys, words, strict=True)
                           if not _is_finite(word))
-        raise ValueError(f"{file}: camera {name} has {wrong[:80]}, which is no number. Export the "
+        raise ValueError(f"{file}: camera {brief(name)} has {brief(wrong)}, which is no number. Export the "
                          "calibration again.")
     return found
 

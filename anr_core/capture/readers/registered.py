@@ -16,6 +16,7 @@ Static cameras' frames between two registered ones get a mesh in between, and it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body import Surface, make_surface
-from anr_core.body.npz import read_npz
+from anr_core.body.npz import names_in_npz, read_npz
 from anr_core.camera import Camera
 from anr_core.capture.between import meshes_between
 from anr_core.capture.footage import Footage, Take
+from anr_core.capture.index import check_camera_name
 from anr_core.capture.readers.arrays import frame_numbers
 from anr_core.capture.readers.calibration import camera_for, checked, original_of
 from anr_core.capture.readers.clips import HIGHEST_RATE, numbered
@@ -42,6 +44,7 @@ from anr_core.capture.sources import (
     video_frames,
 )
 from anr_core.capture.views import DOUBT
+from anr_core.telling import brief, listed, quoted, reason
 
 ABOUT = "cameras.json beside mesh.npz or anny_registration.npz"
 MESH_FILES = ("mesh.npz", "anny_registration.npz")
@@ -65,7 +68,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
         notes.append(f"cameras.json states no fps; times are counted at {ASSUMED_FPS:g} a second.")
     rate = described.get("fps", ASSUMED_FPS)
     if not (isinstance(rate, int | float) and 0 < rate < HIGHEST_RATE):
-        raise ValueError(f"{source / 'cameras.json'} states {repr(rate)[:60]} frames a second. Correct it.")
+        raise ValueError(f"{source / 'cameras.json'} states {quoted(rate)} frames a second. Correct it.")
     step, (first, last) = None if span.fps is None else span.step(rate), span.bounds(rate)
     keypoints, skeleton = _read_keypoints(source, stations)
     wanted = {}
@@ -97,14 +100,15 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
     file = next((source / name for name in MESH_FILES if (source / name).is_file()), None)
     if file is None:
         raise FileNotFoundError(f"{source} has no {' or '.join(MESH_FILES)}, the mesh of every frame.")
-    arrays = read_npz(file)
+    arrays = read_npz(file, only=("frames", "vertices", "faces", "uv", "uv_faces"))
     if missing := [name for name in ("frames", "vertices", "faces") if name not in arrays]:
-        raise ValueError(f"{file} has no {', '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}.")
+        raise ValueError(f"{file} has no {', '.join(missing)}; it holds {listed(names_in_npz(file))}.")
     frames, vertices = frame_numbers(arrays["frames"], f"{file}: frames"), arrays["vertices"]
     if not len(frames) or vertices.ndim != 3 or vertices.shape[::2] != (len(frames), 3) or \
             vertices.dtype.kind != "f":
-        raise ValueError(f"{file}: frames {frames.shape} and vertices {vertices.shape} of {vertices.dtype} "
-                         "don't belong together. Expected (n,) and (n, V, 3) in metres.")
+        raise ValueError(f"{file}: frames {frames.shape} and vertices {brief(vertices.shape)} of "
+                         f"{brief(vertices.dtype)} don't belong together. Expected (n,) and (n, V, 3) in "
+                         "metres.")
     vertices = vertices.astype(np.float32)
     order = frames.argsort()
     frames, vertices = frames[order], vertices[order]
@@ -117,7 +121,7 @@ def _read_meshes(source: Path) -> tuple[np.ndarray, np.ndarray, Surface]:
     try:
         surface = make_surface(vertices[0], arrays["faces"], arrays.get("uv"), arrays.get("uv_faces"))
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{file}: {error}") from None
+        raise ValueError(f"{file}: {reason(error)}") from None
     return frames, vertices, surface
 
 
@@ -180,10 +184,14 @@ def _entries(described, file):
     if not entries or not all(isinstance(entry, dict) for _, entry, _ in entries):
         raise ValueError(f"{file} describes no cameras. Expected `cameras: {{name: {{K, R, t, width, "
                          "height}}`, or `frames: [{name, K, R, t}]` with width and height.")
+    for name, _, static in entries:
+        if static:
+            check_camera_name(name, file)
     names = [name for name, _, static in entries if not static]
+    times = Counter(names)
     for name in names:
-        if not is_number(name) or names.count(name) > 1:
-            raise ValueError(f"{file}: frame {name!r} "
+        if not is_number(name) or times[name] > 1:
+            raise ValueError(f"{file}: frame {quoted(name)} "
                              f"{'occurs twice' if is_number(name) else 'is not named by its number'}.")
     return entries
 
@@ -206,7 +214,7 @@ def _hole(pictures, masks, static):
 def _read_camera(entry: dict, name: str, pictures: list[Path], file: Path) -> tuple[Camera, list[str], dict]:
     """A camera at its pictures' size, notes on that, and the source's own K, distortion and size."""
     if missing := [key for key in ("K", "R", "t", "width", "height") if key not in entry]:
-        raise ValueError(f"{file}: camera {name} has no {', '.join(missing)}.")
+        raise ValueError(f"{file}: camera {brief(name)} has no {', '.join(missing)}.")
     lens = entry.get("distortion", entry.get("dist", []))
     calibration = checked(name, file, *(entry[key] for key in "KRt"), lens, (entry["height"], entry["width"]))
     size = common_size(pictures)

@@ -19,6 +19,7 @@ from anr_core.body.conventions import pose_from_easymocap, resting_pelvis
 from anr_core.body.npz import read_npz
 from anr_core.capture.readers.smpl_meshes import own_model, vertices_of
 from anr_core.capture.sources import read_json
+from anr_core.telling import reason
 
 MODELS = {72: "smpl", 69: "smpl", 78: "smplh", 75: "smplh", 87: "smplx", 84: "smplx",
           156: "smplh", 153: "smplh", 165: "smplx", 162: "smplx"}
@@ -84,7 +85,7 @@ def _read_people(file: Path) -> list[dict]:
             values["id"] = int(person.get("id", person.get("personID", 0)))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{file}: a person lacks id, Rh, Th, poses or shapes in numbers "
-                             f"({error}).") from None
+                             f"({reason(error)}).") from None
         if len(values["Rh"]) != 3 or len(values["Th"]) != 3:
             raise ValueError(f"{file}: Rh and Th need three numbers each.")
         if not all(np.isfinite(values[name]).all() for name in FIELDS):

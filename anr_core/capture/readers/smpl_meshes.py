@@ -17,6 +17,7 @@ from anr_core.body.conventions import pose_from_smplx
 from anr_core.body.npz import read_npy
 from anr_core.body.smpl import MODEL_FOLDER, SmplBody, find_model, read_model
 from anr_core.capture.readers.arrays import numbers
+from anr_core.telling import reason
 
 MODELS = {6890: "smpl", 10475: "smplx"}  # by their number of vertices
 
@@ -33,7 +34,7 @@ def surface_of(vertices: np.ndarray, source: Path) -> Surface | None:
     try:
         return make_surface(vertices, faces)
     except ValueError as error:
-        raise ValueError(f"{beside}: {error}") from None
+        raise ValueError(f"{beside}: {reason(error)}") from None
 
 
 def posed(poses, translation, betas, variant: str | None = None,

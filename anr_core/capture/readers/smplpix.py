@@ -22,6 +22,7 @@ import numpy as np
 
 from anr_core.capture.footage import Footage, Take
 from anr_core.capture.pictures import picture_channels, picture_size, read_channels
+from anr_core.capture.readers.clips import natural
 from anr_core.capture.readers.plain import guessed_camera
 from anr_core.capture.readers.timing import EVERYTHING, Span, picture_rate
 from anr_core.capture.sources import PICTURE_SUFFIXES, is_number, stated_licence
@@ -86,17 +87,12 @@ def _pairs(source: Path) -> list[_Pair]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by name, in the order of the numbers in their names."""
     found = {}
-    for file in sorted(folder.glob("*"), key=lambda file: _in_order(file.stem)):
+    for file in sorted(folder.glob("*"), key=lambda file: natural(file.stem)):
         if file.suffix.lower() not in PICTURE_SUFFIXES or file.name.startswith("."):
             continue
         if (other := found.setdefault(file.stem, file)) != file:
             raise ValueError(f"{file} and {other.name} have one name, but for the ending. Keep one of them.")
     return found
-
-
-def _in_order(stem):
-    """What sorts face_2 before face_10."""
-    return [(int(part), "") if is_number(part) else (-1, part) for part in re.split("([0-9]+)", stem)]
 
 
 def _alike(told: dict[Path, str], read_one):

@@ -28,6 +28,7 @@ from anr_core.capture.readers.calibration import Calibration, camera_for, checke
 from anr_core.capture.readers.smpl_meshes import surface_of, without_model
 from anr_core.capture.readers.timing import ASSUMED_FPS, EVERYTHING, Span
 from anr_core.capture.sources import common_size, is_number, stated_licence, upright_axis
+from anr_core.telling import brief, listed
 
 ABOUT = "annots.npy beside pictures and masks"
 LICENCE = "ZJU-MoCap: non-commercial research, not to be passed on; cite Peng et al., Neural Body, CVPR 2021"
@@ -69,7 +70,7 @@ def read(source: Path, span: Span = EVERYTHING) -> Footage:
             shots += [_Shot(view, frame, split, source / path, source)] if there else []
     if not shots:
         raise FileNotFoundError(f"{source} holds none of the pictures that {file.name} lists, such as "
-                                f"{rows[min(rows)].paths[0]}. Unpack them beside it.")
+                                f"{brief(rows[min(rows)].paths[0])}. Unpack them beside it.")
     notes += [f"{lost} pictures that {file.name} lists are not here."] if lost else []
     body, found = _body(source, rows, sorted({shot.frame for shot in shots}))
     notes += found
@@ -103,14 +104,14 @@ class _Row:
     keypoints: np.ndarray | None
 
 
-def _rows(listed, file: Path) -> dict[int, _Row]:
+def _rows(entries, file: Path) -> dict[int, _Row]:
     """The frames by our number."""
     rows = {}
-    for row in np.ravel(listed):
-        paths = [str(path) for path in np.ravel(entry(row, "ims", file))]
+    for row in _flat(entries):
+        paths = [str(path) for path in _flat(entry(row, "ims", file))]
         if not paths or any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
                             for path in paths):
-            raise ValueError(f"{file} lists {paths[:1] or 'nothing'} as a frame's pictures; expected paths "
+            raise ValueError(f"{file} lists {listed(paths[:1])} as a frame's pictures; expected paths "
                              "below it.")
         number, first = _number(paths[0], file)
         points = row.get("kpts2d")
@@ -124,6 +125,19 @@ def _rows(listed, file: Path) -> dict[int, _Row]:
     return rows
 
 
+def _flat(values) -> list:
+    """The entries of a list or an array, and of lists and arrays in it."""
+    found, waiting = [], [values]
+    while waiting:
+        value = waiting.pop()
+        value = value.ravel().tolist() if isinstance(value, np.ndarray) else value
+        if isinstance(value, list | tuple):
+            waiting += value[::-1]
+        else:
+            found.append(value)
+    return found
+
+
 def _number(path, file) -> tuple[int, int]:
     """The frame's number in a picture's name, and the number of the first frame."""
     stem, fields = PurePosixPath(path).stem, PurePosixPath(path).stem.split("_")
@@ -131,14 +145,14 @@ def _number(path, file) -> tuple[int, int]:
         return int(stem), 0
     if len(fields) > 4 and is_number(fields[4]):  # CoreView_313_Camera_(1)_0001_2019-08-23_...
         return int(fields[4]), 1
-    raise ValueError(f"{file} lists {path}, whose name has no frame number, as 000000.jpg does.")
+    raise ValueError(f"{file} lists {brief(path)}, whose name has no frame number, as 000000.jpg does.")
 
 
 def _calibrations(annotations, file) -> list[Calibration]:
     cams = entry(annotations, "cams", file)
     K, D, R, T = (entry(cams, key, file) for key in "KDRT")
-    if not all(isinstance(listed, list | tuple) or isinstance(listed, np.ndarray) and listed.ndim
-               for listed in (K, D, R, T)):
+    if not all(isinstance(values, list | tuple) or isinstance(values, np.ndarray) and values.ndim
+               for values in (K, D, R, T)):
         raise ValueError(f"{file}: K, D, R and T of cams are not lists; expected one entry a camera.")
     if not len(K) == len(D) == len(R) == len(T):
         raise ValueError(f"{file} has {len(K)} K, {len(D)} D, {len(R)} R and {len(T)} T; expected one "
@@ -212,15 +226,16 @@ def _body(source: Path, rows: dict[int, _Row], frames: list[int]) -> tuple[dict,
     foreign = {}
     for key in parameters[known[0]] if known else ():
         if len(sizes := {parameters[frame][key].shape for frame in known}) > 1:
-            raise ValueError(f"{folders[1]} mixes {key} of the shapes {sorted(sizes)[:5]}. Keep those of one "
-                             "model.")
+            raise ValueError(f"{folders[1]} mixes {key} of the shapes {listed(sorted(sizes))}. Keep those of "
+                             "one model.")
         foreign[key] = np.stack([parameters[frame][key] for frame in known])
     if known:
         foreign |= {"frames": np.array(known, np.int64), "pose_blend_shapes": np.array(new)}
     if not meshes:
         return empty | {"foreign": foreign or None}, notes
     if len(sizes := {len(mesh) for mesh in meshes.values()}) > 1:
-        raise ValueError(f"{folders[0]} mixes meshes of {sizes} vertices. Keep those of one model.")
+        raise ValueError(f"{folders[0]} mixes meshes of {listed(sorted(sizes))} vertices. Keep those of one "
+                         "model.")
     vertices, meshed = np.stack(list(meshes.values())), np.array(list(meshes), np.int64)
     surface = surface_of(vertices[0], source)
     if surface is None:

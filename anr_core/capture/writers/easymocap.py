@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from anr_core.body.npz import read_npz
+from anr_core.body.npz import names_in_npz, read_npz
 from anr_core.camera import Camera
 from anr_core.capture.folder import Capture
 from anr_core.capture.keypoints import BODIES
+from anr_core.capture.readers.arrays import frame_numbers, numbers
 from anr_core.capture.readers.easymocap import FILES, OURS, PARAMETER_FOLDERS
 from anr_core.capture.readers.openpose import DETAILS
 from anr_core.capture.readers.smpl_json import FIELDS
@@ -44,8 +45,8 @@ def write(capture: Capture, folder: Path) -> list[str]:
     for name in KEPT:
         _copy(capture.path / name, folder / OURS / name)
     _write_cameras(capture.cameras, folder)
-    if (capture.path / "foreign.npz").is_file():
-        _write_parameters(read_npz(capture.path / "foreign.npz"), folder / PARAMETER_FOLDERS[0])
+    if (file := capture.path / "foreign.npz").is_file() and {"frames", *FIELDS} <= set(names_in_npz(file)):
+        _write_parameters(read_npz(file), folder / PARAMETER_FOLDERS[0], file)
     return []
 
 
@@ -103,8 +104,10 @@ def _matrix(name, values):
             f"  data: [{numbers}]")
 
 
-def _write_parameters(parameters, folder):
+def _write_parameters(parameters, folder, file):
     folder.mkdir(parents=True)
-    for row, frame in enumerate(parameters["frames"]):
-        person = {"id": 0} | {name: parameters[name][row:row + 1].tolist() for name in FIELDS}
+    frames = frame_numbers(parameters["frames"], f"{file}: frames").tolist()
+    values = {name: numbers(parameters[name], (len(frames), None), f"{file}: {name}") for name in FIELDS}
+    for row, frame in enumerate(frames):
+        person = {"id": 0} | {name: of_all[row:row + 1].tolist() for name, of_all in values.items()}
         (folder / f"{frame:06d}.json").write_text(json.dumps({"annots": [person]}))

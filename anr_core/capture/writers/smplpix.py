@@ -37,7 +37,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
     for licence in licences:
         shutil.copyfile(licence, folder / licence.name)
     if not licences and capture.licence != "not stated":
-        (folder / "LICENSE.txt").write_text(capture.licence + "\n", encoding="utf-8")
+        (folder / "LICENSE.txt").write_text(capture.licence + "\n", encoding="utf-8", errors="replace")
     return [] if "test" in splits else ["nothing is held out, so there is no test/; SMPLpix's own program "
                                         "wants one."]
 

@@ -18,6 +18,7 @@ from scipy.special import expit, logit
 
 from anr_core.capture.keypoints import SURE
 from anr_core.prepare.annotators import Annotator, Person, unavailable
+from anr_core.telling import reason
 
 PERSON = 1  # the label of people in both networks
 LEAST_SCORE = 0.3  # of a detection; who follows one person also makes use of doubtful ones
@@ -118,7 +119,8 @@ def _networks(detection):
     except (OSError, RuntimeError) as error:  # no network; a broken file
         links = " and ".join(weights.url for _, weights in wanted)
         folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise ValueError(unavailable("torchvision", f"its weights: {error}", f"Download {links} by hand into "
-                                     f"{folder}.")) from None
+        raise ValueError(unavailable("torchvision", f"its weights: {reason(error)}", f"Download {links} by "
+                                                                                     f"hand into {folder}."
+                                                                                     )) from None
     finally:
         socket.setdefaulttimeout(patience)
