@@ -25,7 +25,7 @@ from anr_core.body.base import Body, Pose, Posed, Surface
 from anr_core.telling import brief
 
 FILE = Path(__file__).with_name("anny.npz")
-OFTEN = "joints", "turns", "projection"  # its tables that every new shape asks for, and that are small
+ROUNDED = "vertices", "joints", "turns", "projection"  # its tables of whole numbers of a step
 
 # How many anchors each axis of phenotype space has; the values of an axis are spread evenly over its range.
 AXES = {"race": 3, "gender": 2, "age": 5, "muscle": 3, "weight": 3, "height": 2, "proportions": 2,
@@ -119,10 +119,20 @@ def mirror() -> Mirror:
 def baked() -> dict[str, torch.Tensor]:
     """The arrays of the baked file."""
     with np.load(FILE) as file:
-        # torch knows no unsigned 16 bits; and converting takes a tenth of a fit's time
-        return {name: torch.from_numpy(array.astype(np.int64) if array.dtype.kind == "u" else
-                                       array.astype(np.float32) if name in OFTEN else array)
+        # torch knows no unsigned 16 bits; and to convert the rounded ones for every shape takes 25 ms
+        return {name: torch.from_numpy(array.astype(np.float32) if name in ROUNDED else
+                                       array.astype(np.int64) if array.dtype.kind == "u" else array)
                 for name, array in file.items()}
+
+
+@lru_cache(maxsize=1)
+def _anchors():
+    """Of each axis but the races' its lowest value and its last anchor; and of each of their anchors whose it
+    is, and which one."""
+    counts = torch.tensor(list(AXES.values())[1:])
+    low = torch.tensor([-1 / 3 if name == "age" else 0 for name in list(AXES)[1:]], dtype=torch.float64)
+    return (low, counts - 1, torch.arange(len(counts)).repeat_interleave(counts),
+            torch.cat([torch.arange(count) for count in counts.tolist()]))
 
 
 def shape_coefficients(phenotypes: torch.Tensor) -> torch.Tensor:
@@ -131,15 +141,14 @@ def shape_coefficients(phenotypes: torch.Tensor) -> torch.Tensor:
     Each target's weight is the product of how near the person is to its anchor on every axis that it names.
     Values beyond the range count as its end. Differentiable, with kinks at anchors.
     """
-    values = dict(zip((entry.name for entry in fields(Shape)), phenotypes.unbind(1), strict=True))
-    races = torch.stack([values[name] for name in ("african", "asian", "caucasian")], 1)
+    axes, races = phenotypes.split([len(AXES) - 1, AXES["race"]], 1)
     total = races.sum(1, keepdim=True)
-    near = [torch.where(total > 0, races / total.where(total > 0, 1), 1 / 3)]
-    for axis, count in list(AXES.items())[1:]:
-        low = -1 / 3 if axis == "age" else 0
-        place = ((values[axis] - low) / (1 - low)).clamp(0, 1) * (count - 1)
-        near.append((1 - (place[:, None] - torch.arange(count).to(place)).abs()).clamp(min=0))
-    near, arrays = torch.cat(near, 1)[:, None], baked()
+    races = torch.where(total > 0, races / total.where(total > 0, 1), 1 / 3)
+    low, last, axis, anchor = (table.to(phenotypes.device) for table in _anchors())
+    low, width = low.to(phenotypes), (1 - low).to(phenotypes)
+    place = ((axes - low) / width).clamp(0, 1) * last
+    near = (1 - (place[:, axis] - anchor).abs()).clamp(min=0)
+    near, arrays = torch.cat([races, near], 1)[:, None], baked()
     weights = torch.where(arrays["mask"].to(near.device), near, 1).prod(-1)
     return weights @ (arrays["projection"].to(weights) * arrays["projection_step"].to(weights))
 

@@ -59,7 +59,7 @@ class AnnyFigure:
         joints, weights = (table[vertex] for table in self.puppet.influence)
         arrays = baked()
         return Chosen(arrays["mean_vertices"][:, vertex],
-                      (arrays["vertices"][:, :, vertex].float() * arrays["vertices_step"]).flatten(1),
+                      (arrays["vertices"][:, :, vertex] * arrays["vertices_step"]).flatten(1),
                       torch.zeros(len(vertex), len(ANNY)).scatter_add(1, joints, weights))
 
     def rest(self, shape: torch.Tensor, chosen: Chosen) -> tuple[torch.Tensor, ...]:
