@@ -21,7 +21,7 @@ from anr_core.rasterizer.gbuffer import weighted
 
 # Weights of the losses beside that of the composite, which is 10.
 COMPOSITE, COLOUR, PART, PLACE, HELD, BEHIND = 10.0, 1.0, 0.05, 0.5, 0.3, 10.0
-# Of two frames' detail, as strong as the film's: at 1 what keeps frames steady takes a fifth of it away.
+# Of how far detail is off the film's: at 1, what keeps frames steady takes a fifth of it away.
 DETAIL = 2.0
 # Of the squares of what the network adds to colours where the person is: what it has by heart costs more than
 # it brings (with 47 pictures 0.9 dB inside, and 0.006 FLIP).
@@ -48,7 +48,8 @@ def of_mesh(labelled: Labelling, posed: Posed, camera: Camera, inside: torch.Ten
         seen = camera.crop(0, 0, STEP * width, STEP * height).resize((height, width))
         room = STEP * width - inside.shape[3], STEP * height - inside.shape[2]
         inside = functional.avg_pool2d(functional.pad(inside, (0, room[0], 0, room[1])), STEP) > 0.999
-        iuv = gbuffer(posed, seen, (height, width)).iuv() * inside
+        with torch.autocast(inside.device.type, enabled=False):
+            iuv = gbuffer(posed, seen, (height, width)).iuv() * inside
     return on_parts(labelled, iuv[:, 0].round().long(), iuv[:, 1:])
 
 
@@ -144,7 +145,7 @@ def swimming(places: torch.Tensor, added: torch.Tensor, buffer: GBuffer) -> torc
     flow, seen = along(buffer)
 
     def changes(planes):
-        before, after = planes.chunk(2)
+        before, after = planes.to(flow).chunk(2)
         return losses.l1(after, warped(before, flow), seen)
 
     return PLACES_SWIM * changes(places) + changes(added)
@@ -159,7 +160,8 @@ def along(buffer: GBuffer) -> tuple[torch.Tensor, torch.Tensor]:
     count, height, width = buffer.shape
     half = count // 2
     later = buffer.picture >= half
-    places, depth = buffer.camera.project(buffer.posed.vertices)
+    with torch.autocast(buffer.depth.device.type, enabled=False):  # in half precision pixels are lost
+        places, depth = buffer.camera.project(buffer.posed.vertices)
     rows = corner_rows(buffer.posed.surface.faces, buffer.face[later], buffer.picture[later] - half,
                        places.shape[1])
     there = weighted(torch.cat([places, depth[..., None]], 2).flatten(0, 1), rows, buffer.barycentric[later])

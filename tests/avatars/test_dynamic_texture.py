@@ -329,6 +329,11 @@ def test_along_a_mesh_each_place_is_found_where_the_frame_before_has_it(capture,
     torch.testing.assert_close(flow[0].flatten(1).T[places], true - here, atol=0.02, rtol=0)
     assert 0.5 < seen.sum() / len(places) < 1  # what the body itself hides, and its rim, are unknown
     assert seen.flatten()[places].sum() == seen.sum()
+    with torch.autocast("cpu", torch.bfloat16):
+        half = along(buffer)
+        places = torch.zeros(2, 2, 64, 64, dtype=torch.bfloat16)
+        assert swimming(places, torch.zeros(2, 3, 64, 64), buffer) == 0
+    torch.testing.assert_close(half, (flow, seen), atol=1e-3, rtol=0)
 
 
 def test_only_what_leaves_its_place_on_the_body_swims(capture, views):
