@@ -424,3 +424,16 @@ def test_people_of_any_name_have_folders(tmp_path):
     for folder in folders_of(tmp_path, ["x" * 5000, "", "../..", "\ud800b\0", "anna"]):
         folder.mkdir(parents=True)
         assert folder.parent == tmp_path / "people"
+
+
+@pytest.mark.parametrize("entry", [
+    {"dtype": "F32", "shape": [2**63, 0], "data_offsets": [0, 0]},
+    {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 0]},
+    {"dtype": "x" * 9999, "shape": [1], "data_offsets": [0, 4]}])
+def test_tensors_of_strange_shapes_and_types_are_told(entry, tmp_path):
+    from anr_core.avatars.run import read_tensors
+
+    header = json.dumps({"a": entry}).encode()
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    with pytest.raises(ValueError, match=r"\A[^\n]*a.safetensors is broken [^\n]{,400}\Z"):
+        read_tensors(tmp_path / "a.safetensors")
