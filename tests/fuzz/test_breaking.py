@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from anr_core.avatars import configure
 from anr_core.body.anny import AnnyBody
 from anr_core.body.pickles import unpickle
 from anr_core.capture import load_capture
@@ -437,3 +438,9 @@ def test_tensors_of_strange_shapes_and_types_are_told(entry, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     with pytest.raises(ValueError, match=r"\A[^\n]*a.safetensors is broken [^\n]{,400}\Z"):
         read_tensors(tmp_path / "a.safetensors")
+
+
+def test_pictures_that_a_run_draws_are_of_moderate_size():
+    for system, setting in (("anr", "size"), ("static", "window"), ("gaussian", "source_size")):
+        with pytest.raises(ValueError, match=f"setting {setting} is 1000000; expected at least"):
+            configure(system=system, **{setting: 10**6})
