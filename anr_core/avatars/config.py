@@ -30,7 +30,7 @@ COUNTS = ("size", "window", "batch", "texture_size", "texture_channels", "textur
 SIDES, LARGEST_SIDE = ("size", "window", "source_size"), 4096
 
 # resolutions, each half of the one before: more than so many are of no picture
-LEVELS, MOST_LEVELS = ("levels", "texture_levels"), 30
+LEVELS, MOST_LEVELS = ("levels", "texture_levels", "outer"), 30
 
 
 @dataclass(frozen=True)
