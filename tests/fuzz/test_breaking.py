@@ -454,3 +454,10 @@ def test_settings_that_no_volume_can_be_drawn_with_are_refused(setting, value):
 
     with pytest.raises(ValueError, match=f"{setting} is .*; it has to be .* or more, and .* at most"):
         make_avatar(configure(system="neural-body", **{setting: value}), surface(), [("cam", 0)])
+
+
+def test_a_grid_that_never_fits_is_refused_at_once():
+    from anr_core.volume import largest_grid
+
+    with pytest.raises(ValueError, match="would take"), bounded(seconds=5):
+        largest_grid(torch.zeros(1, 3), torch.ones(1, 3), 0.01, 1e-9)
