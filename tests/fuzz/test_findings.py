@@ -327,3 +327,13 @@ def test_text_has_letters_that_there_are(order, tmp_path):
         file.write_bytes(content.replace(one, b"wwww"))
         with pytest.raises(ValueError, match=f"{name} can't be read .its text has letters that there"):
             read(file)
+
+
+def test_a_calibration_whose_axes_fall_together_is_told(tmp_path):
+    from anr_core.capture.readers.calibration import checked
+
+    whole = np.eye(3), np.zeros(3), np.zeros(0)
+    assert checked("1", tmp_path, [[9, 0.5, 4], [0, 9, 4], [0, 0, 1]], *whole).K[0, 1] == 0.5
+    for K in (np.full((3, 3), 2.0**31), [[9, 9, 4], [9, 9, 4], [0, 0, 1]], [[0, 0, 4], [0, 9, 4], [0, 0, 1]]):
+        with pytest.raises(ValueError, match="camera 1 needs finite K, R, t and distortion"):
+            checked("1", tmp_path, K, *whole)

@@ -53,6 +53,11 @@ def measurable(values: np.ndarray) -> np.ndarray:
     return np.abs(values) < LARGEST
 
 
+def focuses(K: np.ndarray) -> bool:
+    """Whether K (3, 3) has positive focal lengths, and less skew than would lay one axis on the other."""
+    return bool(K[0, 0] > 0 and K[1, 1] > 0 and K[0, 0] * K[1, 1] > 2 * abs(K[0, 1] * K[1, 0]))
+
+
 def is_rotation(matrix: np.ndarray) -> bool:
     """Whether a matrix (3, 3) turns, and neither mirrors nor stretches."""
     return bool(np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3) and np.linalg.det(matrix) > 0)
