@@ -461,3 +461,16 @@ def test_a_grid_that_never_fits_is_refused_at_once():
 
     with pytest.raises(ValueError, match="would take"), bounded(seconds=5):
         largest_grid(torch.zeros(1, 3), torch.ones(1, 3), 0.01, 1e-9)
+
+
+def test_a_body_that_no_picture_shows_is_told(tmp_path):
+    capture = make_posed_capture(tmp_path / "capture")
+    file, camera = capture.path / "poses.npz", capture.cameras["front"]
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    behind = (camera.center - 10 * camera.R[:, 2])[0].tolist()
+    for place in (behind, [2.0**31, 0, 0]):  # where single precision tells vertices apart by 256 m
+        np.savez(file, **arrays | {"root_translation": np.full((3, 3), place)})
+        with pytest.raises(ValueError, match=r"frames/front/\S*: the body of frame 4 lies behind"), \
+                bounded():
+            load_capture(capture.path).views(crop="body", size=32)[0]

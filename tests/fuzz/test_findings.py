@@ -334,6 +334,7 @@ def test_a_calibration_whose_axes_fall_together_is_told(tmp_path):
 
     whole = np.eye(3), np.zeros(3), np.zeros(0)
     assert checked("1", tmp_path, [[9, 0.5, 4], [0, 9, 4], [0, 0, 1]], *whole).K[0, 1] == 0.5
-    for K in (np.full((3, 3), 2.0**31), [[9, 9, 4], [9, 9, 4], [0, 0, 1]], [[0, 0, 4], [0, 9, 4], [0, 0, 1]]):
+    for K in (np.full((3, 3), 2.0**31), [[9, 9, 4], [9, 9, 4], [0, 0, 1]],
+              [[1e-300, 0, 4], [0, 9, 4], [0, 0, 1]]):
         with pytest.raises(ValueError, match="camera 1 needs finite K, R, t and distortion"):
             checked("1", tmp_path, K, *whole)
