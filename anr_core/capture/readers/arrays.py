@@ -55,7 +55,7 @@ def measurable(values: np.ndarray) -> np.ndarray:
 
 
 def focuses(K: np.ndarray) -> bool:
-    """Whether K (3, 3) has focal lengths of some pixels, and less skew than would lay one axis on the other."""
+    """Whether K (3, 3) has focal lengths, and less skew than would lay one axis on the other."""
     return bool(min(K[0, 0], K[1, 1]) > LEAST_FOCAL and K[0, 0] * K[1, 1] > 2 * abs(K[0, 1] * K[1, 0]))
 
 
