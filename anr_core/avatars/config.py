@@ -26,9 +26,11 @@ LARGEST = 10**9  # of any setting but the seed
 # settings that nothing works without
 COUNTS = ("size", "window", "batch", "texture_size", "texture_channels", "texture_levels", "width", "fold")
 
+# sides of pictures that are drawn, or looked at, as a whole
+SIDES, LARGEST_SIDE = ("size", "window", "source_size"), 4096
 
 # resolutions, each half of the one before: more than so many are of no picture
-LEVELS, MOST_LEVELS = ("levels", "texture_levels"), 30
+LEVELS, MOST_LEVELS = ("levels", "texture_levels", "outer"), 30
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def _check(name, value, wanted):
         raise ValueError(f"setting {name} is {told}; expected {wanted.__name__}.")
     if wanted is float and not abs(value) < LARGEST:
         raise ValueError(f"setting {name} is {told}; expected a number below {LARGEST:g}.")
-    least, most = int(name in COUNTS), MOST_LEVELS + 1 if name in LEVELS else LARGEST
+    least = int(name in COUNTS)
+    most = MOST_LEVELS + 1 if name in LEVELS else LARGEST_SIDE + 1 if name in SIDES else LARGEST
     if wanted is int and not least <= value < most and name != "seed":
         raise ValueError(f"setting {name} is {told}; expected at least {least}, and less than {most:g}.")
 

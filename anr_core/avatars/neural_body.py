@@ -59,6 +59,10 @@ from anr_core.volume.spconv import MISSING
 POSES = 30    # training views out of which the body's frame is found
 DENSE = 20.0  # a metre: density of one, where it is bounded softly
 
+# what settings may be where room for tables and samples depends on them
+LIMITS = {"voxel": (1e-4, 1.0), "reach": (1e-3, 1.0), "samples": (2, 4096), "rays": (2, 10**6),
+          "memory": (1e-2, 1e4)}
+
 DENSITIES = {"relu": functional.relu, "softplus": lambda raw: DENSE * functional.softplus(raw - 1)}
 
 
@@ -109,6 +113,13 @@ PRESETS = {
 }
 
 
+def _check(config: Settings) -> None:
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(config, name) <= most:
+            raise ValueError(f"{name} is {getattr(config, name)}; it has to be {least} or more, and {most} "
+                             "at most.")
+
+
 class NeuralBody(Avatar):
     """See the module; `pictures` are (camera name, frame) of the training views."""
 
@@ -120,6 +131,7 @@ class NeuralBody(Avatar):
 
     def __init__(self, config: Settings, surface: Surface, pictures: list[tuple[str, int]]):
         super().__init__(config, surface)
+        _check(config)  # what a run says makes no parameters, and yet takes memory and time
         count = int(surface.faces.max()) + 1
         frames = sorted({frame for _, frame in pictures})
         self.codes = nn.Embedding(count, config.code)
@@ -143,9 +155,7 @@ class NeuralBody(Avatar):
                                  f"{', '.join(choices)}.")
         if config.backend == "spconv" and not find_spec("spconv"):
             raise ValueError(MISSING)
-        for name, least in (("voxel", 1e-4), ("reach", 1e-3), ("samples", 2), ("rays", 2)):
-            if getattr(config, name) < least:
-                raise ValueError(f"{name} is {getattr(config, name)}; it has to be {least} or more.")
+        _check(config)
         if config.patch > config.size:
             raise ValueError(f"patch is {config.patch}, but pictures have {config.size} pixels a side.")
         if config.adversary:

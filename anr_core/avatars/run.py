@@ -291,7 +291,7 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
                                 "Go on with the same train command.")
     try:
         return safetensors.torch.load_file(file)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, TypeError, ValueError, RuntimeError) as error:  # of torch's, too
         raise ValueError(f"{file} is broken ({reason(error)}). Put a whole copy back, or train again."
                          ) from None
 

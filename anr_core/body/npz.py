@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from anr_core.body.pickles import checked, load, opened
-from anr_core.body.stand_ins import shape_of
+from anr_core.body.stand_ins import shape_of, sound
 from anr_core.telling import brief
 
 MOST_DEFLATED = 1032  # bytes that a byte of a zip can stand for
@@ -64,7 +64,7 @@ def _read_npy(stream, size, objects=True):
     if promised > there:  # before numpy makes room for it
         raise ValueError(f"it promises {promised} bytes and holds {there}")
     stream.seek(0)
-    return np.lib.format.read_array(stream)
+    return sound(np.lib.format.read_array(stream))
 
 
 def _read_header(stream):

@@ -25,6 +25,7 @@ from anr_core.body.stand_ins import (
     JoblibArray,
     checked_key,
     shape_of,
+    sound,
     stand_in,
     type_of,
 )
@@ -115,7 +116,7 @@ def _plain(value, done, room):
         parts = [_plain(entry, done, room) for entry in value]
         new, entries = type(value)(part for part, _ in parts), 1 + sum(count for _, count in parts)
     elif isinstance(value, np.ndarray):
-        entries += value.size
+        entries += sound(value).size
         if value.dtype == object:
             for index, entry in np.ndenumerate(value):
                 value[index], count = _plain(entry, done, room)

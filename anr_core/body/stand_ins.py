@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from math import prod
 
 import numpy as np
@@ -46,6 +47,15 @@ def plain_array(value) -> np.ndarray:
     if isinstance(value, Chumpy):
         value = value.array()
     return value.toarray() if hasattr(value, "toarray") else np.asarray(value)
+
+
+def sound(array: np.ndarray) -> np.ndarray:
+    """The same array; raises ValueError where its text is none: numpy takes any four bytes for a letter."""
+    if array.dtype.kind == "U":
+        letters = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
+        if letters.max(initial=0) > sys.maxunicode:
+            raise ValueError("its text has letters that there are not")
+    return array
 
 
 def _state(found) -> dict:
@@ -132,7 +142,7 @@ def _empty_array(_, shape, __):
 
 
 def _from_buffer(data, dtype, shape, order, *_):
-    return np.frombuffer(data, type_of(dtype)).reshape(shape_of(shape), order=order).copy()
+    return sound(np.frombuffer(data, type_of(dtype)).reshape(shape_of(shape), order=order).copy())
 
 
 class _Dtype:
@@ -235,7 +245,7 @@ _NAMED = {
 }
 _OF_NUMPY = {"_reconstruct": _empty_array, "_frombuffer": _from_buffer, "dtype": _Dtype,
              "ndarray": "ndarray",  # only ever handed on to _empty_array
-             "scalar": lambda dtype, data: np.frombuffer(data, type_of(dtype))[0]}
+             "scalar": lambda dtype, data: sound(np.frombuffer(data, type_of(dtype)))[0]}
 _SPARSE = {kind: type(kind, (_Sparse,), {"kind": kind})
            for kind in ("csc_matrix", "csr_matrix", "coo_matrix")}
 FILLED = (Chumpy, _Sparse, JoblibArray, _Dtype, np.ndarray)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from anr_core.capture.pictures import LARGEST_PICTURE
-from anr_core.capture.readers.arrays import is_rotation, numbers
+from anr_core.capture.readers.arrays import focuses, is_rotation, numbers
 from anr_core.capture.sources import LONGEST_NUMBER, read_json
 from anr_core.skeleton.named import skeleton_named
 from anr_core.telling import brief, quoted, reason
@@ -80,7 +80,7 @@ def _check(index):
 def _check_camera(entry, which):
     K, R, _ = (numbers(entry[name], shape, f"{name} {which}")
                for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))))
-    if not (K[0, 0] > 0 and K[1, 1] > 0):
+    if not focuses(K):
         raise ValueError(f"K {which} has focal lengths that are not positive")
     if not is_rotation(R):
         raise ValueError(f"R {which} is no rotation")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # times as large and turned by 20 degrees.
 LOOSE_MARGIN = 1.8
 
+# Of the picture's longer side: what reaches farther is no person, nor part of one.
+LARGEST_BODY = 50
+
 # A body's projection misses clothes by up to this part of the picture's longer side: 8 of 960 pixels.
 DOUBT = 8 / 960
 
@@ -98,8 +101,13 @@ class Views(Dataset):
         """The same in the whole picture."""
         if index not in self._squares:
             shot = self.shots[index]
-            self._squares[index] = body_box(self.capture.cameras[shot.camera],
-                                            self.body(self._pose(shot)).vertices)
+            camera = self.capture.cameras[shot.camera]
+            center, side = body_box(camera, self.body(self._pose(shot)).vertices)
+            if not float(side) < LARGEST_BODY * max(camera.size):
+                raise ValueError(f"{self.capture.path / shot.image}: the body of frame {shot.frame} lies "
+                                 "behind the camera, or reaches far beyond the picture. Fit it again, or "
+                                 "leave the picture out.")
+            self._squares[index] = center, side
         return self._squares[index]
 
     def box(self, index: int) -> tuple[int, int, int, int]:

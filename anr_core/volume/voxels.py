@@ -118,8 +118,9 @@ def largest_grid(low: torch.Tensor, high: torch.Tensor, side: float, memory: flo
     shape = _shape(extent, side)
     bytes = CELL_BYTES * len(low) * shape[0] * shape[1] * shape[2]
     if bytes > memory * 2**30:
-        fits = side
-        while CELL_BYTES * len(low) * torch.tensor(_shape(extent, fits)).double().prod() > memory * 2**30:
+        fits, largest = side, float(extent.max())  # the smallest grid has cells, too
+        while fits < largest and \
+                CELL_BYTES * len(low) * torch.tensor(_shape(extent, fits)).double().prod() > memory * 2**30:
             fits *= 1.05
         raise ValueError(f"Voxels of {1000 * side:g} mm in {len(low)} boxes of "
                          f"{' x '.join(f'{float(n):.2f}' for n in extent)} m would take "

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from anr_core.avatars import configure
 from anr_core.body.anny import AnnyBody
 from anr_core.body.pickles import unpickle
 from anr_core.capture import load_capture
@@ -424,3 +425,52 @@ def test_people_of_any_name_have_folders(tmp_path):
     for folder in folders_of(tmp_path, ["x" * 5000, "", "../..", "\ud800b\0", "anna"]):
         folder.mkdir(parents=True)
         assert folder.parent == tmp_path / "people"
+
+
+@pytest.mark.parametrize("entry", [
+    {"dtype": "F32", "shape": [2**63, 0], "data_offsets": [0, 0]},
+    {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 0]},
+    {"dtype": "x" * 9999, "shape": [1], "data_offsets": [0, 4]}])
+def test_tensors_of_strange_shapes_and_types_are_told(entry, tmp_path):
+    from anr_core.avatars.run import read_tensors
+
+    header = json.dumps({"a": entry}).encode()
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    with pytest.raises(ValueError, match=r"\A[^\n]*a.safetensors is broken [^\n]{,400}\Z"):
+        read_tensors(tmp_path / "a.safetensors")
+
+
+def test_pictures_that_a_run_draws_are_of_moderate_size():
+    for system, setting in (("anr", "size"), ("static", "window"), ("gaussian", "source_size")):
+        with pytest.raises(ValueError, match=f"setting {setting} is 1000000; expected at least"):
+            configure(system=system, **{setting: 10**6})
+
+
+@pytest.mark.parametrize("setting, value", [
+    ("voxel", 1e-9), ("voxel", 9e8), ("reach", 1e-9), ("samples", 10**6), ("memory", 1e-9), ("memory", 0.0)])
+def test_settings_that_no_volume_can_be_drawn_with_are_refused(setting, value):
+    from anr_core.avatars import make_avatar
+    from tests.small_capture import surface
+
+    with pytest.raises(ValueError, match=f"{setting} is .*; it has to be .* or more, and .* at most"):
+        make_avatar(configure(system="neural-body", **{setting: value}), surface(), [("cam", 0)])
+
+
+def test_a_grid_that_never_fits_is_refused_at_once():
+    from anr_core.volume import largest_grid
+
+    with pytest.raises(ValueError, match="would take"), bounded(seconds=5):
+        largest_grid(torch.zeros(1, 3), torch.ones(1, 3), 0.01, 1e-9)
+
+
+def test_a_body_that_no_picture_shows_is_told(tmp_path):
+    capture = make_posed_capture(tmp_path / "capture")
+    file, camera = capture.path / "poses.npz", capture.cameras["front"]
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    behind = (camera.center - 10 * camera.R[:, 2])[0].tolist()
+    for place in (behind, [2.0**31, 0, 0]):  # where single precision tells vertices apart by 256 m
+        np.savez(file, **arrays | {"root_translation": np.full((3, 3), place)})
+        with pytest.raises(ValueError, match=r"frames/front/\S*: the body of frame 4 lies behind"), \
+                bounded():
+            load_capture(capture.path).views(crop="body", size=32)[0]

@@ -15,7 +15,7 @@ from anr_core.avatars import configure
 from anr_core.avatars.run import load_avatar
 from anr_core.body.anny import AnnyBody
 from anr_core.body.npz import read_npy, read_npz
-from anr_core.body.pickles import unpickle
+from anr_core.body.pickles import read_pickle, unpickle
 from anr_core.body.smpl import read_model, read_uv
 from anr_core.capture import load_capture
 from anr_core.capture.archives import unpack
@@ -309,3 +309,32 @@ def test_rows_of_nothing_are_few(tmp_path):
         with pytest.raises(ValueError, match=rf"{name} can't be read .an array is of the shape"):
             read()
     assert unpickle(pickle.dumps(np.zeros((1000, 0, 3))), "0.pkl").shape == (1000, 0, 3)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_has_letters_that_there_are(order, tmp_path):
+    words = np.array([["cam01", "\U0010ffff"]], f"{order}U5")
+    one = "1".encode("utf-32le" if order == "<" else "utf-32be")
+    np.save(tmp_path / "a.npy", words)
+    held = {"a.npy": (tmp_path / "a.npy").read_bytes(), "list.pkl": pickle.dumps([words], 2),
+            "array.pkl": pickle.dumps(words, 2), "scalar.pkl": pickle.dumps(words[0, 0], 2)}
+    for name, content in held.items():
+        file = tmp_path / name
+        read = read_npy if file.suffix == ".npy" else read_pickle
+        file.write_bytes(content)
+        read(file)
+        assert content.count(one) == 1
+        file.write_bytes(content.replace(one, b"wwww"))
+        with pytest.raises(ValueError, match=f"{name} can't be read .its text has letters that there"):
+            read(file)
+
+
+def test_a_calibration_whose_axes_fall_together_is_told(tmp_path):
+    from anr_core.capture.readers.calibration import checked
+
+    whole = np.eye(3), np.zeros(3), np.zeros(0)
+    assert checked("1", tmp_path, [[9, 0.5, 4], [0, 9, 4], [0, 0, 1]], *whole).K[0, 1] == 0.5
+    for K in (np.full((3, 3), 2.0**31), [[9, 9, 4], [9, 9, 4], [0, 0, 1]],
+              [[1e-300, 0, 4], [0, 9, 4], [0, 0, 1]]):
+        with pytest.raises(ValueError, match="camera 1 needs finite K, R, t and distortion"):
+            checked("1", tmp_path, K, *whole)

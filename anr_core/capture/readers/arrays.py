@@ -10,6 +10,7 @@ from anr_core.body.stand_ins import plain_array
 from anr_core.capture.sources import LONGEST_NUMBER
 from anr_core.telling import brief, listed
 
+LEAST_FOCAL = 0.01  # pixels: less is zero in single precision, or next to it
 LARGEST = 1e15  # of whatever unit; squares of it are still numbers in single precision
 
 
@@ -51,6 +52,11 @@ def frame_numbers(values, what: str) -> np.ndarray:
 def measurable(values: np.ndarray) -> np.ndarray:
     """Which numbers may be a measure of anything: neither NaN, nor infinite, nor too large."""
     return np.abs(values) < LARGEST
+
+
+def focuses(K: np.ndarray) -> bool:
+    """Whether K (3, 3) has focal lengths, and less skew than would lay one axis on the other."""
+    return bool(min(K[0, 0], K[1, 1]) > LEAST_FOCAL and K[0, 0] * K[1, 1] > 2 * abs(K[0, 1] * K[1, 0]))
 
 
 def is_rotation(matrix: np.ndarray) -> bool:

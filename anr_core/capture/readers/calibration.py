@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from anr_core.camera import COEFFICIENT_COUNTS, Camera
-from anr_core.capture.readers.arrays import is_rotation, measurable, real
+from anr_core.capture.readers.arrays import focuses, is_rotation, measurable, real
 from anr_core.telling import brief, reason
 
 # Video encoders cut pictures to multiples of 8 or 16 pixels; what is missing more is another picture.
@@ -44,7 +44,7 @@ def checked(name: str, file: Path, K, R, t, distortion, size=None) -> Calibratio
         raise ValueError(f"{file}: camera {name} is not K (3, 3), R (3, 3) or (3,), t (3,), distortion and "
                          f"size in numbers ({reason(error)}).") from None
     everything = np.concatenate([K.ravel(), R.ravel(), t, distortion])
-    if not (measurable(everything).all() and K[0, 0] > 0 and K[1, 1] > 0):
+    if not (measurable(everything).all() and focuses(K)):
         raise ValueError(f"{file}: camera {name} needs finite K, R, t and distortion, and positive focal "
                          "lengths.")
     if not is_rotation(R):
