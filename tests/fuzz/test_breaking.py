@@ -474,3 +474,13 @@ def test_a_body_that_no_picture_shows_is_told(tmp_path):
         with pytest.raises(ValueError, match=r"frames/front/\S*: the body of frame 4 lies behind"), \
                 bounded():
             load_capture(capture.path).views(crop="body", size=32)[0]
+
+
+@pytest.mark.parametrize("thickness", [0.0, -1.0, 1e-9, 9e8])
+def test_bones_have_some_thickness(thickness):
+    from anr_core.avatars import make_avatar
+    from tests.small_capture import surface
+
+    settings = {"skeleton": "coco23", "features": 4, "encoder_width": 4, "encoder_depth": 14, "source_size": 64}
+    with pytest.raises(ValueError, match="thickness is .*; it has to be 0.01 or more, and 100.0 at most"):
+        make_avatar(configure(system="gaussian", thickness=thickness, **settings), surface(), [("cam", 0)])
