@@ -481,6 +481,6 @@ def test_bones_have_some_thickness(thickness):
     from anr_core.avatars import make_avatar
     from tests.small_capture import surface
 
-    settings = {"skeleton": "coco23", "features": 4, "encoder_width": 4, "encoder_depth": 14, "source_size": 64}
+    config = configure(system="gaussian", thickness=thickness, skeleton="coco23", encoder_depth=14)
     with pytest.raises(ValueError, match="thickness is .*; it has to be 0.01 or more, and 100.0 at most"):
-        make_avatar(configure(system="gaussian", thickness=thickness, **settings), surface(), [("cam", 0)])
+        make_avatar(config, surface(), [("cam", 0)])
