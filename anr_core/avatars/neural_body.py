@@ -60,7 +60,7 @@ POSES = 30    # training views out of which the body's frame is found
 DENSE = 20.0  # a metre: density of one, where it is bounded softly
 
 # what settings may be where room for tables and samples depends on them
-LIMITS = {"voxel": (1e-4, 1.0), "reach": (1e-3, 1.0), "samples": (2, 4096), "rays": (2, 10**6),
+LIMITS = {"voxel": (1e-4, 0.1), "reach": (0.02, 1.0), "samples": (2, 4096), "rays": (2, 10**6),
           "memory": (1e-2, 1e4)}
 
 DENSITIES = {"relu": functional.relu, "softplus": lambda raw: DENSE * functional.softplus(raw - 1)}
