@@ -52,6 +52,7 @@ from anr_core.skeleton.widths import edge_widths
 from anr_core.telling import quoted
 
 LEAST_SOURCE = 64  # pixels a side: a ResNet halves it five times
+THINNEST, THICKEST = 0.01, 100.0  # times a bone's usual thickness
 GREY = 0.5  # behind a person who lends their looks
 LOOKED_AT = 60  # training pictures out of which the source and the joints' places are found
 
@@ -138,6 +139,9 @@ class Gaussian(Avatar):
                              "--projection out.")
         if config.source_size < LEAST_SOURCE:
             raise ValueError(f"source_size is {config.source_size}; a ResNet needs {LEAST_SOURCE} or more.")
+        if not THINNEST <= config.thickness <= THICKEST:
+            raise ValueError(f"thickness is {config.thickness}; it has to be {THINNEST} or more, and "
+                             f"{THICKEST} at most.")
         self.skeleton = skeleton_of(config.skeleton, surface)
         bones, features = len(self.skeleton.edges), config.features
         if surface is not None and config.skeleton != BODY:

@@ -60,7 +60,7 @@ POSES = 30    # training views out of which the body's frame is found
 DENSE = 20.0  # a metre: density of one, where it is bounded softly
 
 # what settings may be where room for tables and samples depends on them
-LIMITS = {"voxel": (1e-4, 1.0), "reach": (1e-3, 1.0), "samples": (2, 4096), "rays": (2, 10**6),
+LIMITS = {"voxel": (1e-4, 0.1), "reach": (0.02, 1.0), "samples": (2, 4096), "rays": (2, 10**6),
           "memory": (1e-2, 1e4)}
 
 DENSITIES = {"relu": functional.relu, "softplus": lambda raw: DENSE * functional.softplus(raw - 1)}
@@ -114,6 +114,9 @@ PRESETS = {
 
 
 def _check(config: Settings) -> None:
+    for name, choices in (("density", DENSITIES), ("backend", ("torch", "spconv"))):
+        if getattr(config, name) not in choices:
+            raise ValueError(f"{name} is {quoted(getattr(config, name))}; use one of {', '.join(choices)}.")
     for name, (least, most) in LIMITS.items():
         if not least <= getattr(config, name) <= most:
             raise ValueError(f"{name} is {getattr(config, name)}; it has to be {least} or more, and {most} "
@@ -149,13 +152,9 @@ class NeuralBody(Avatar):
 
     @staticmethod
     def decided(config: Settings, captures: list[Capture]) -> Settings:
-        for name, choices in (("density", DENSITIES), ("backend", ("torch", "spconv"))):
-            if getattr(config, name) not in choices:
-                raise ValueError(f"{name} is {quoted(getattr(config, name))}; use one of "
-                                 f"{', '.join(choices)}.")
+        _check(config)
         if config.backend == "spconv" and not find_spec("spconv"):
             raise ValueError(MISSING)
-        _check(config)
         if config.patch > config.size:
             raise ValueError(f"patch is {config.patch}, but pictures have {config.size} pixels a side.")
         if config.adversary:

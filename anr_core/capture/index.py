@@ -68,6 +68,8 @@ def _check(index):
             raise ValueError(f"a camera is called {quoted(name)}, which is no name of a folder")
         _check_camera(_typed(entry, (dict,), f"camera {brief(name)}"), f"of camera {brief(name)}")
     for camera, background in _typed(index["backgrounds"], (dict,), "backgrounds").items():
+        if camera not in index["cameras"]:  # `convert` calls files by it
+            raise ValueError(f"there is a background of camera {quoted(camera)}, which is not described")
         _inside(background, f"the background of {quoted(camera)}")
     for shot in _typed(index["shots"], (list,), "shots"):
         _check_shot(_typed(shot, (dict,), "a shot"), index["cameras"])

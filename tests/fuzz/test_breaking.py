@@ -447,12 +447,13 @@ def test_pictures_that_a_run_draws_are_of_moderate_size():
 
 
 @pytest.mark.parametrize("setting, value", [
-    ("voxel", 1e-9), ("voxel", 9e8), ("reach", 1e-9), ("samples", 10**6), ("memory", 1e-9), ("memory", 0.0)])
+    ("voxel", 1e-9), ("voxel", 9e8), ("reach", 1e-9), ("samples", 10**6), ("memory", 1e-9), ("memory", 0.0),
+    ("density", ""), ("backend", "x")])
 def test_settings_that_no_volume_can_be_drawn_with_are_refused(setting, value):
     from anr_core.avatars import make_avatar
     from tests.small_capture import surface
 
-    with pytest.raises(ValueError, match=f"{setting} is .*; it has to be .* or more, and .* at most"):
+    with pytest.raises(ValueError, match=f"{setting} is .*; (it has to be .* or more|use one of)"):
         make_avatar(configure(system="neural-body", **{setting: value}), surface(), [("cam", 0)])
 
 
@@ -474,3 +475,13 @@ def test_a_body_that_no_picture_shows_is_told(tmp_path):
         with pytest.raises(ValueError, match=r"frames/front/\S*: the body of frame 4 lies behind"), \
                 bounded():
             load_capture(capture.path).views(crop="body", size=32)[0]
+
+
+@pytest.mark.parametrize("thickness", [0.0, -1.0, 1e-9, 9e8])
+def test_bones_have_some_thickness(thickness):
+    from anr_core.avatars import make_avatar
+    from tests.small_capture import surface
+
+    config = configure(system="gaussian", thickness=thickness, skeleton="coco23", encoder_depth=14)
+    with pytest.raises(ValueError, match="thickness is .*; it has to be 0.01 or more, and 100.0 at most"):
+        make_avatar(config, surface(), [("cam", 0)])

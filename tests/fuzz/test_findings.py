@@ -338,3 +338,9 @@ def test_a_calibration_whose_axes_fall_together_is_told(tmp_path):
               [[1e-300, 0, 4], [0, 9, 4], [0, 0, 1]]):
         with pytest.raises(ValueError, match="camera 1 needs finite K, R, t and distortion"):
             checked("1", tmp_path, K, *whole)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "x/" * 2000, "cam99"])
+def test_backgrounds_are_of_cameras_that_are_described(name, small_capture, tmp_path):
+    with pytest.raises(ValueError, match="is broken .there is a background of camera '.*', which is not"):
+        _capture_of(small_capture, tmp_path, lambda index: index["backgrounds"].update({name: "a.jpg"}))
