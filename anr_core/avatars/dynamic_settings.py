@@ -50,7 +50,8 @@ class Settings(Config):
     made_up: int = 4
     # and how many go on to be practised while a person is learned
     kept: int = 1
-    # weight of how much a frame differs from the one before it, moved along the flow
+    # weight of how much errors change from the frame before, moved along the flow; and what is mended of a
+    # drawn body and added to it, moved along its mesh
     temporal: float = 8.0
     # learning rate of the generator while it practises; later, and of the network, half of it or less
     rate: float = 3e-3

@@ -352,6 +352,8 @@ def test_outlines_pull_a_body_that_stands_beside_its_mask_back(puppet):
                                                  coefficients, camera)
     assert float(exact) < 0.3 * float(cost.detach())
     assert float(place.grad[0, 0]) > 10 * abs(float(place.grad[0, 2]))
+    beside = replace(motion, place=motion.place + torch.tensor([[1.0, 0.0, 0.0]]))
+    assert paired(puppet, seen, beside, camera) is None  # and then outlines say nothing
 
 
 @pytest.mark.parametrize("count", [161, 320, 1000])

@@ -64,7 +64,8 @@ def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: tor
 
 @torch.no_grad()
 def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) -> Pairs | None:
-    """Which vertex of each picture's mesh belongs to which point of its mask's outline, as things are now."""
+    """Which vertex of each picture's mesh belongs to which point of its mask's outline, as things are now;
+    None where none does."""
     body, faces = puppet.person(puppet.shape(motion.build)), puppet.body.surface.faces
     found = []
     for view in seen.camera.argsort(stable=True).tolist():
@@ -82,6 +83,8 @@ def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) 
     if not found:
         return None
     view, vertex, normal, target, weight = (torch.cat(column) for column in zip(*found, strict=True))
+    if not len(view):  # all outlines are far from each other
+        return None
     return Pairs(view, vertex, *puppet.resting(motion, seen.moment[view], vertex), normal, target, weight)
 
 
