@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import roma
 import torch
 
 from anr_core.body import TrackedBody
@@ -332,6 +333,76 @@ def test_a_corrected_camera_is_the_given_one_where_nothing_is_corrected():
     longer = replace(rig, focal=torch.tensor([0.0, 0.5]))
     assert torch.allclose(longer.cameras(cameras).K[1, 0, 0], cameras.K[1, 0, 0] * np.exp(0.5))
     assert torch.allclose(longer.cameras(cameras).K[:, :, 2], cameras.K[:, :, 2])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_corrected_cameras_leave_a_person_in_place(count):
+    """Points that corrected cameras see in the same pixels have place, direction and size as before."""
+    some = torch.Generator().manual_seed(count)
+    cameras = orbit(torch.tensor([[0.0, 0.0, 0.9]]), torch.tensor([0.0, 1.5, 2.6])[:count], 0.1, 4.0, 0.6,
+                    (480, 360), UP)
+    points = torch.tensor([0.3, 0.5, 0.8]) * torch.randn(60, 3, generator=some) + torch.tensor([0, 0, 0.9])
+    pixels = cameras.project(points.expand(count, -1, -1))[0]
+    turns, shifts = (size * torch.randn(count, 3, generator=some) for size in (0.004, 0.01))
+
+    def moved(rig):
+        """By how much the points go on the whole, their scale, and by how much each for itself, metres."""
+        corrected = replace(rig, turns=turns, shifts=shifts).cameras(cameras)
+        found = points.clone().requires_grad_()
+        optimiser = torch.optim.LBFGS([found], max_iter=500, line_search_fn="strong_wolfe")
+
+        def off():
+            optimiser.zero_grad()
+            error = (corrected.project(found.expand(count, -1, -1))[0] - pixels).square().sum()
+            error.backward()
+            return error
+
+        optimiser.step(off)
+        found = found.detach()
+        R, t, scale = roma.rigid_points_registration(points, found, compute_scaling=True)
+        middle = points.mean(0)
+        return (float((scale * R @ middle + t - middle).norm()),
+                float((scale * R - torch.eye(3)).abs().max()), float((found - points).norm(dim=-1).mean()))
+
+    free, held = moved(energy.Rig.of(cameras)), moved(energy.Rig.of(cameras, points))
+    assert free[0] > 0.005 and free[1] > 0.002
+    assert held[0] < 0.001 and held[1] < 0.001
+    assert held[2] > 0.001  # and yet they have moved against each other
+
+
+def test_a_single_camera_is_not_corrected():
+    camera = two_cameras()[:1]
+    rig = replace(energy.Rig.of(camera, torch.randn(20, 3)), turns=torch.ones(1, 3), shifts=torch.ones(1, 3))
+    assert torch.equal(rig.cameras(camera).R, camera.R) and torch.equal(rig.cameras(camera).t, camera.t)
+
+
+def test_cameras_in_one_place_are_corrected_by_numbers():
+    camera = two_cameras()[:1]
+    kept = energy.Rig.of(Camera.cat([camera, camera]), torch.randn(20, 3)).kept
+    assert bool(kept.isfinite().all()) and kept.abs().max() < 100
+
+
+def test_refined_cameras_agree_better_and_the_person_stays(puppet):
+    motion = puppet.typical(facings(UP, 1).expand(5, 3, 3), torch.tensor([[0.0, 0.0, 0.9]]).repeat(5, 1))
+    controls = motion.controls.clone()
+    controls[:, CONTROLS.index("right_knee"), 0] += torch.linspace(0, 0.8, 5)
+    motion = replace(motion, controls=controls)
+    coefficients = puppet.coefficients(motion.build)
+    truth = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    true = two_cameras()
+    turned = torch.tensor([[0.0, 0.01, 0.004], [0.0, 0.01, -0.004]])  # looking aside alike, leaning apart
+    given = replace(true, R=roma.rotvec_to_rotmat(turned) @ true.R,
+                    t=(roma.rotvec_to_rotmat(turned) @ true.t[..., None])[..., 0])
+    seen = replace(filmed(truth, true), cameras=given)
+    as_given, refined = (fit_person(seen, UP, extrinsics=extrinsics, puppet=puppet)
+                         for extrinsics in (False, True))
+    assert refined.report.mean < 0.7 * as_given.report.mean
+
+    def points(found):
+        body = AnnyBody(found.shape)
+        return body.keypoints(body(found.pose), "body25")
+
+    assert float((points(refined) - points(as_given)).mean((0, 1)).norm()) < 0.01
 
 
 def test_outlines_pull_a_body_that_stands_beside_its_mask_back(puppet):

@@ -34,6 +34,8 @@ TOGETHER, OVERLAP = 160, 8
 # With keypoints alone, then with outlines too; and once more with the keypoints that had been left out.
 KEYPOINT_STEPS, OUTLINE_STEPS, LAST_STEPS = 360, 240, 120
 
+PLACES = 40  # frames whose keypoints stay in place while cameras are corrected
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -63,13 +65,14 @@ def fit_person(seen: Observations, up: torch.Tensor, focal: bool = False, extrin
     Every fifth keypoint is left out at first to measure by, and taken in at the end.
     Raises ValueError where no frame shows enough of a person.
     """
-    puppet, rig = puppet or Puppet(seen.openpose), Rig.of(seen.cameras)
+    puppet = puppet or Puppet(seen.openpose)
     cameras = (("focal",) if focal else ()) + (("turns", "shifts") if extrinsics else ())
     seen, swapped = unswapped(seen)
     twice = doubled(seen)
     believed = seen.without(twice)
     some = believed.without_left_out()
     motion, linked = first_motion(some, puppet, up)
+    rig = Rig.of(seen.cameras, _places(puppet, motion) if extrinsics else None)
     motion, rig = _fitted(puppet, some, motion, linked, rig, cameras, (KEYPOINT_STEPS, OUTLINE_STEPS))
     before = keypoint_distances(puppet, seen, motion, rig.cameras(seen.cameras))
     motion, rig = _fitted(puppet, believed, motion, linked, rig, cameras, (0, LAST_STEPS))
@@ -102,6 +105,13 @@ def fit_poses(seen: Observations, up: torch.Tensor, puppet: Puppet | SmplPuppet)
     motion, _ = _in_parts(puppet, believed, motion, linked, Rig.of(seen.cameras),
                           (KEYPOINT_STEPS, OUTLINE_STEPS))
     return puppet.pose(motion, seen.frames)
+
+
+def _places(puppet, motion):
+    """(P, 3) where the person's keypoints are, in some of the frames."""
+    motion = motion[torch.linspace(0, len(motion) - 1, min(len(motion), PLACES)).round().long()]
+    coefficients = puppet.coefficients(motion.build)
+    return puppet.keypoints(puppet.carry(motion, coefficients), coefficients).flatten(0, 1)
 
 
 def _fitted(puppet, seen, motion, linked, rig, cameras, steps):

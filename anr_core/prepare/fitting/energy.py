@@ -31,28 +31,75 @@ CAMERA_TURN, CAMERA_SHIFT, FOCAL_SPREAD = 0.02, 0.05, 0.25
 
 @dataclass(frozen=True)
 class Rig:
-    """Corrections of C cameras: axis-angle (C, 3) and metres (C, 3) in camera coordinates, log focal (C,)."""
+    """Corrections of C cameras.
+
+    turns, shifts  (C, 3)      axis-angle, and metres, in camera coordinates
+    focal          (C,)        logarithm of a factor
+    kept           (6 C, 6 C)  what of a camera's turn and shift, one after the other, is applied: constant
+    """
 
     turns: torch.Tensor
     shifts: torch.Tensor
     focal: torch.Tensor
+    kept: torch.Tensor
 
     @staticmethod
-    def of(cameras: Camera) -> Rig:
-        """No correction of cameras, to begin with."""
-        return Rig(torch.zeros(len(cameras), 3), torch.zeros(len(cameras), 3), torch.zeros(len(cameras)))
+    def of(cameras: Camera, person: torch.Tensor | None = None) -> Rig:
+        """No correction of cameras, to begin with; later ones leave a person at points (P, 3) in place."""
+        count = len(cameras)
+        kept = torch.eye(6 * count) if person is None else staying(cameras, person)
+        return Rig(torch.zeros(count, 3), torch.zeros(count, 3), torch.zeros(count), kept)
 
     def cameras(self, given: Camera) -> Camera:
         """The corrected cameras."""
-        turn = roma.rotvec_to_rotmat(self.turns)
+        moves = torch.cat([self.turns, self.shifts], 1)
+        turns, shifts = (self.kept @ moves.flatten()).view_as(moves).split(3, 1)
+        turn = roma.rotvec_to_rotmat(turns)
         stretch = self.focal.exp()[:, None].repeat(1, 2)
         K = given.K @ torch.diag_embed(torch.cat([stretch, torch.ones_like(stretch[:, :1])], 1))
-        return replace(given, K=K, R=turn @ given.R, t=(turn @ given.t[..., None])[..., 0] + self.shifts)
+        return replace(given, K=K, R=turn @ given.R, t=(turn @ given.t[..., None])[..., 0] + shifts)
 
     def cost(self) -> torch.Tensor:
         """What corrections cost: half their squares in units of what calibrations err by, one scalar."""
         return 0.5 * ((self.turns / CAMERA_TURN).square().sum() + (self.shifts / CAMERA_SHIFT).square().sum()
                       + (self.focal / FOCAL_SPREAD).square().sum())
+
+
+def staying(cameras: Camera, points: torch.Tensor) -> torch.Tensor:
+    """(6 C, 6 C) what takes out of turns and shifts of cameras that which moves, turns or scales the points.
+
+    Pictures tell how cameras stand to each other, but hardly where all of them are together: left to itself a
+    fit makes room for people as they mostly are, and the person comes to stand elsewhere, for cameras that
+    are not corrected and for the floor (40 mm on beam-walker). So the points (P, 3), where the corrected
+    cameras see them in the same pixels, keep place, direction and size as a whole. Of a single camera nothing
+    is left.
+    """
+    if len(cameras) < 2:
+        return torch.zeros(6, 6)
+    points, R, t = points.double(), cameras.R.double(), cameras.t.double()
+    local, focal = points @ R.mT + t[:, None], cameras.K.double().diagonal(dim1=1, dim2=2)[:, None, :2]
+    over = 1 / local[..., 2:].clamp(min=0.1)
+    to_pixels = focal[..., None] * over[..., None] * torch.cat(
+        [torch.eye(2).expand(*local.shape[:2], 2, 2), -(local[..., :2] * over)[..., None]], -1)
+    steps = torch.eye(3, dtype=torch.float64)
+    by_point = to_pixels @ R[:, None]  # (C, P, 2, 3)
+    by_camera = to_pixels @ torch.cat([_turned(local), steps.expand(*local.shape, 3)], -1)
+    pull = (by_point.mT @ by_camera).permute(1, 2, 0, 3).flatten(2)  # (P, 3, 6 C)
+    normal = (by_point.mT @ by_point).sum(0)  # singular where all cameras are in one place
+    normal = normal + 1e-6 * normal.diagonal(dim1=1, dim2=2).sum(1)[:, None, None] * steps
+    follow = -torch.linalg.solve(normal, pull)  # where points come to be seen
+    whole = torch.cat([_turned(points), steps.expand(*points.shape, 3), points[..., None]], -1)
+    shifts = torch.cat([_turned(t) @ R, -R, t[..., None]], 2)
+    turns = torch.cat([-R, torch.zeros_like(R), torch.zeros_like(t[..., None])], 2)
+    of_cameras = torch.cat([turns, shifts], 1)
+    together = torch.linalg.lstsq(whole.flatten(0, 1), follow.flatten(0, 1)).solution  # (7, 6 C)
+    return (torch.eye(6 * len(cameras)) - of_cameras.flatten(0, 1) @ together).float()
+
+
+def _turned(points):
+    """(..., 3, 3) of points (..., 3): where each goes by a turn about each axis, a column an axis."""
+    points = points[..., None, :].expand(*points.shape, 3)
+    return torch.linalg.cross(torch.eye(3).to(points).expand_as(points), points, dim=-1).mT
 
 
 def robust(squared: torch.Tensor, outlier: float = 5.0) -> torch.Tensor:
