@@ -38,8 +38,8 @@ def someone(puppet, count=3):
 
 
 def keypoints_of(puppet, motion):
-    coefficients = puppet.coefficients(motion.build)
-    return puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+    rested = puppet.rested(motion.build)
+    return puppet.keypoints(puppet.carry(motion, rested), rested)
 
 
 # the puppet is the body
@@ -70,10 +70,10 @@ def test_of_models_with_fingers_too_whose_hands_and_face_rest(model_type):
 def test_single_vertices_are_those_of_the_posed_body_bent_as_the_pose_bends_them(puppet):
     motion, vertex = someone(puppet), torch.arange(0, 6890, 53)
     body, row = puppet.person(puppet.shape(motion.build)), torch.arange(len(vertex)) % 3
-    coefficients = puppet.coefficients(motion.build)
+    rested = puppet.rested(motion.build)
     basis, mean = puppet.resting(motion, row, vertex)
-    rest = (mean + (coefficients @ basis.flatten(1)).view(3, -1)).T
-    found = puppet.vertices_at(puppet.carry(motion, coefficients), rest, row, vertex)
+    rest = (mean + (rested.coefficients @ basis.flatten(1)).view(3, -1)).T
+    found = puppet.vertices_at(puppet.carry(motion, rested), rest, row, vertex)
     assert (found - body(puppet.pose(motion)).vertices[row, vertex]).abs().max() < 1e-4
 
 

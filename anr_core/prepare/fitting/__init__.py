@@ -110,8 +110,8 @@ def fit_poses(seen: Observations, up: torch.Tensor, puppet: Puppet | SmplPuppet)
 def _places(puppet, motion):
     """(P, 3) where the person's keypoints are, in some of the frames."""
     motion = motion[torch.linspace(0, len(motion) - 1, min(len(motion), PLACES)).round().long()]
-    coefficients = puppet.coefficients(motion.build)
-    return puppet.keypoints(puppet.carry(motion, coefficients), coefficients).flatten(0, 1)
+    rested = puppet.rested(motion.build)
+    return puppet.keypoints(puppet.carry(motion, rested), rested).flatten(0, 1)
 
 
 def _fitted(puppet, seen, motion, linked, rig, cameras, steps):

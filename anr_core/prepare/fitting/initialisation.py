@@ -87,9 +87,9 @@ def _fit_starts(seen, puppet, up):
     part = several(seen, YAWS)
     facing = facings(up, YAWS).repeat(count, 1, 1)
     motion = puppet.typical(facing, torch.zeros(len(facing), 3))
-    coefficients = puppet.coefficients(motion.build)
+    rested = puppet.rested(motion.build)
     with torch.no_grad():
-        keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+        keypoints = puppet.keypoints(puppet.carry(motion, rested), rested)
         motion = replace(motion, place=_in_front(placed(part, keypoints), part))
     free = {name: getattr(motion, name).clone().requires_grad_() for name in ("controls", "turn", "place")}
     optimiser = torch.optim.Adam([{"params": [free["controls"], free["turn"]], "lr": 0.08},
@@ -98,7 +98,7 @@ def _fit_starts(seen, puppet, up):
         for group, rate in zip(optimiser.param_groups, (0.08, 0.03), strict=True):
             group["lr"] = rate * (1 - step / STEPS)
         motion = replace(motion, **free)
-        keypoints = puppet.keypoints(puppet.carry(motion, coefficients), coefficients)
+        keypoints = puppet.keypoints(puppet.carry(motion, rested), rested)
         cost = _cost_by_row(part, keypoints, puppet, motion)
         optimiser.zero_grad()
         cost.sum().backward()

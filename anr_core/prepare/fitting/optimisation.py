@@ -39,7 +39,9 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
     moved = {name: torch.zeros_like(start[name]).requires_grad_() for name in free}
     stride = {name: _stride(name, seen.seconds, linked) for name in free}
     unit = {name: puppet.prior.spread if name == "controls" else 1.0 for name in free}
-    optimiser, pairs = torch.optim.Adam(moved.values(), betas=(0.9, 0.99)), None
+    optimiser = torch.optim.Adam(moved.values(), betas=(0.9, 0.99), fused=True)
+    cameras, pairs, lines = rig.cameras(seen.cameras), None, None
+    corrected = not {entry.name for entry in fields(Rig)}.isdisjoint(free)
 
     def now():
         values = start | {name: start[name] + unit[name] * _strode(stride[name], moved[name])
@@ -49,10 +51,15 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = (0.5 if near else 1.0) * (1 - step / steps) ** 0.7
         motion, rig = now()
-        cameras = rig.cameras(seen.cameras)
-        if outlines and step % NEW_PARTNERS == 0:
+        if corrected:
+            cameras = rig.cameras(seen.cameras)
+        if partners := outlines and step % NEW_PARTNERS == 0:
             pairs = paired(puppet, seen, motion, cameras)
-        cost = _cost(puppet, seen, motion, linked, cameras, pairs, not near) + rig.cost()
+        if step == 0 or partners or "build" in free:
+            rested = puppet.rested(motion.build)
+            lines = None if pairs is None else pairs.rest(rested.coefficients)
+        cost = (_cost(puppet, seen, motion, linked, cameras, rested, pairs, lines, not near)
+                + energy.build_cost(puppet, motion.build) + rig.cost())
         optimiser.zero_grad()
         cost.backward()
         optimiser.step()
@@ -78,15 +85,14 @@ def _strode(stride, moved):
     return moved * stride if isinstance(stride, float) else (stride @ moved.flatten(1)).view_as(moved)
 
 
-def _cost(puppet, seen, motion, linked, cameras: Camera, pairs, alone):
-    coefficients = puppet.coefficients(motion.build)
-    carry = puppet.carry(motion, coefficients)
-    keypoints = puppet.keypoints(carry, coefficients)
-    cost = (energy.keypoint_cost(seen, keypoints, cameras).sum()
-            + puppet.prior.cost(motion.controls).sum() + energy.build_cost(puppet, motion.build)
+def _cost(puppet, seen, motion, linked, cameras: Camera, rested, pairs, lines, alone):
+    """Of a motion, given what rests: the person, and the vertices on outlines (N, 3), if any."""
+    carry = puppet.carry(motion, rested)
+    keypoints = puppet.keypoints(carry, rested)
+    cost = (energy.keypoint_cost(seen, keypoints, cameras).sum() + puppet.prior.cost(motion.controls).sum()
             + energy.smoothness_cost(motion, puppet.prior.spread, seen.seconds, linked, alone))
     if not alone:
         cost = cost + energy.habit_cost(motion.controls)
     if pairs is not None:
-        cost = cost + silhouette_cost(puppet, seen, pairs, carry, coefficients, cameras)
+        cost = cost + silhouette_cost(puppet, seen, pairs, carry, lines, cameras)
     return cost

@@ -72,6 +72,22 @@ class Motion:
         return roma.rotvec_to_rotmat(self.turn) @ self.facing
 
 
+@dataclass(frozen=True)
+class Rested:
+    """What Anny of one shape is in no pose: all of it depends on the build alone.
+
+    coefficients      (1, K)        of the shape basis
+    steps             (1, M, 3)     from each joint that turns to the next, metres
+    anchor_from_rest  (1, J, 4, 4)  what a joint's rest is to the joint that it hangs on
+    keypoints         (4 J, K')     how keypoints mix what joints do
+    """
+
+    coefficients: torch.Tensor
+    steps: torch.Tensor
+    anchor_from_rest: torch.Tensor
+    keypoints: torch.Tensor
+
+
 class Puppet:
     """Poses Anny by a Motion, and tells where keypoints and vertices come to be."""
 
@@ -104,6 +120,18 @@ class Puppet:
         """(1, K) of the shape basis."""
         return shape_coefficients(self.body.shape.tensor() if self.known else self._phenotypes(build))
 
+    def rested(self, build: torch.Tensor) -> Rested:
+        """What a build is in no pose."""
+        coefficients = self.coefficients(build)
+        steps, joint_from_rest = joints_from_coefficients(coefficients)
+        anchor_from_joint = rigid(torch.eye(3).expand_as(joint_from_rest[..., :3, :3]), self.beside @ steps)
+        points = self.mean + (coefficients @ self.basis.flatten(1)).unflatten(1, (3, -1))[0]
+        points = torch.cat([points, self.weight[None]]).T  # (N, 4), homogeneous, with their weights
+        mix = points.new_zeros(len(ANNY), 4, len(KEYPOINT_NAMES)).index_put(
+            (self.carrier[:, None], torch.arange(4), self.owner[:, None]), points)
+        return Rested(coefficients, self.between @ steps, anchor_from_joint @ joint_from_rest,
+                      mix.flatten(0, 1))
+
     def shape(self, build: torch.Tensor) -> Shape:
         """The phenotypes of a build."""
         return self.body.shape if self.known else Shape(*self._phenotypes(build)[0].tolist())
@@ -123,23 +151,17 @@ class Puppet:
     def _rotations(self, controls):
         return self.shares @ (controls[:, :, None] @ self.axes)[:, :, 0]
 
-    def carry(self, motion: Motion, coefficients: torch.Tensor) -> torch.Tensor:
+    def carry(self, motion: Motion, rested: Rested) -> torch.Tensor:
         """What each joint does to the rest shape: world from rest (F, J, 3, 4)."""
-        steps, joint_from_rest = joints_from_coefficients(coefficients)
         rotations = roma.rotvec_to_rotmat(self._rotations(motion.controls)[:, self.moving[1:] - 1])
         turns = torch.cat([motion.root[:, None], rotations], 1)
         place = functional.pad(motion.place[:, None], (0, 0, 0, len(self.moving) - 1))
-        world_from_moving = chain(rigid(turns, self.between @ steps + place), self.hops)
-        anchor_from_joint = rigid(torch.eye(3).expand_as(joint_from_rest[..., :3, :3]), self.beside @ steps)
-        return (world_from_moving[:, self.anchor] @ (anchor_from_joint @ joint_from_rest))[:, :, :3]
+        world_from_moving = chain(rigid(turns, rested.steps + place), self.hops)
+        return (world_from_moving[:, self.anchor] @ rested.anchor_from_rest)[:, :, :3]
 
-    def keypoints(self, carry: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
+    def keypoints(self, carry: torch.Tensor, rested: Rested) -> torch.Tensor:
         """(F, K, 3) in the order of KEYPOINT_NAMES, metres; exactly what the body's regressors give."""
-        points = self.mean + (coefficients @ self.basis.flatten(1)).unflatten(1, (3, -1))[0]
-        points = torch.cat([points, self.weight[None]]).T  # (N, 4), homogeneous, with their weights
-        mix = points.new_zeros(len(ANNY), 4, len(KEYPOINT_NAMES)).index_put(
-            (self.carrier[:, None], torch.arange(4), self.owner[:, None]), points)
-        return (carry.transpose(1, 2).flatten(2) @ mix.flatten(0, 1)).mT
+        return (carry.transpose(1, 2).flatten(2) @ rested.keypoints).mT
 
     def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor
                 ) -> tuple[torch.Tensor, torch.Tensor]:

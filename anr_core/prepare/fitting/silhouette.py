@@ -44,11 +44,14 @@ class Pairs:
     target: torch.Tensor
     weight: torch.Tensor
 
+    def rest(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """(N, 3) where the vertices of coefficients (1, K) are in the rest shape."""
+        return (self.mean + (coefficients @ self.basis.flatten(1)).view(3, -1)).T
+
 
 def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: torch.Tensor,
-                    coefficients: torch.Tensor, cameras: Camera) -> torch.Tensor:
-    """Of vertices that lie off their lines."""
-    rest = (pairs.mean + (coefficients @ pairs.basis.flatten(1)).view(3, -1)).T
+                    rest: torch.Tensor, cameras: Camera) -> torch.Tensor:
+    """Of vertices that lie off their lines; rest (N, 3) are they before they are carried."""
     vertices = puppet.vertices_at(carry, rest, seen.moment[pairs.view], pairs.vertex)
     camera = seen.camera[pairs.view]
     # each camera's vertices in one row, whose last is repeated where another camera has more: cameras one

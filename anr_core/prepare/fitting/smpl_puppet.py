@@ -48,6 +48,16 @@ class Carry:
         return self.moves.shape
 
 
+@dataclass(frozen=True)
+class Rested:
+    """What a model of one shape is in no pose: coefficients (1, K) of the shape basis, joints (J, 3) and the
+    vertices that keypoints are picked of (P, 3), metres."""
+
+    coefficients: torch.Tensor
+    joints: torch.Tensor
+    picked: torch.Tensor
+
+
 class SmplPuppet:
     """Poses a model of SMPL's family by a Motion, as Puppet does Anny; its build is the betas."""
 
@@ -104,9 +114,16 @@ class SmplPuppet:
         rotations = roma.rotmat_to_rotvec(turns)
         return Pose(rotations[:, 1:], rotations[:, 0], motion.place - pelvis, frame)
 
-    def carry(self, motion: Motion, coefficients: torch.Tensor) -> Carry:
+    def rested(self, build: torch.Tensor) -> Rested:
+        """What a build is in no pose."""
+        coefficients = self.coefficients(build)
+        mean, basis = self.mean[:, self.picked], self.basis[..., self.picked]
+        return Rested(coefficients, self.resting_joints(coefficients),
+                      (mean + (coefficients @ basis.flatten(1)).view(3, -1)).T)
+
+    def carry(self, motion: Motion, rested: Rested) -> Carry:
         """What carries points of the rest pose along with a motion's joints."""
-        return self.carried(self.resting_joints(coefficients), self._turns(motion), motion.place)
+        return self.carried(rested.joints, self._turns(motion), motion.place)
 
     def carried(self, joints: torch.Tensor, turns: torch.Tensor, place: torch.Tensor) -> Carry:
         """What turns (F, J, 3, 3) of joints (J, 3) against their parents do, the pelvis at a place (F, 3)."""
@@ -121,11 +138,9 @@ class SmplPuppet:
         """(J, 3) where the joints of coefficients (1, K) rest."""
         return self.joint_mean + (coefficients @ self.joint_basis.flatten(1)).view(-1, 3)
 
-    def keypoints(self, carry: Carry, coefficients: torch.Tensor) -> torch.Tensor:
+    def keypoints(self, carry: Carry, rested: Rested) -> torch.Tensor:
         """(F, K, 3) in the order of KEYPOINT_NAMES, metres; exactly what the body's are."""
-        mean, basis = self.mean[:, self.picked], self.basis[..., self.picked]
-        rest = (mean + (coefficients @ basis.flatten(1)).view(3, -1)).T  # (P, 3)
-        rest = rest + torch.einsum("pxb,fb->fpx", self.bending[self.picked], carry.bent)
+        rest = rested.picked + torch.einsum("pxb,fb->fpx", self.bending[self.picked], carry.bent)
         moves = torch.einsum("pj,fjab->fpab", self.weights[self.picked], carry.moves)
         vertices = (moves[..., :3] @ rest[..., None])[..., 0] + moves[..., 3]
         return self.mix @ torch.cat([carry.joints, vertices], 1)
@@ -134,7 +149,7 @@ class SmplPuppet:
                 ) -> tuple[torch.Tensor, torch.Tensor]:
         """Basis (K, 3, N) and mean (3, N) of single vertices (N,) before they are carried, in the poses of
         rows (N,): as these bend them, though they are about to change a little."""
-        bent = self.carry(motion, self.coefficients(motion.build)).bent
+        bent = self.carry(motion, self.rested(motion.build)).bent
         mean = self.mean[:, vertex].clone()
         for one in row.unique().tolist():
             here = row == one
