@@ -20,7 +20,7 @@ from anr_core.prepare.fitting import energy, fit_person, fit_poses, puppet_of, s
 from anr_core.prepare.fitting.initialisation import facings, likeliest, placed
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
 from anr_core.prepare.fitting.prior import CONTROLS
-from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet
+from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet, keypoints_of
 from anr_core.prepare.fitting.silhouette import paired
 from anr_core.rasterizer import rasterize
 from anr_core.skeleton import BODY25, BODY25B, COCO23, mirrored
@@ -65,8 +65,7 @@ def two_cameras():
 def test_the_puppets_keypoints_are_those_of_the_posed_body(openpose):
     puppet = Puppet(openpose)
     motion = someone(puppet)
-    rested = puppet.rested(motion.build)
-    found = puppet.keypoints(puppet.carry(motion, rested), rested)
+    found = keypoints_of(puppet, motion)
     body = AnnyBody(puppet.shape(motion.build))
     names, expected = ((KEYPOINT_NAMES, "body25") if openpose else (COCO23.names, "coco23"))
     rows = [KEYPOINT_NAMES.index(name) for name in names]
@@ -88,8 +87,7 @@ def test_elbows_bend_inwards_on_both_sides_alike(puppet):
         bent[:, CONTROLS.index(f"{side}_elbow"), 0] += 1.0
 
     def wrists(motion):
-        rested = puppet.rested(motion.build)
-        points = puppet.keypoints(puppet.carry(motion, rested), rested)[0]
+        points = keypoints_of(puppet, motion)[0]
         return (points[KEYPOINT_NAMES.index(f"{side}_wrist")] for side in ("left", "right"))
 
     left, right = wrists(replace(motion, controls=bent))
@@ -111,8 +109,7 @@ def test_a_person_who_is_known_keeps_their_shape():
     shape = Shape(gender=0.9, age=0.4, weight=0.8, firmness=0.9)
     puppet = puppet_of(AnnyBody(shape))
     motion = someone(puppet)
-    rested = puppet.rested(motion.build)
-    found = puppet.keypoints(puppet.carry(motion, rested), rested)
+    found = keypoints_of(puppet, motion)
     body = AnnyBody(shape)
     assert puppet.shape(motion.build) == shape
     assert (found - body.keypoints(body(puppet.pose(motion)), "body25")).abs().max() < 2e-4
@@ -128,8 +125,7 @@ def test_poses_of_a_known_person_are_found_in_one_view(count):
     controls[:, CONTROLS.index("left_shoulder")] += share * torch.tensor([0.0, -1.0, 0.0])
     controls[:, CONTROLS.index("right_knee")] += share * torch.tensor([0.6, 0.0, 0.0])
     motion = replace(standing, controls=controls)
-    rested = puppet.rested(motion.build)
-    keypoints = puppet.keypoints(puppet.carry(motion, rested), rested)
+    keypoints = keypoints_of(puppet, motion)
     camera = two_cameras()[:1]
     poses = fit_poses(filmed(keypoints, camera), UP, puppet)
     assert poses.rotations.shape == (count, 103, 3) and poses.frame.tolist() == list(range(count))
@@ -387,8 +383,7 @@ def test_refined_cameras_agree_better_and_the_person_stays(puppet):
     controls = motion.controls.clone()
     controls[:, CONTROLS.index("right_knee"), 0] += torch.linspace(0, 0.8, 5)
     motion = replace(motion, controls=controls)
-    rested = puppet.rested(motion.build)
-    truth = puppet.keypoints(puppet.carry(motion, rested), rested)
+    truth = keypoints_of(puppet, motion)
     true = two_cameras()
     turned = torch.tensor([[0.0, 0.01, 0.004], [0.0, 0.01, -0.004]])  # looking aside alike, leaning apart
     given = replace(true, R=roma.rotvec_to_rotmat(turned) @ true.R,
@@ -409,7 +404,7 @@ def test_outlines_pull_a_body_that_stands_beside_its_mask_back(puppet):
     motion = puppet.typical(facings(UP, 1), torch.tensor([[0.0, 0.0, 0.9]]))
     rested = puppet.rested(motion.build)
     camera = two_cameras()[:1]
-    seen = filmed(puppet.keypoints(puppet.carry(motion, rested), rested), camera)
+    seen = filmed(keypoints_of(puppet, motion), camera)
     body = AnnyBody(puppet.shape(motion.build))
     face = rasterize(body(puppet.pose(motion)).vertices, body.surface.faces, camera, camera.size).face_id[0]
     seen = replace(seen, outlines=[outline_of((face >= 0).numpy())])
@@ -470,8 +465,7 @@ def test_a_raised_knee_seen_from_the_side_is_the_right_one(puppet, monkeypatch):
     controls[:, CONTROLS.index("left_hip"), 0] -= 1.2 * share[:, 0]
     controls[:, CONTROLS.index("left_knee"), 0] += 1.3 * share[:, 0]
     motion = replace(motion, controls=controls)
-    rested = puppet.rested(motion.build)
-    truth = puppet.keypoints(puppet.carry(motion, rested), rested)
+    truth = keypoints_of(puppet, motion)
     K = torch.tensor([[[700.0, 0, 320], [0, 700, 240], [0, 0, 1]]])
     seen = filmed(truth, Camera(K, torch.eye(3)[None], torch.zeros(1, 3), size=(480, 640)))
     found = fit_person(seen, torch.tensor([0.0, -1.0, 0.0]))

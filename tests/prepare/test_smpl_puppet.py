@@ -8,7 +8,7 @@ import torch
 from anr_core.body.anny import AnnyBody
 from anr_core.body.smpl import keypoint_mix
 from anr_core.prepare.fitting.initialisation import facings
-from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet
+from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet, keypoints_of
 from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.skeleton import COCO23, SMPL, SMPL_KEYPOINTS, SMPL_PICKED, SMPLX, joints_for_anny, mirrored
 
@@ -35,11 +35,6 @@ def someone(puppet, count=3):
     wild = 0.2 * torch.randn(motion.controls.shape, generator=some)
     return replace(motion, controls=motion.controls + wild, turn=0.3 * torch.randn(count, 3, generator=some),
                    build=torch.linspace(-1.5, 1.5, len(motion.build)))
-
-
-def keypoints_of(puppet, motion):
-    rested = puppet.rested(motion.build)
-    return puppet.keypoints(puppet.carry(motion, rested), rested)
 
 
 # the puppet is the body

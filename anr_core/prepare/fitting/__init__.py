@@ -22,7 +22,7 @@ from anr_core.prepare.fitting.energy import Rig
 from anr_core.prepare.fitting.initialisation import first_motion
 from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.optimisation import MOTION, refined
-from anr_core.prepare.fitting.puppet import Motion, Puppet
+from anr_core.prepare.fitting.puppet import Motion, Puppet, keypoints_of
 from anr_core.prepare.fitting.report import Report, keypoint_distances, report_of
 from anr_core.prepare.fitting.smpl_puppet import SmplPuppet
 from anr_core.prepare.fitting.swaps import doubled, unswapped
@@ -110,8 +110,7 @@ def fit_poses(seen: Observations, up: torch.Tensor, puppet: Puppet | SmplPuppet)
 def _places(puppet, motion):
     """(P, 3) where the person's keypoints are, in some of the frames."""
     motion = motion[torch.linspace(0, len(motion) - 1, min(len(motion), PLACES)).round().long()]
-    rested = puppet.rested(motion.build)
-    return puppet.keypoints(puppet.carry(motion, rested), rested).flatten(0, 1)
+    return keypoints_of(puppet, motion).flatten(0, 1)
 
 
 def _fitted(puppet, seen, motion, linked, rig, cameras, steps):

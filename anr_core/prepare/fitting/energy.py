@@ -70,7 +70,7 @@ def staying(cameras: Camera, points: torch.Tensor) -> torch.Tensor:
 
     Pictures tell how cameras stand to each other, but hardly where all of them are together: left to itself a
     fit makes room for people as they mostly are, and the person comes to stand elsewhere, for cameras that
-    are not corrected and for the floor (40 mm on beam-walker). So the points (P, 3), where the corrected
+    are not corrected and for the floor (34 mm on beam-walker). So the points (P, 3), where the corrected
     cameras see them in the same pixels, keep place, direction and size as a whole. Of a single camera nothing
     is left.
     """

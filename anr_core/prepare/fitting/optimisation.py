@@ -40,7 +40,7 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
     stride = {name: _stride(name, seen.seconds, linked) for name in free}
     unit = {name: puppet.prior.spread if name == "controls" else 1.0 for name in free}
     optimiser = torch.optim.Adam(moved.values(), betas=(0.9, 0.99), fused=True)
-    cameras, pairs, lines = rig.cameras(seen.cameras), None, None
+    cameras, pairs = rig.cameras(seen.cameras), None
     corrected = not {entry.name for entry in fields(Rig)}.isdisjoint(free)
 
     def now():

@@ -176,6 +176,12 @@ class Puppet:
         return moved_by_few(self.influence, carry, rest, frame, vertex)
 
 
+def keypoints_of(puppet: Puppet, motion: Motion) -> torch.Tensor:
+    """(F, K, 3) where a motion brings keypoints, in the order of KEYPOINT_NAMES, metres."""
+    rested = puppet.rested(motion.build)
+    return puppet.keypoints(puppet.carry(motion, rested), rested)
+
+
 def moved_by_few(influence: tuple[torch.Tensor, torch.Tensor], carry: torch.Tensor, rest: torch.Tensor,
                  frame: torch.Tensor, vertex: torch.Tensor) -> torch.Tensor:
     """(N, 3) vertices that each follow a few joints (V, S) by weights (V, S); carry (F, J, 3, 4)."""

@@ -28,7 +28,7 @@ import torch
 
 from anr_core.camera import Camera
 from anr_core.prepare.fitting.observations import Observations
-from anr_core.prepare.fitting.puppet import Motion, Puppet
+from anr_core.prepare.fitting.puppet import Motion, Puppet, keypoints_of
 
 WORST = 5  # frames that are named
 
@@ -75,8 +75,7 @@ class Report:
 
 def keypoint_distances(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) -> torch.Tensor:
     """(V, K) pixels from each keypoint to where the fit has it."""
-    rested = puppet.rested(motion.build)
-    keypoints = puppet.keypoints(puppet.carry(motion, rested), rested)
+    keypoints = keypoints_of(puppet, motion)
     return (cameras[seen.camera].project(keypoints[seen.moment])[0] - seen.points).norm(dim=-1)
 
 
@@ -91,8 +90,7 @@ def report_of(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camer
     moments = seen.seen_well().nonzero()[:, 0].tolist()
     worst = [(int(seen.frames[row]), _mean(distances, known & (seen.moment == row)[:, None]))
              for row in moments]
-    rested = puppet.rested(motion.build)
-    keypoints = puppet.keypoints(puppet.carry(motion, rested), rested)
+    keypoints = keypoints_of(puppet, motion)
     return Report(
         pixels=[_mean(distances, known & (seen.camera == row)[:, None]) for row in range(len(cameras))],
         mean=_mean(distances, known),
