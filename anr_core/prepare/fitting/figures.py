@@ -56,11 +56,10 @@ class AnnyFigure:
 
     def choose(self, vertex: torch.Tensor) -> Chosen:
         """What poses vertices (N,)."""
-        joints, weights = (table[vertex] for table in self.puppet.influence)
         arrays = baked()
         return Chosen(arrays["mean_vertices"][:, vertex],
                       (arrays["vertices"][:, :, vertex] * arrays["vertices_step"]).flatten(1),
-                      torch.zeros(len(vertex), len(ANNY)).scatter_add(1, joints, weights))
+                      self.puppet.weights[vertex])
 
     def rest(self, shape: torch.Tensor, chosen: Chosen) -> tuple[torch.Tensor, ...]:
         """Of a shape, the chosen vertices (3, N) in no pose, and what its joints are."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from anr_core.camera import Camera
 from anr_core.prepare.fitting.energy import robust
@@ -27,41 +28,38 @@ DRAWN = 256  # pixels of the person's extent in the drawn picture
 
 @dataclass(frozen=True)
 class Pairs:
-    """N pairs: a vertex of a picture's mesh, and the line that it should move to; in the order of cameras.
+    """N pairs in each of V pictures: a vertex of the picture's mesh, and the line that it should move to.
 
-    view, vertex  (N,)
-    basis, mean   (K, 3, N) and (3, N): where the vertex is in the rest shape, linear in coefficients
-    normal        (N, 2)     along which it moves, unit
-    target        (N,)       what normal . pixel should be
-    weight        (N,)
+    view         (V,)          the picture
+    basis, mean  (K, 3, V, N) and (3, V, N): where the vertex is in the rest shape, linear in coefficients
+    follows      (V, N, J)     how much it follows each joint
+    normal       (V, N, 2)     along which it moves, unit
+    target       (V, N)        what normal . pixel should be
+    weight       (V, N)        0 where the picture has fewer
     """
 
     view: torch.Tensor
-    vertex: torch.Tensor
     basis: torch.Tensor
     mean: torch.Tensor
+    follows: torch.Tensor
     normal: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
 
     def rest(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """(N, 3) where the vertices of coefficients (1, K) are in the rest shape."""
-        return (self.mean + (coefficients @ self.basis.flatten(1)).view(3, -1)).T
+        """(V, N, 3) where the vertices of coefficients (1, K) are in the rest shape."""
+        moved = (coefficients @ self.basis.flatten(1)).view_as(self.mean)
+        return (self.mean + moved).permute(1, 2, 0)
 
 
 def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: torch.Tensor,
                     rest: torch.Tensor, cameras: Camera) -> torch.Tensor:
-    """Of vertices that lie off their lines; rest (N, 3) are they before they are carried."""
-    vertices = puppet.vertices_at(carry, rest, seen.moment[pairs.view], pairs.vertex)
+    """Of vertices that lie off their lines; rest (V, N, 3) are they before they are carried."""
     camera = seen.camera[pairs.view]
-    # each camera's vertices in one row, whose last is repeated where another camera has more: cameras one
-    # after the other take longer, and so does a camera a vertex
-    present, counts = camera.unique_consecutive(return_counts=True)
-    slots, starts = torch.arange(int(counts.max())), counts.cumsum(0) - counts
-    rows = starts[:, None] + slots.minimum(counts[:, None] - 1)
-    pixels = cameras[present].project(vertices[rows])[0][slots < counts[:, None]]
+    vertices = puppet.vertices_at(carry, seen.moment[pairs.view], rest, pairs.follows)
+    pixels, _ = cameras[camera].project(vertices)
     off = (pixels * pairs.normal).sum(-1) - pairs.target
-    spread = (OUTLINE_ERROR * seen.extent)[camera]
+    spread = (OUTLINE_ERROR * seen.extent)[camera][:, None]
     return (pairs.weight * robust((off / spread).square(), 2.0)).sum()
 
 
@@ -71,8 +69,7 @@ def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) 
     None where none does."""
     body, faces = puppet.person(puppet.shape(motion.build)), puppet.body.surface.faces
     found = []
-    for view in seen.camera.argsort(stable=True).tolist():
-        outline = seen.outlines[view]
+    for view, outline in enumerate(seen.outlines):
         if outline is None:
             continue
         row, camera = int(seen.moment[view]), cameras[int(seen.camera[view])]
@@ -82,13 +79,15 @@ def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) 
         if rim is None:
             continue
         pairs = _partners(outline, *rim, camera.project(vertices)[0][0], extent)
-        found.append((torch.full((len(pairs[0]),), view), *pairs))
+        if len(pairs[0]):  # else the outlines are far from each other
+            found.append((torch.tensor(view), *pairs))
     if not found:
         return None
-    view, vertex, normal, target, weight = (torch.cat(column) for column in zip(*found, strict=True))
-    if not len(view):  # all outlines are far from each other
-        return None
-    return Pairs(view, vertex, *puppet.resting(motion, seen.moment[view], vertex), normal, target, weight)
+    view, *columns = zip(*found, strict=True)
+    vertex, normal, target, weight = (pad_sequence(column, batch_first=True) for column in columns)
+    view = torch.stack(view)
+    return Pairs(view, *puppet.resting(motion, seen.moment[view], vertex), puppet.weights[vertex], normal,
+                 target, weight)
 
 
 def drawn_outline(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera, scale: float

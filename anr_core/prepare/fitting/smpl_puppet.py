@@ -19,7 +19,7 @@ from anr_core.body.anny import AnnyBody, chain, hops, rigid
 from anr_core.body.controls import shortest_turn
 from anr_core.body.smpl import SmplBody, keypoint_mix, own_model, own_variant
 from anr_core.prepare.fitting.prior import control_axes, joint_shares, pose_prior
-from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Motion, moved_by_few
+from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Motion, moved
 from anr_core.skeleton import ANNY, BODY25, COCO23, joints_for_anny, shared_joints
 
 # Bones along which SMPL is brought into Anny's pose, by the joint that turns them and the joint at their end.
@@ -76,7 +76,6 @@ class SmplPuppet:
         self.bending = model.posedirs.T.unflatten(0, (-1, 3))  # (V, 3, 9 (J - 1))
         self.joint_mean = model.J_regressor @ model.v_template
         self.joint_basis = (self.basis @ model.J_regressor.T).mT  # (K, J, 3)
-        self.influence = _influences(self.weights)
 
         anny = AnnyBody()
         self.prior = pose_prior(anny)
@@ -147,19 +146,17 @@ class SmplPuppet:
 
     def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor
                 ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Basis (K, 3, N) and mean (3, N) of single vertices (N,) before they are carried, in the poses of
-        rows (N,): as these bend them, though they are about to change a little."""
+        """Basis (K, 3, V, N) and mean (3, V, N) of single vertices (V, N) before they are carried, in the
+        poses of rows (V,): as these bend them, though they are about to change a little."""
         bent = self.carry(motion, self.rested(motion.build)).bent
-        mean = self.mean[:, vertex].clone()
-        for one in row.unique().tolist():
-            here = row == one
-            mean[:, here] += (self.bending[vertex[here]] @ bent[one]).T
-        return self.basis[..., vertex], mean
+        bends = [self.bending[vertices] @ bent[one] for vertices, one in zip(vertex, row, strict=True)]
+        return self.basis[..., vertex], self.mean[:, vertex] + torch.stack(bends).permute(2, 0, 1)
 
-    def vertices_at(self, carry: Carry, rest: torch.Tensor, frame: torch.Tensor, vertex: torch.Tensor
+    def vertices_at(self, carry: Carry, row: torch.Tensor, rest: torch.Tensor, weights: torch.Tensor
                     ) -> torch.Tensor:
-        """(N, 3) where single vertices (N,) of frames (N,) come to be; rest (N, 3) are they before."""
-        return moved_by_few(self.influence, carry.moves, rest, frame, vertex)
+        """(V, N, 3) where single vertices come to be in the poses of rows (V,); rest (V, N, 3) are they
+        before, weights (V, N, J) how much they follow each joint."""
+        return moved(carry.moves[row], rest, weights)
 
     def _turns(self, motion):
         """(F, J, 3, 3) of each joint out of the T-pose, against its parent; the root's against the world."""
@@ -196,10 +193,3 @@ def _into_a_pose(body, joints, anny):
             turn = roma.rotvec_to_rotmat(least) @ turn
         turns.append(turn)
     return torch.stack(turns)
-
-
-def _influences(weights):
-    """Joints (V, S) that move each vertex, and how much (V, S); zeros fill up."""
-    most = int((weights > 0).sum(1).max())
-    found, joints = weights.topk(most, 1)
-    return joints, found
