@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from anr_core.body.base import Surface
 from anr_core.telling import brief
@@ -32,6 +31,8 @@ def mirrored(surface: Surface) -> torch.Tensor | None:
 
 @cache
 def _across_anny():
+    from scipy.spatial import cKDTree  # a fifth of a second to import, and few need it
+
     from anr_core.body.anny import baked
 
     vertices = baked()["mean_vertices"].T.numpy()

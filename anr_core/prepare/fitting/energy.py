@@ -125,18 +125,18 @@ def smoothness_cost(motion: Motion, spread: torch.Tensor, seconds: torch.Tensor,
     change each for itself, `alone`, or as they are wont to change together: so the rest of a body tells where
     a point moves that nobody sees. From afar that has many minima, in which a few frames jump.
     """
-    total = motion.build.new_zeros(())
     if len(motion) < 3:
-        return total
-    turned = motion.root / 2**0.5  # matrices differ by 2^0.5 times the small angle between them
-    for name, values in (("controls", motion.controls / spread), ("turn", turned),
-                         ("place", motion.place[:, None])):
-        change = (values.diff(dim=0) / seconds[:, None, None]).diff(dim=0)
-        weight = smoothness_weight(seconds, linked, PUSH[name])
-        pushes = weight.sqrt()[:, None] * change.flatten(1)
-        total = total + (0.5 * pushes.square().sum() if alone or name != "controls" else
-                         matrix_t_cost(pushes, PUSHES))
-    return total
+        return motion.build.new_zeros(())
+    controls = (motion.controls / (PUSH["controls"] * spread)).flatten(1)
+    # matrices differ by 2^0.5 times the small angle between them
+    values = torch.cat([controls, motion.root.flatten(1) / (2**0.5 * PUSH["turn"]),
+                        motion.place / PUSH["place"]], 1)
+    change = (values.diff(dim=0) / seconds[:, None]).diff(dim=0)
+    pushes = smoothness_weight(seconds, linked, 1.0).sqrt()[:, None] * change
+    if alone:
+        return 0.5 * pushes.square().sum()
+    joints, body = pushes.tensor_split([controls.shape[1]], 1)
+    return matrix_t_cost(joints, PUSHES) + 0.5 * body.square().sum()
 
 
 def smoothness_weight(seconds: torch.Tensor, linked: torch.Tensor, push: float) -> torch.Tensor:

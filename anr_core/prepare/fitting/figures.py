@@ -63,7 +63,7 @@ class AnnyFigure:
 
     def rest(self, shape: torch.Tensor, chosen: Chosen) -> tuple[torch.Tensor, ...]:
         """Of a shape, the chosen vertices (3, N) in no pose, and what its joints are."""
-        coefficients = self.puppet.coefficients(shape)
+        coefficients = self.puppet.coefficients(shape[None])
         return (chosen.mean + (coefficients @ chosen.basis).view(3, -1),
                 *joints_from_coefficients(coefficients))
 
@@ -90,7 +90,7 @@ class AnnyFigure:
         ends = self.choose(torch.stack([height.argmin(), height.argmax()]))
         optimiser = torch.optim.Adam([shape], lr=0.1)
         for _ in range(60):
-            low, high = (ends.mean + (self.puppet.coefficients(shape) @ ends.basis).view(3, -1))[2]
+            low, high = (ends.mean + (self.puppet.coefficients(shape[None]) @ ends.basis).view(3, -1))[2]
             cost = 0.5 * ((high - low - metres) / TALL_ERROR).square() + build_cost(self.puppet, shape)
             optimiser.zero_grad()
             cost.backward()

@@ -15,6 +15,7 @@ from anr_core.prepare.fitting import energy
 from anr_core.prepare.fitting.energy import Rig
 from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
+from anr_core.prepare.fitting.resting import Resting
 from anr_core.prepare.fitting.silhouette import paired, silhouette_cost
 
 MOTION = ("controls", "turn", "place")
@@ -40,7 +41,7 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
     stride = {name: _stride(name, seen.seconds, linked) for name in free}
     unit = {name: puppet.prior.spread if name == "controls" else 1.0 for name in free}
     optimiser = torch.optim.Adam(moved.values(), betas=(0.9, 0.99), fused=True)
-    cameras, pairs = rig.cameras(seen.cameras), None
+    cameras, pairs, resting = rig.cameras(seen.cameras), None, Resting(puppet)
     corrected = not {entry.name for entry in fields(Rig)}.isdisjoint(free)
 
     def now():
@@ -49,15 +50,14 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
         return tuple(kind(*(values[entry.name] for entry in fields(kind))) for kind in (Motion, Rig))
 
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = (0.5 if near else 1.0) * (1 - step / steps) ** 0.7
+        rate = (0.5 if near else 1.0) * (1 - step / steps) ** 0.7
+        optimiser.param_groups[0]["lr"] = rate
         motion, rig = now()
         if corrected:
             cameras = rig.cameras(seen.cameras)
-        if partners := outlines and step % NEW_PARTNERS == 0:
+        if outlines and step % NEW_PARTNERS == 0:
             pairs = paired(puppet, seen, motion, cameras)
-        if step == 0 or partners or "build" in free:
-            rested = puppet.rested(motion.build)
-            lines = None if pairs is None else pairs.rest(rested.coefficients)
+        rested, lines = resting.at(motion.build, pairs, STEP["build"] * rate)
         cost = (_cost(puppet, seen, motion, linked, cameras, rested, pairs, lines, not near)
                 + energy.build_cost(puppet, motion.build) + rig.cost())
         optimiser.zero_grad()
@@ -86,7 +86,7 @@ def _strode(stride, moved):
 
 
 def _cost(puppet, seen, motion, linked, cameras: Camera, rested, pairs, lines, alone):
-    """Of a motion, given what rests: the person, and the vertices on outlines (N, 3), if any."""
+    """Of a motion, given what rests: the person, and the vertices on outlines (V, N, 3), if any."""
     carry = puppet.carry(motion, rested)
     keypoints = puppet.keypoints(carry, rested)
     cost = (energy.keypoint_cost(seen, keypoints, cameras).sum() + puppet.prior.cost(motion.controls).sum()

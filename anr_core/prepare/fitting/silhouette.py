@@ -47,9 +47,12 @@ class Pairs:
     weight: torch.Tensor
 
     def rest(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """(V, N, 3) where the vertices of coefficients (1, K) are in the rest shape."""
-        moved = (coefficients @ self.basis.flatten(1)).view_as(self.mean)
-        return (self.mean + moved).permute(1, 2, 0)
+        """(V, N, 3) where the vertices of coefficients (K,) are in the rest shape."""
+        return self.mean.permute(1, 2, 0) + self.shift(coefficients[None])[0]
+
+    def shift(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """(B, V, N, 3) by how much coefficients (B, K) shift the vertices in the rest shape."""
+        return (coefficients @ self.basis.flatten(1)).view(-1, *self.mean.shape).permute(0, 2, 3, 1)
 
 
 def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: torch.Tensor,

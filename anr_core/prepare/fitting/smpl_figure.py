@@ -54,7 +54,7 @@ class SmplFigure:
 
     def rest(self, shape: torch.Tensor, chosen: Chosen) -> tuple[torch.Tensor, torch.Tensor]:
         """Of a shape, the chosen vertices (3, N) in no pose, and where its joints rest."""
-        return chosen.mean + (shape @ chosen.basis).view(3, -1), self.puppet.resting_joints(shape[None])
+        return chosen.mean + (shape @ chosen.basis).view(3, -1), self.puppet.resting_joints(shape)
 
     def points(self, rest: tuple[torch.Tensor, torch.Tensor], pose: Pose, chosen: Chosen) -> torch.Tensor:
         """(F, N, 3) where poses bring the chosen vertices, metres; differentiable in rest and pose."""

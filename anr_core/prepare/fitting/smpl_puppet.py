@@ -50,7 +50,7 @@ class Carry:
 
 @dataclass(frozen=True)
 class Rested:
-    """What a model of one shape is in no pose: coefficients (1, K) of the shape basis, joints (J, 3) and the
+    """What a model of one shape is in no pose: coefficients (K,) of the shape basis, joints (J, 3) and the
     vertices that keypoints are picked of (P, 3), metres."""
 
     coefficients: torch.Tensor
@@ -94,10 +94,6 @@ class SmplPuppet:
         return Motion(self.build_mean.clone(), self.prior.mean.repeat(len(place), 1, 1),
                       torch.zeros_like(place), facing, place)
 
-    def coefficients(self, build: torch.Tensor) -> torch.Tensor:
-        """(1, K) of the shape basis."""
-        return build[None]
-
     def shape(self, build: torch.Tensor) -> torch.Tensor:
         """(K,) betas."""
         return build.detach()
@@ -109,16 +105,18 @@ class SmplPuppet:
     def pose(self, motion: Motion, frame: torch.Tensor | None = None) -> Pose:
         """The model's poses of a motion, at frames (B,); about the pelvis, as `smplx` turns."""
         turns = self._turns(motion)
-        pelvis = self.resting_joints(self.coefficients(motion.build))[0]
+        pelvis = self.resting_joints(motion.build)[0]
         rotations = roma.rotmat_to_rotvec(turns)
         return Pose(rotations[:, 1:], rotations[:, 0], motion.place - pelvis, frame)
 
     def rested(self, build: torch.Tensor) -> Rested:
         """What a build is in no pose."""
-        coefficients = self.coefficients(build)
         mean, basis = self.mean[:, self.picked], self.basis[..., self.picked]
-        return Rested(coefficients, self.resting_joints(coefficients),
-                      (mean + (coefficients @ basis.flatten(1)).view(3, -1)).T)
+        return Rested(build, self.resting_joints(build), (mean + (build @ basis.flatten(1)).view(3, -1)).T)
+
+    def slopes(self, build: torch.Tensor) -> Rested:
+        """How what rests changes with each of the betas (K,), which are first in all shapes."""
+        return Rested(torch.eye(len(build)), self.joint_basis, self.basis[..., self.picked].mT)
 
     def carry(self, motion: Motion, rested: Rested) -> Carry:
         """What carries points of the rest pose along with a motion's joints."""
@@ -133,9 +131,9 @@ class SmplPuppet:
         bent = (turns[:, 1:] - torch.eye(3)).flatten(1)
         return Carry((world_from_joint @ back)[:, :, :3], world_from_joint[..., :3, 3], bent)
 
-    def resting_joints(self, coefficients):
-        """(J, 3) where the joints of coefficients (1, K) rest."""
-        return self.joint_mean + (coefficients @ self.joint_basis.flatten(1)).view(-1, 3)
+    def resting_joints(self, betas):
+        """(J, 3) where the joints of betas (K,) rest."""
+        return self.joint_mean + (betas @ self.joint_basis.flatten(1)).view(-1, 3)
 
     def keypoints(self, carry: Carry, rested: Rested) -> torch.Tensor:
         """(F, K, 3) in the order of KEYPOINT_NAMES, metres; exactly what the body's are."""
