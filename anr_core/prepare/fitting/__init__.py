@@ -32,7 +32,7 @@ from anr_core.threads import running_on
 TOGETHER, OVERLAP = 160, 8
 
 # With keypoints alone, then with outlines too; and once more with the keypoints that had been left out.
-KEYPOINT_STEPS, OUTLINE_STEPS, LAST_STEPS = 360, 240, 120
+KEYPOINT_STEPS, OUTLINE_STEPS, LAST_STEPS = 300, 240, 120
 
 PLACES = 40  # frames whose keypoints stay in place while cameras are corrected
 
