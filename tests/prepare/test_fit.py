@@ -481,6 +481,25 @@ def test_a_raised_knee_seen_from_the_side_is_the_right_one(puppet, monkeypatch):
     assert found.report.mean < 2.0 and found.report.left_out < 6.0
 
 
+def test_a_keypoint_of_something_else_is_told_and_hardly_believed(puppet, monkeypatch):
+    monkeypatch.setattr(fitting, "KEYPOINT_STEPS", 60)
+    monkeypatch.setattr(fitting, "LAST_STEPS", 30)
+    place = torch.tensor([0.0, 0.0, 0.9]) + torch.linspace(-0.1, 0.1, 9)[:, None] * torch.tensor([1.0, 0, 0])
+    truth = keypoints_of(puppet, puppet.typical(facings(UP, 8)[2:3].repeat(9, 1, 1), place))
+    seen = filmed(truth, two_cameras())
+    nose, points = KEYPOINT_NAMES.index("nose"), seen.points.clone()
+    points[(seen.camera == 1) & (seen.moment >= 4) & (seen.moment < 7), nose, 0] = 0.0
+    found = fit_person(replace(seen, points=points), UP)
+    assert found.report.astray == [("nose", 1, frame) for frame in (4, 5, 6)]
+    told = [line for line in found.report.lines(["left", "right"]) if "hardly believed" in line]
+    assert len(told) == 1 and "nose in right (frames 4, 5, 6)" in told[0]
+    body = AnnyBody(found.shape)
+    assert float((body.keypoints(body(found.pose), "body25") - truth).norm(dim=-1).mean()) < 0.03
+    undisturbed = fit_person(seen, UP).report
+    assert not undisturbed.astray
+    assert not any("hardly believed" in line for line in undisturbed.lines(["left", "right"]))
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A posed capture before and after a fit."""
