@@ -20,8 +20,9 @@ def puppet():
 def pairs(puppet):
     """Pairs of which only the vertices are asked, in two pictures."""
     vertex = torch.arange(0, 13718, 700).repeat(2, 1)
-    basis, mean = puppet.resting(None, torch.tensor([0, 1]), vertex)
-    return Pairs(torch.tensor([0, 1]), basis, mean, *[torch.zeros(0)] * 4)
+    single, which = vertex.unique(return_inverse=True)
+    return Pairs(torch.tensor([0, 1]), *puppet.resting(single), which, torch.zeros(*vertex.shape, 3),
+                 *[torch.zeros(0)] * 4)
 
 
 def moved_from(build, by, seed=0):

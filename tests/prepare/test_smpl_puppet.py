@@ -66,8 +66,8 @@ def test_single_vertices_are_those_of_the_posed_body_bent_as_the_pose_bends_them
     motion, vertex = someone(puppet), torch.arange(0, 6890, 53).repeat(2, 1)
     body, rows = puppet.person(puppet.shape(motion.build)), torch.tensor([2, 0])
     rested = puppet.rested(motion.build)
-    basis, mean = puppet.resting(motion, rows, vertex)
-    rest = (mean + torch.tensordot(rested.coefficients, basis, 1)).permute(1, 2, 0)
+    basis, mean = puppet.resting(vertex[0])
+    rest = (mean + torch.tensordot(rested.coefficients, basis, 1)).T + puppet.bends(motion, rows, vertex)
     found = puppet.vertices_at(puppet.carry(motion, rested), rows, rest, puppet.weights[vertex])
     assert (found - body(puppet.pose(motion)).vertices[rows[:, None], vertex]).abs().max() < 1e-4
 

@@ -180,15 +180,16 @@ class Puppet:
         """(F, K, 3) in the order of KEYPOINT_NAMES, metres; exactly what the body's regressors give."""
         return (carry.transpose(1, 2).flatten(2) @ rested.keypoints).mT
 
-    def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor
-                ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Basis (K, 3, V, N) and mean (3, V, N) of single vertices (V, N) before they are carried, in any
-        pose."""
+    def resting(self, vertex: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Basis (K, 3, N) and mean (3, N) of single vertices (N,) in no pose."""
         arrays = baked()
         # by index_select, which takes a quarter of the time that [..., vertex] does
-        basis = arrays["vertices"].flatten(0, 1).index_select(1, vertex.flatten())
-        return (basis.mul_(arrays["vertices_step"]).view(-1, 3, *vertex.shape),
-                arrays["mean_vertices"][:, vertex])
+        basis = arrays["vertices"].flatten(0, 1).index_select(1, vertex)
+        return basis.mul_(arrays["vertices_step"]).unflatten(0, (-1, 3)), arrays["mean_vertices"][:, vertex]
+
+    def bends(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor) -> torch.Tensor:
+        """(V, N, 3) by how much poses of rows (V,) bend vertices (V, N) besides: not at all."""
+        return torch.zeros(*vertex.shape, 3)
 
     def vertices_at(self, carry: torch.Tensor, row: torch.Tensor, rest: torch.Tensor,
                     weights: torch.Tensor) -> torch.Tensor:

@@ -30,29 +30,33 @@ DRAWN = 256  # pixels of the person's extent in the drawn picture
 class Pairs:
     """N pairs in each of V pictures: a vertex of the picture's mesh, and the line that it should move to.
 
-    view         (V,)          the picture
-    basis, mean  (K, 3, V, N) and (3, V, N): where the vertex is in the rest shape, linear in coefficients
-    follows      (V, N, J)     how much it follows each joint
-    normal       (V, N, 2)     along which it moves, unit
-    target       (V, N)        what normal . pixel should be
-    weight       (V, N)        0 where the picture has fewer
+    view         (V,)       the picture
+    basis, mean  (K, 3, U) and (3, U): where the vertices, each once, are in no pose, linear in coefficients
+    which        (V, N)     of those the pair's
+    bend         (V, N, 3)  what the pose adds to it, though it is about to change a little
+    follows      (V, N, J)  how much it follows each joint
+    normal       (V, N, 2)  along which it moves, unit
+    target       (V, N)     what normal . pixel should be
+    weight       (V, N)     0 where the picture has fewer
     """
 
     view: torch.Tensor
     basis: torch.Tensor
     mean: torch.Tensor
+    which: torch.Tensor
+    bend: torch.Tensor
     follows: torch.Tensor
     normal: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
 
     def rest(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """(V, N, 3) where the vertices of coefficients (K,) are in the rest shape."""
-        return self.mean.permute(1, 2, 0) + self.shift(coefficients[None])[0]
+        """(V, N, 3) where the vertices of coefficients (K,) are before they are carried."""
+        return (self.mean + torch.tensordot(coefficients, self.basis, 1)).T[self.which] + self.bend
 
     def shift(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """(B, V, N, 3) by how much coefficients (B, K) shift the vertices in the rest shape."""
-        return (coefficients @ self.basis.flatten(1)).view(-1, *self.mean.shape).permute(0, 2, 3, 1)
+        """(B, V, N, 3) by how much coefficients (B, K) shift the vertices before they are carried."""
+        return torch.tensordot(coefficients, self.basis, 1).mT[:, self.which]
 
 
 def silhouette_cost(puppet: Puppet, seen: Observations, pairs: Pairs, carry: torch.Tensor,
@@ -88,9 +92,9 @@ def paired(puppet: Puppet, seen: Observations, motion: Motion, cameras: Camera) 
         return None
     view, *columns = zip(*found, strict=True)
     vertex, normal, target, weight = (pad_sequence(column, batch_first=True) for column in columns)
-    view = torch.stack(view)
-    return Pairs(view, *puppet.resting(motion, seen.moment[view], vertex), puppet.weights[vertex], normal,
-                 target, weight)
+    view, (single, which) = torch.stack(view), vertex.unique(return_inverse=True)
+    return Pairs(view, *puppet.resting(single), which, puppet.bends(motion, seen.moment[view], vertex),
+                 puppet.weights[vertex], normal, target, weight)
 
 
 def drawn_outline(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera, scale: float

@@ -142,13 +142,15 @@ class SmplPuppet:
         vertices = (moves[..., :3] @ rest[..., None])[..., 0] + moves[..., 3]
         return self.mix @ torch.cat([carry.joints, vertices], 1)
 
-    def resting(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor
-                ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Basis (K, 3, V, N) and mean (3, V, N) of single vertices (V, N) before they are carried, in the
-        poses of rows (V,): as these bend them, though they are about to change a little."""
+    def resting(self, vertex: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Basis (K, 3, N) and mean (3, N) of single vertices (N,) in no pose."""
+        return self.basis[..., vertex], self.mean[:, vertex]
+
+    def bends(self, motion: Motion, row: torch.Tensor, vertex: torch.Tensor) -> torch.Tensor:
+        """(V, N, 3) by how much poses of rows (V,) bend vertices (V, N) before they are carried."""
         bent = self.carry(motion, self.rested(motion.build)).bent
-        bends = [self.bending[vertices] @ bent[one] for vertices, one in zip(vertex, row, strict=True)]
-        return self.basis[..., vertex], self.mean[:, vertex] + torch.stack(bends).permute(2, 0, 1)
+        return torch.stack([self.bending[vertices] @ bent[one]
+                            for vertices, one in zip(vertex, row, strict=True)])
 
     def vertices_at(self, carry: Carry, row: torch.Tensor, rest: torch.Tensor, weights: torch.Tensor
                     ) -> torch.Tensor:
