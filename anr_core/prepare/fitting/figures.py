@@ -56,10 +56,8 @@ class AnnyFigure:
 
     def choose(self, vertex: torch.Tensor) -> Chosen:
         """What poses vertices (N,)."""
-        arrays = baked()
-        return Chosen(arrays["mean_vertices"][:, vertex],
-                      (arrays["vertices"][:, :, vertex] * arrays["vertices_step"]).flatten(1),
-                      self.puppet.weights[vertex])
+        basis, mean = self.puppet.resting(vertex)
+        return Chosen(mean, basis.flatten(1), self.puppet.weights[vertex])
 
     def rest(self, shape: torch.Tensor, chosen: Chosen) -> tuple[torch.Tensor, ...]:
         """Of a shape, the chosen vertices (3, N) in no pose, and what its joints are."""

@@ -8,10 +8,10 @@ detectors see a point elsewhere from another side: triangulated from two cameras
 
 Which fifth is left out matters where frames are few. Of all fifths in turn, points left out lay 4.96 px off
 and the others 3.93 on treadmill-walker, a ratio of 1.26; but on the six frames of turning-person 3.98 and
-2.64, 1.51, and from 1.23 to 2.01 by fifth, where the one that is told has 1.29. Errors of keypoints that are
-a quarter or two thirds larger make it 1.40 and 1.35, but left-out points then lie 4.2 and 4.5 px off; habits
-half or twice as strong, known from three times as many frames or a third of them, 4.0 to 4.2. So the figures
-stay as they are.
+2.64, 1.51, and from 1.23 to 2.01 by fifth, where the one that is told has 1.27 to 1.32 as starts differ by a
+thousandth of a pixel. Errors of keypoints that are a quarter or two thirds larger make it 1.40 and 1.35, but
+left-out points then lie 4.2 and 4.5 px off; habits half or twice as strong, known from three times as many
+frames or a third of them, 4.0 to 4.2. So the figures stay as they are.
 
 What did not help. Offsets of 15 mm, the same in all frames, between the body's keypoints and the detector's:
 the body's own keypoints then lay 34 mm off beam-walker's instead of 20, and left-out ones of all three

@@ -49,7 +49,8 @@ class SmplFigure:
     def choose(self, vertex: torch.Tensor) -> Chosen:
         """What poses vertices (N,)."""
         puppet = self.puppet
-        return Chosen(puppet.mean[:, vertex], puppet.basis[..., vertex].flatten(1),
+        basis, mean = puppet.resting(vertex)
+        return Chosen(mean, basis.flatten(1),
                       puppet.bending[vertex].permute(2, 1, 0).flatten(1), puppet.weights[vertex])
 
     def rest(self, shape: torch.Tensor, chosen: Chosen) -> tuple[torch.Tensor, torch.Tensor]:

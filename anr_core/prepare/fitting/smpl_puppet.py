@@ -111,12 +111,12 @@ class SmplPuppet:
 
     def rested(self, build: torch.Tensor) -> Rested:
         """What a build is in no pose."""
-        mean, basis = self.mean[:, self.picked], self.basis[..., self.picked]
-        return Rested(build, self.resting_joints(build), (mean + (build @ basis.flatten(1)).view(3, -1)).T)
+        basis, mean = self.resting(self.picked)
+        return Rested(build, self.resting_joints(build), (mean + torch.tensordot(build, basis, 1)).T)
 
     def slopes(self, build: torch.Tensor) -> Rested:
         """How what rests changes with each of the betas (K,), which are first in all shapes."""
-        return Rested(torch.eye(len(build)), self.joint_basis, self.basis[..., self.picked].mT)
+        return Rested(torch.eye(len(build)), self.joint_basis, self.resting(self.picked)[0].mT)
 
     def carry(self, motion: Motion, rested: Rested) -> Carry:
         """What carries points of the rest pose along with a motion's joints."""
