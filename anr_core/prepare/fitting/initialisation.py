@@ -13,12 +13,14 @@ import roma
 import torch
 from torch.nn import functional
 
+from anr_core.prepare.fitting.descent import Descent
 from anr_core.prepare.fitting.energy import keypoint_cost
 from anr_core.prepare.fitting.observations import LEAST_KEYPOINTS, Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 
 YAWS = 8
 STEPS = 60
+STEP = {"controls": 0.08, "turn": 0.08, "place": 0.03}  # the first: radians and metres
 CAUTION = 4.0  # times the prior counts in a frame alone, which no other frame helps
 BATCH = 512  # poses that are fitted at once: 300 MB
 # How fast a person's keypoints move against the root in the mean, metres a second; further apart, two frames
@@ -91,19 +93,15 @@ def _fit_starts(seen, puppet, up):
     with torch.no_grad():
         keypoints = puppet.keypoints(puppet.carry(motion, rested), rested)
         motion = replace(motion, place=_in_front(placed(part, keypoints), part))
-    free = {name: getattr(motion, name).clone().requires_grad_() for name in ("controls", "turn", "place")}
-    optimiser = torch.optim.Adam([{"params": [free["controls"], free["turn"]], "lr": 0.08},
-                                  {"params": [free["place"]], "lr": 0.03}])
+    descent = Descent({name: getattr(motion, name).shape for name in STEP})
+    start = motion
     for step in range(STEPS):
-        for group, rate in zip(optimiser.param_groups, (0.08, 0.03), strict=True):
-            group["lr"] = rate * (1 - step / STEPS)
-        motion = replace(motion, **free)
+        motion = replace(start, **{name: getattr(start, name) + STEP[name] * moved
+                                   for name, moved in descent.values().items()})
         keypoints = puppet.keypoints(puppet.carry(motion, rested), rested)
         cost = _cost_by_row(part, keypoints, puppet, motion)
-        optimiser.zero_grad()
-        cost.sum().backward()
-        optimiser.step()
-    motion = replace(motion, **{name: value.detach() for name, value in free.items()})
+        descent.step(cost.sum(), 1 - step / STEPS)
+    motion = replace(motion, **{name: getattr(motion, name).detach() for name in STEP})
     about_root = keypoints.detach() - motion.place[:, None]
     return motion, cost.detach().view(count, YAWS), about_root.view(count, YAWS, *about_root.shape[1:])
 

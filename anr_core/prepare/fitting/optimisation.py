@@ -12,6 +12,7 @@ import torch
 
 from anr_core.camera import Camera
 from anr_core.prepare.fitting import energy
+from anr_core.prepare.fitting.descent import Descent
 from anr_core.prepare.fitting.energy import Rig
 from anr_core.prepare.fitting.observations import Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
@@ -37,21 +38,19 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
     near      the likeliest motion is not far: smaller steps, and joints move together as they are wont to
     """
     start = {entry.name: getattr(record, entry.name) for record in (motion, rig) for entry in fields(record)}
-    moved = {name: torch.zeros_like(start[name]).requires_grad_() for name in free}
     stride = {name: _stride(name, seen.seconds, linked) for name in free}
     unit = {name: puppet.prior.spread if name == "controls" else 1.0 for name in free}
-    optimiser = torch.optim.Adam(moved.values(), betas=(0.9, 0.99), fused=True)
+    descent = Descent({name: start[name].shape for name in free}, betas=(0.9, 0.99))
     cameras, pairs, resting = rig.cameras(seen.cameras), None, Resting(puppet)
     corrected = not {entry.name for entry in fields(Rig)}.isdisjoint(free)
 
     def now():
-        values = start | {name: start[name] + unit[name] * _strode(stride[name], moved[name])
-                          for name in free}
+        values = start | {name: start[name] + unit[name] * _strode(stride[name], moved)
+                          for name, moved in descent.values().items()}
         return tuple(kind(*(values[entry.name] for entry in fields(kind))) for kind in (Motion, Rig))
 
     for step in range(steps):
         rate = (0.5 if near else 1.0) * (1 - step / steps) ** 0.7
-        optimiser.param_groups[0]["lr"] = rate
         motion, rig = now()
         if corrected:
             cameras = rig.cameras(seen.cameras)
@@ -60,9 +59,7 @@ def refined(puppet: Puppet, seen: Observations, motion: Motion, linked: torch.Te
         rested, lines = resting.at(motion.build, pairs, STEP["build"] * rate)
         cost = (_cost(puppet, seen, motion, linked, cameras, rested, pairs, lines, not near)
                 + energy.build_cost(puppet, motion.build) + rig.cost())
-        optimiser.zero_grad()
-        cost.backward()
-        optimiser.step()
+        descent.step(cost, rate)
     with torch.no_grad():
         return now()
 
