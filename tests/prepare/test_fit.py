@@ -16,8 +16,8 @@ from anr_core.capture import load_capture
 from anr_core.cli import main
 from anr_core.prepare import fitting
 from anr_core.prepare.fit import fit
-from anr_core.prepare.fitting import energy, fit_person, fit_poses, puppet_of, swaps, windows
-from anr_core.prepare.fitting.initialisation import facings, likeliest, placed
+from anr_core.prepare.fitting import energy, fit_person, fit_poses, initialisation, puppet_of, swaps, windows
+from anr_core.prepare.fitting.initialisation import facings, first_motion, likeliest, placed, seen_to_move
 from anr_core.prepare.fitting.observations import Observations, by_name, outline_of
 from anr_core.prepare.fitting.prior import CONTROLS
 from anr_core.prepare.fitting.puppet import KEYPOINT_NAMES, Puppet, keypoints_of
@@ -206,6 +206,13 @@ def test_a_steady_walk_and_a_person_who_turns_are_left_as_they_are():
     assert torch.equal(swaps.unswapped(replace(seen, points=points))[0].points, points)
 
 
+def test_a_camera_that_took_none_of_the_pictures_swaps_nothing():
+    seen = walking()
+    more = replace(seen, cameras=Camera.cat([seen.cameras, seen.cameras]))
+    assert torch.equal(swaps.unswapped(more)[0].points, seen.points)
+    assert not bool(swaps.doubled(more).any())
+
+
 def with_one_leg_twice(seen, frames, sure=0.3):
     """The right leg is found where the left one is, and not surely."""
     points, belief = seen.points.clone(), seen.belief.clone()
@@ -259,6 +266,33 @@ def test_starts_stand_upright_and_face_all_around(up):
 
 
 # what is made small
+
+def test_keypoints_are_as_fast_as_one_camera_saw_them_move():
+    count = len(KEYPOINT_NAMES)
+    seen = filmed(torch.zeros(4, count, 3), two_cameras())
+    spread = torch.linspace(0, 1, count)[:, None] * torch.tensor([60.0, 80.0])  # an extent of 100 pixels
+    points = spread + torch.tensor([50.0, 30.0]) * torch.arange(4)[:, None, None]  # somebody who walks past
+    points[2:, 0, 0] += 25.0
+    points = torch.cat([points, torch.full((4, count, 2), torch.nan)])
+    belief = torch.ones(8, count)
+    belief[3:] = 0  # the first camera saw moments 0 to 2
+    moves = seen_to_move(replace(seen, points=points, belief=belief))
+    middle = 25.0 / count  # all others fall behind by that
+    expected = ((count - 1) * middle + 25.0 - middle) / count / 100
+    assert moves[:2].tolist() == pytest.approx([0.0, expected], abs=1e-4) and bool(moves[2].isinf())
+
+
+def test_somebody_who_stands_still_is_linked_although_starts_in_one_view_jump(puppet, monkeypatch):
+    some = torch.Generator().manual_seed(1)
+    motion = puppet.typical(facings(UP, 8)[1:2], torch.tensor([[0.0, 0.0, 0.9]]))
+    wild = 0.4 * torch.randn(motion.controls.shape, generator=some)
+    seen = filmed(keypoints_of(puppet, replace(motion, controls=motion.controls + wild)).repeat(10, 1, 1),
+                  two_cameras()[:1])
+    seen = replace(seen, points=seen.points + 1.5 * torch.randn(seen.points.shape, generator=some))
+    assert float(first_motion(seen, puppet, UP)[1].min()) > 0.95
+    monkeypatch.setattr(initialisation, "seen_to_move", lambda seen: seen.seconds + torch.inf)
+    assert float(first_motion(seen, puppet, UP)[1].min()) < 0.5  # they do jump
+
 
 def test_even_motion_costs_nothing_and_jerks_do(puppet):
     count = 5

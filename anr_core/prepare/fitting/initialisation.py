@@ -26,6 +26,7 @@ BATCH = 512  # poses that are fitted at once: 300 MB
 # How fast a person's keypoints move against the root in the mean, metres a second; further apart, two frames
 # may show anything, which costs as much as ALIEN units of likelihood.
 LIMB_SPEED, ALIEN = 2.0, 20.0
+TALL = 1.75  # metres that a person's extent in a picture is taken for
 
 
 def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[Motion, torch.Tensor]:
@@ -47,8 +48,26 @@ def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[
     nearest = (torch.arange(len(seen.frames))[:, None] - moments).abs().argmin(1)
     motion = replace(motion, facing=motion.root, turn=torch.zeros_like(motion.turn))[nearest]
     chosen = shapes[torch.arange(len(moments)), choice][nearest]
-    speed = chosen.diff(dim=0).norm(dim=-1).mean(1) / seen.seconds
-    return motion, 1 / (1 + (speed / LIMB_SPEED) ** 6)
+    moved = chosen.diff(dim=0).norm(dim=-1).mean(1).minimum(TALL * seen_to_move(seen))
+    return motion, 1 / (1 + (moved / seen.seconds / LIMB_SPEED) ** 6)
+
+
+def seen_to_move(seen: Observations) -> torch.Tensor:
+    """(F - 1,) how far keypoints move about their middle from each moment to the next, as a part of the
+    person's extent, in the mean over cameras; infinite where no camera sees a keypoint at both.
+
+    From one side a start may have an arm in front at one moment and behind at the next, and yet nothing has
+    moved in the picture: then these moments do tell of each other.
+    """
+    moves = []
+    for row in range(len(seen.cameras)):
+        here = (seen.camera == row).nonzero()[:, 0]
+        points = torch.full((len(seen.frames), seen.points.shape[1], 2), torch.nan)
+        points[seen.moment[here]] = (seen.points[here] / seen.extent[row]).where(
+            seen.belief[here, :, None] > 0, torch.nan)
+        move = points.diff(dim=0)
+        moves.append((move - move.nanmean(1, keepdim=True)).norm(dim=-1).nanmean(1))
+    return torch.stack(moves).nanmean(0).nan_to_num(torch.inf)
 
 
 def facings(up: torch.Tensor, count: int) -> torch.Tensor:

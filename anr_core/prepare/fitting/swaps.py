@@ -31,7 +31,7 @@ def unswapped(seen: Observations) -> tuple[Observations, list[tuple[str, int]]]:
     """
     points, belief, found = seen.points.clone(), seen.belief.clone(), set()
     mirror = torch.tensor(mirrored(KEYPOINT_NAMES))
-    for row in range(len(seen.cameras)):
+    for row in seen.camera.unique().tolist():
         views = (seen.camera == row).nonzero()[:, 0]
         views = views[seen.moment[views].argsort()]
         swaps = {limb: _swaps(seen, views, mirror, limb) for limb in LIMBS}
@@ -51,7 +51,7 @@ def doubled(seen: Observations) -> torch.Tensor:
     behind the other for long, and what was found of it is all that tells where it is.
     """
     found, mirror = torch.zeros_like(seen.belief, dtype=torch.bool), torch.tensor(mirrored(KEYPOINT_NAMES))
-    for row in range(len(seen.cameras)):
+    for row in seen.camera.unique().tolist():
         views = (seen.camera == row).nonzero()[:, 0]
         views = views[seen.moment[views].argsort()]
         near = seen.frames[seen.moment[views]].diff() / seen.fps <= NEIGHBOURS
