@@ -294,6 +294,45 @@ def test_somebody_who_stands_still_is_linked_although_starts_in_one_view_jump(pu
     assert float(first_motion(seen, puppet, UP)[1].min()) < 0.5  # they do jump
 
 
+@pytest.mark.parametrize("name", ["controls", "place"])
+def test_starts_are_settled_as_solving_it_densely_would(puppet, name):
+    some, count = torch.Generator().manual_seed(2), 9
+    motion = puppet.typical(facings(UP, 1).expand(count, 3, 3), torch.randn(count, 3, generator=some))
+    motion = replace(motion, controls=torch.randn(motion.controls.shape, generator=some))
+    seconds = 0.01 + 0.1 * torch.rand(count - 1, generator=some)
+    linked = torch.rand(count - 1, generator=some)
+    change = (torch.eye(count).diff(dim=0) / seconds[:, None]).diff(dim=0)
+    change = (change * energy.smoothness_weight(seconds, linked, energy.PUSH[name]).sqrt()[:, None]).double()
+    normal = torch.eye(count) + initialisation.FLICKER[name] ** 2 * change.mT @ change
+    given = getattr(motion, name)
+    expected = torch.linalg.solve(normal, given.flatten(1).double()).view_as(given)
+    found = getattr(initialisation.settled(motion, seconds, linked), name)
+    assert (found - expected).abs().max() < 1e-5 < (found - given).abs().max()
+
+
+def test_flicker_between_sixty_frames_a_second_is_settled_and_a_wave_of_a_second_stays(puppet):
+    count = 60
+    time = torch.arange(count) / 60
+    wave = 0.5 * torch.sin(2 * torch.pi * time)
+    motion = puppet.typical(facings(UP, 1).expand(count, 3, 3), torch.zeros(count, 3))
+    smooth = replace(motion, place=wave[:, None] * torch.tensor([1.0, 0.0, 0.0]),
+                     controls=motion.controls + wave[:, None, None],
+                     turn=wave[:, None] * torch.tensor([0.0, 0.0, 1.0]))
+    flicker = torch.where(torch.arange(count) % 2 == 0, 0.1, -0.1)
+    given = replace(smooth, place=smooth.place + flicker[:, None],
+                    controls=smooth.controls + flicker[:, None, None],
+                    turn=smooth.turn + flicker[:, None] * torch.tensor([0.0, 0.0, 1.0]))
+    seconds, inner = torch.full((count - 1,), 1 / 60), slice(6, -6)  # ends have neighbours on one side only
+    found = initialisation.settled(given, seconds, torch.ones(count - 1))
+    assert bool((found.turn == 0).all())
+    for left in (found.place - smooth.place, found.controls - smooth.controls,
+                 roma.rotmat_to_rotvec(found.root.mT @ smooth.root)):
+        assert left[inner].abs().max() < 0.01
+    apart = initialisation.settled(given, seconds, torch.zeros(count - 1))  # that tell nothing of each other
+    assert (apart.controls - given.controls).abs().max() < 1e-6
+    assert (apart.root - given.root).abs().max() < 1e-5
+
+
 def test_even_motion_costs_nothing_and_jerks_do(puppet):
     count = 5
     motion = puppet.typical(torch.eye(3).repeat(count, 1, 1), torch.zeros(count, 3))

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import roma
 import torch
+from scipy.linalg import solveh_banded
 from torch.nn import functional
 
 from anr_core.prepare.fitting.descent import Descent
-from anr_core.prepare.fitting.energy import keypoint_cost
+from anr_core.prepare.fitting.energy import PUSH, keypoint_cost, smoothness_weight
 from anr_core.prepare.fitting.observations import LEAST_KEYPOINTS, Observations
 from anr_core.prepare.fitting.puppet import Motion, Puppet
 
@@ -26,6 +27,9 @@ BATCH = 512  # poses that are fitted at once: 300 MB
 # How fast a person's keypoints move against the root in the mean, metres a second; further apart, two frames
 # may show anything, which costs as much as ALIEN units of likelihood.
 LIMB_SPEED, ALIEN = 2.0, 20.0
+# What starts err by so much, and to and fro from frame to frame, is taken away before any step: parts of what
+# controls stray by, radians, metres.
+FLICKER = {"controls": 0.01, "turn": 0.006, "place": 0.003}
 TALL = 1.75  # metres that a person's extent in a picture is taken for
 
 
@@ -46,10 +50,42 @@ def first_motion(seen: Observations, puppet: Puppet, up: torch.Tensor) -> tuple[
     choice = likeliest(costs, steps_between(shapes, seconds))
     motion = motion[torch.arange(len(moments)) * YAWS + choice]
     nearest = (torch.arange(len(seen.frames))[:, None] - moments).abs().argmin(1)
-    motion = replace(motion, facing=motion.root, turn=torch.zeros_like(motion.turn))[nearest]
+    motion = motion[nearest]
     chosen = shapes[torch.arange(len(moments)), choice][nearest]
     moved = chosen.diff(dim=0).norm(dim=-1).mean(1).minimum(TALL * seen_to_move(seen))
-    return motion, 1 / (1 + (moved / seen.seconds / LIMB_SPEED) ** 6)
+    linked = 1 / (1 + (moved / seen.seconds / LIMB_SPEED) ** 6)
+    return settled(motion, seen.seconds, linked), linked
+
+
+def settled(motion: Motion, seconds: torch.Tensor, linked: torch.Tensor) -> Motion:
+    """A motion (F) without what flickers from frame to frame; its turns are zero.
+
+    What is stiff takes little steps: at 60 frames a second flicker of starts that are each for itself was
+    left over after all of them, and beam-walker's keypoints were 2 mm further off than need be.
+    """
+    facing = motion.root
+    if len(motion) > 2:
+        place, controls, facing = (_without_flicker(name, values, seconds, linked) for name, values in (
+            ("place", motion.place), ("controls", motion.controls), ("turn", facing)))
+        motion, facing = replace(motion, place=place, controls=controls), roma.special_procrustes(facing)
+    return replace(motion, facing=facing, turn=torch.zeros_like(motion.turn))
+
+
+def _without_flicker(name, values, seconds, linked):
+    """What values (F, ...) most likely were, if each errs by FLICKER and speeds change as PUSH says.
+
+    With C x the changes of speeds that is (1 + FLICKER^2 C^T C)^-1 x, and the matrix has five bands.
+    """
+    weight = FLICKER[name] * smoothness_weight(seconds, linked, PUSH[name]).sqrt()
+    before, after = weight / seconds[:-1], weight / seconds[1:]
+    change = torch.stack([before, -before - after, after]).double()  # (3, F - 2), by each of three neighbours
+    bands = torch.zeros(3, len(values), dtype=torch.float64)
+    bands[0] += 1
+    for first in range(3):
+        for second in range(first, 3):
+            bands[second - first, first:len(values) - 2 + first] += change[first] * change[second]
+    solved = solveh_banded(bands.numpy(), values.flatten(1).double().numpy(), lower=True)
+    return torch.from_numpy(solved).float().view_as(values)
 
 
 def seen_to_move(seen: Observations) -> torch.Tensor:
