@@ -275,7 +275,8 @@ def test_keypoints_are_as_fast_as_one_camera_saw_them_move():
     points[2:, 0, 0] += 25.0
     points = torch.cat([points, torch.full((4, count, 2), torch.nan)])
     belief = torch.ones(8, count)
-    belief[3:] = 0  # the first camera saw moments 0 to 2
+    belief[3:] = 0  # the first camera saw moments 0 to 2, and of 3 too little
+    belief[3, :5] = 1
     moves = seen_to_move(replace(seen, points=points, belief=belief))
     middle = 25.0 / count  # all others fall behind by that
     expected = ((count - 1) * middle + 25.0 - middle) / count / 100

@@ -90,7 +90,7 @@ def _without_flicker(name, values, seconds, linked):
 
 def seen_to_move(seen: Observations) -> torch.Tensor:
     """(F - 1,) how far keypoints move about their middle from each moment to the next, as a part of the
-    person's extent, in the mean over cameras; infinite where no camera sees a keypoint at both.
+    person's extent, in the mean over cameras; infinite where no camera sees LEAST_KEYPOINTS at both.
 
     From one side a start may have an arm in front at one moment and behind at the next, and yet nothing has
     moved in the picture: then these moments do tell of each other.
@@ -102,7 +102,8 @@ def seen_to_move(seen: Observations) -> torch.Tensor:
         points[seen.moment[here]] = (seen.points[here] / seen.extent[row]).where(
             seen.belief[here, :, None] > 0, torch.nan)
         move = points.diff(dim=0)
-        moves.append((move - move.nanmean(1, keepdim=True)).norm(dim=-1).nanmean(1))
+        told = (move - move.nanmean(1, keepdim=True)).norm(dim=-1)
+        moves.append(told.nanmean(1).where((~told.isnan()).sum(1) >= LEAST_KEYPOINTS, torch.nan))
     return torch.stack(moves).nanmean(0).nan_to_num(torch.inf)
 
 
