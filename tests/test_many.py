@@ -36,9 +36,10 @@ SYSTEMS = {
     "gaussian": ("gaussian", POSED | {"encoder_width": 4, "encoder_depth": 14, "source_size": 64,
                                       "lifter_width": 64, "course": "pose, pictures, adversary",
                                       "adversary": 1.0, "rate": 1e-4}),
+    # likewise: at its own roundings grow to a twentieth of what six steps change
     "neural-body": ("neural-body", {"size": 48, "batch": 2, "texture_size": 64, "width": 4, "hidden": 16,
                                     "latent": 8, "voxel": 0.03, "samples": 20, "rays": 64,
-                                    "refine_from": 0}),
+                                    "refine_from": 0, "rate": 2e-4}),
     "dynamic-texture": ("dynamic-texture", POSED | {"generator_width": 4, "generator_depth": 1,
                                                     "chart_size": 16, "made_up": 2, "skeleton": "coco23",
                                                     "adversary": 0.1}),
@@ -82,7 +83,8 @@ def test_two_processes_come_to_what_one_with_the_doubled_batch_does(system, smal
     six = partial(trained, steps=6)
     one = alone(six, capture, tmp_path / "one", name, doubled(config))
     both = in_processes(six, capture.path, tmp_path / "two", name, config)
-    assert_alike(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    slow = system == "neural-body"  # whose weights move a tenth as far
+    assert_alike(weights(tmp_path / "one"), weights(tmp_path / "two"), within=1e-6 if slow else 1e-5)
     for seen in both:  # each of them knows the losses of the whole batch
         for step, other in zip(one, seen, strict=True):
             assert other.losses == pytest.approx(step.losses, rel=1e-3, abs=1e-6)
