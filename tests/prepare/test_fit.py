@@ -265,8 +265,6 @@ def test_starts_stand_upright_and_face_all_around(up):
     assert torch.allclose(torch.linalg.det(found), torch.ones(8), atol=1e-5)
 
 
-# what is made small
-
 def test_keypoints_are_as_fast_as_one_camera_saw_them_move():
     count = len(KEYPOINT_NAMES)
     seen = filmed(torch.zeros(4, count, 3), two_cameras())
@@ -333,6 +331,8 @@ def test_flicker_between_sixty_frames_a_second_is_settled_and_a_wave_of_a_second
     assert (apart.controls - given.controls).abs().max() < 1e-6
     assert (apart.root - given.root).abs().max() < 1e-5
 
+
+# what is made small
 
 def test_even_motion_costs_nothing_and_jerks_do(puppet):
     count = 5
